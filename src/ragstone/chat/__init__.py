@@ -1,0 +1,1 @@
+"""Chat: conversations over retrieval and generation."""

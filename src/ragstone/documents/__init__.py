@@ -1,0 +1,1 @@
+"""Documents: files to canonical Markdown, Markdown to chunks."""

@@ -1,0 +1,1 @@
+"""Embedding: text to dense and sparse vectors."""

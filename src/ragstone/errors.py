@@ -1,0 +1,159 @@
+"""Every error Ragstone raises on purpose, in one tree.
+
+    RagstoneError
+    ├── InvalidInput            400  the caller sent something that cannot be used
+    │   ├── InvalidQuestion     400
+    │   ├── InvalidVector       400
+    │   └── TooLarge            413
+    ├── NotFound                404  also for what belongs to somebody else
+    ├── Unsupported             415  a media type no parser reads
+    ├── UnreadableDocument      422  parsing failed; the sentence says why
+    │   ├── EmptyDocument       422
+    │   ├── EncryptedDocument   422
+    │   └── ParserLimit         422  memory, CPU, wall time, pages or expanded size
+    ├── Conflict                409  the state of things forbids it
+    ├── ConfigurationError      500  the operator has to change a setting
+    │   ├── DataDirectoryError  500  missing, read-only, full, or of a newer version
+    │   ├── PortInUse           500
+    │   └── ModelFileError      500  missing or altered weights
+    └── Unavailable             503  a part is down; the same call may work later
+        ├── IndexUnavailable    503
+        └── ModelUnavailable    503
+
+A message is one or two sentences: what is wrong, and what to do next. `code` is stable
+and machine-readable, `status` is the HTTP status, `retryable` says whether the same
+call may succeed later without a change.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RagstoneError(Exception):
+    """Root of all errors raised on purpose."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    @property
+    def message(self) -> str:
+        """The sentence for the reader."""
+        return str(self)
+
+
+class InvalidInput(RagstoneError):
+    """What the caller sent cannot be used as it is."""
+
+    code = "invalid_input"
+    status = 400
+
+
+class InvalidQuestion(InvalidInput):
+    """A question that is empty, too long or not text."""
+
+    code = "invalid_question"
+
+
+class InvalidVector(InvalidInput):
+    """A vector of the wrong size, or with NaN or infinity in it."""
+
+    code = "invalid_vector"
+
+
+class TooLarge(InvalidInput):
+    """More bytes or items than the limit allows."""
+
+    code = "too_large"
+    status = 413
+
+
+class NotFound(RagstoneError):
+    """No such object in this scope."""
+
+    code = "not_found"
+    status = 404
+
+
+class Unsupported(RagstoneError):
+    """No parser reads this kind of file."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class UnreadableDocument(RagstoneError):
+    """The file is of a known kind, and its parser gave up."""
+
+    code = "unreadable_document"
+    status = 422
+
+
+class EmptyDocument(UnreadableDocument):
+    """The file holds no text."""
+
+    code = "empty_document"
+
+
+class EncryptedDocument(UnreadableDocument):
+    """The file needs a password."""
+
+    code = "encrypted_document"
+
+
+class ParserLimit(UnreadableDocument):
+    """The parser ran into one of its limits and was ended."""
+
+    code = "parser_limit"
+
+
+class Conflict(RagstoneError):
+    """The present state forbids the operation."""
+
+    code = "conflict"
+    status = 409
+
+
+class ConfigurationError(RagstoneError):
+    """A setting, or what it points to, has to be changed by the operator."""
+
+    code = "configuration"
+
+
+class DataDirectoryError(ConfigurationError):
+    """The data directory is missing, read-only, full or of a newer version."""
+
+    code = "data_directory"
+
+
+class PortInUse(ConfigurationError):
+    """Another process listens on the address."""
+
+    code = "port_in_use"
+
+
+class ModelFileError(ConfigurationError):
+    """Model weights are missing, or their hash is not the pinned one."""
+
+    code = "model_file"
+
+
+class Unavailable(RagstoneError):
+    """A part is down for now."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+
+class IndexUnavailable(Unavailable):
+    """The search index does not answer."""
+
+    code = "index_unavailable"
+
+
+class ModelUnavailable(Unavailable):
+    """A language or embedding model does not answer."""
+
+    code = "model_unavailable"

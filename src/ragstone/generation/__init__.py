@@ -1,0 +1,1 @@
+"""Generation: passages to an answer whose citations are checked."""

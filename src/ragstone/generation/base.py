@@ -1,0 +1,43 @@
+"""The port of answering: a question and passages in, a marked-up text out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ragstone.vocabulary import Passage, Turn, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Abstained:
+    """The answerer found nothing in the passages that bears on the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Text to append to the answer. `restart`: what came before is void."""
+
+    text: str
+    restart: bool = False
+
+
+class Answerer(Protocol):
+    """Writes an answer with markers: `[n]` cites `passages[n - 1]`."""
+
+    @property
+    def name(self) -> str:
+        """Name for usage and metrics, for example `extractive`."""
+        ...
+
+    def stream(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
+    ) -> AsyncIterator[str | Abstained | Usage]:
+        """Yield pieces of text; `Abstained` instead of text when nothing bears on it.
+
+        Ends with one `Usage`.
+
+        Raises:
+            ModelUnavailable: the model behind it failed, timed out or broke off.
+        """
+        ...

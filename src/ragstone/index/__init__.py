@@ -1,0 +1,1 @@
+"""Index: points in, candidates out."""

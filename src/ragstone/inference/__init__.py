@@ -1,0 +1,1 @@
+"""Inference: model files, their hashes, and sessions that run them."""

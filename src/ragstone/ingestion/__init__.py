@@ -1,0 +1,1 @@
+"""Ingestion: from submitted bytes to searchable chunks."""

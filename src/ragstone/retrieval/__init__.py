@@ -1,0 +1,1 @@
+"""Retrieval: a question to the passages that bear on it."""

@@ -1,0 +1,1 @@
+"""Storage: SQL is the truth; blobs hold the bytes."""

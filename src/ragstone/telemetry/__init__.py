@@ -1,0 +1,1 @@
+"""Telemetry: logs as events, and metrics."""

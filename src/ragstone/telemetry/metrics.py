@@ -1,0 +1,51 @@
+"""Prometheus metrics, one object passed to whoever counts. No labels from user input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6, 5, 10, 30)
+
+
+class Metrics:
+    """All counters and histograms of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.stage_seconds = Histogram(
+            "ragstone_stage_seconds",
+            "Time spent in one stage of a story.",
+            ["stage"],
+            buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.degraded = self._counter("degraded", "Fallbacks that acted, by policy.", "policy")
+        self.files = self._counter("ingested_files", "Files finished, by outcome.", "outcome")
+        self.chunks = self._counter("ingested_chunks", "Chunks written to the index.")
+        self.cache = self._counter("embedding_cache", "Embedding cache look-ups, by outcome.", "outcome")
+        self.answers = self._counter("answers", "Answers given, by answerer and outcome.", "answerer", "outcome")
+        self.citations = self._counter("citations", "Citations given, by verification.", "verified")
+        self.removed_markers = self._counter("removed_markers", "Citation markers that pointed nowhere.")
+        self.tokens = self._counter("tokens", "Model tokens, by model and direction.", "model", "direction")
+        self.requests = self._counter("http_requests", "Requests, by route and status.", "route", "status")
+        self.jobs_running = Gauge("ragstone_jobs_running", "Jobs this process works on.", registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"ragstone_{name}", text, labels, registry=self.registry)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Observe how long the block takes, also when it raises."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_seconds.labels(stage).observe(perf_counter() - start)
+
+    def render(self) -> bytes:
+        """The exposition in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,305 @@
+"""The nouns of Ragstone, one word per idea, shared by every floor.
+
+All are frozen: a step that changes one returns a new one (`dataclasses.replace`).
+Character offsets count Unicode code points (Python string indices), start inclusive,
+end exclusive, into the canonical Markdown text of one version of one document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+MetadataValue = str | int | float | bool
+"""What a metadata field may hold. Lists and nested objects are refused at the door."""
+
+DEFAULT_TENANT = "default"
+DEFAULT_COLLECTION = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose data, and which collection of it: the first argument of all that touches data."""
+
+    tenant: str = DEFAULT_TENANT
+    collection: str = DEFAULT_COLLECTION
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, as admitted at the door."""
+
+    name: str
+    tenant: str = DEFAULT_TENANT
+
+
+class DocumentState(StrEnum):
+    """`ready` answers searches; `failed` keeps its older version, if any, in service."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class FileState(StrEnum):
+    """Fate of one file of a job; `pending` is the only state that is not final."""
+
+    PENDING = "pending"
+    DONE = "done"
+    SKIPPED = "skipped"
+    REMOVED = "removed"
+    FAILED = "failed"
+
+
+class JobState(StrEnum):
+    """Life of a job: `queued` → `running` → `done` or `failed`.
+
+    A job whose every file failed is `failed`; one with some failures is `done` and
+    carries the error of each file.
+    """
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source, as SQL knows it.
+
+    `source` identifies it within its collection (`file:///srv/docs/why.md`,
+    `upload:report.pdf`, `text:note`); `title` is for people. `active_version` is the
+    version that searches see; `None` until the first ingestion commits.
+    """
+
+    id: str
+    scope: Scope
+    source: str
+    title: str
+    media_type: str
+    fingerprint: str
+    size_bytes: int
+    state: DocumentState
+    active_version: int | None
+    created_at: datetime
+    updated_at: datetime
+    chunk_count: int = 0
+    page_count: int | None = None
+    error: str | None = None
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """What became of one file of a job; `error` is the sentence for its owner."""
+
+    source: str
+    state: FileState
+    document_id: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A batch of files on their way into the index, as SQL knows it.
+
+    `total` counts files; `done + skipped + removed + failed` of them are finished.
+    `files` is filled by look-ups of one job and empty in listings.
+    """
+
+    id: str
+    scope: Scope
+    state: JobState
+    total: int
+    done: int
+    skipped: int
+    removed: int
+    failed: int
+    chunks: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str | None = None
+    files: tuple[JobFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """Page `number` (1-based) covers `text[start:end]`. Also slides and sheets."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and the text below it, to the next heading of the same or a higher level.
+
+    `path` holds the headings from the outermost to this one, without markup.
+    """
+
+    level: int
+    path: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document: `document_text[start:end] == text`, always.
+
+    `heading_path` names the sections that `start` lies in, outermost first.
+    `table_header` repeats the header rows when the chunk continues a split table: it
+    belongs to what is embedded and shown to a model, not to the span.
+    """
+
+    id: str
+    document_id: str
+    version: int
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    token_count: int
+    heading_path: tuple[str, ...] = ()
+    page_first: int | None = None
+    page_last: int | None = None
+    table_header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: `indices` uint32, strictly ascending; `values` float32, same length.
+
+    Document side: the term-frequency part of BM25. Query side: term counts. The index
+    multiplies with the inverse document frequency among the tenant's chunks.
+    """
+
+    indices: NDArray[np.uint32]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Narrows a search inside its scope. Empty means no limit; fields combine with AND.
+
+    Values within one field combine with OR: `metadata={"lang": ("de", "en")}`.
+    """
+
+    documents: tuple[str, ...] = ()
+    media_types: tuple[str, ...] = ()
+    metadata: Mapping[str, tuple[MetadataValue, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for. `limit` counts passages."""
+
+    text: str
+    filters: Filters = Filters()
+    limit: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one stage put a hit: `rank` is 1-based, `score` is in the stage's own unit."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found, with its standing in every stage that saw it.
+
+    Keys of `stages`: `dense` (cosine), `sparse` (BM25), `fused` (see
+    `retrieval.fusion`), later `rerank`. `score` is that of the last stage.
+    """
+
+    chunk_id: str
+    score: float
+    stages: Mapping[str, Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A hit with its text and origin, ready to be answered from and cited."""
+
+    chunk: Chunk
+    title: str
+    source: str
+    media_type: str
+    hit: Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where one sentence of an answer comes from.
+
+    `marker` is the bracketed number in the answer; several citations may share it (one
+    passage, several sentences). `start`/`end` is the exact span in the document's text
+    and `quote` its words: `document_text[start:end] == quote`. `answer_start` and
+    `answer_end` delimit the sentence in the answer's text. `score` in [0, 1] says how
+    far the quote bears the sentence out; `verified` is score >= the threshold of
+    `generation.verification`.
+    """
+
+    marker: int
+    document_id: str
+    version: int
+    title: str
+    source: str
+    heading_path: tuple[str, ...]
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    answer_start: int
+    answer_end: int
+    verified: bool
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens one answer cost. `input_tokens` includes the cached ones."""
+
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer and its evidence.
+
+    `abstained`: the passages do not bear on the question, and the text says so.
+    `degraded` names each fallback that acted, for example `llm_unavailable`.
+    `removed_markers` counts citation markers that pointed nowhere.
+    """
+
+    text: str
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    usage: Usage
+    abstained: bool = False
+    degraded: tuple[str, ...] = ()
+    removed_markers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One exchange of a conversation."""
+
+    question: str
+    answer: str
