@@ -1,0 +1,19 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def open_data() -> Path:
+    """The folder of public data sets beside the repository, or a skip that says how to get past it."""
+    folder = Path(os.environ.get("RAGSTONE_OPEN_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "scifact").is_dir():
+        pytest.skip(f"No public data sets in {folder}; set RAGSTONE_OPEN_DATA to a folder that has them.")
+    return folder
