@@ -53,7 +53,7 @@ class Platform:
     metrics: Metrics
     model: LanguageModel | None = None
 
-    async def ingest(self, *paths: str | Path, scope: Scope = Scope(), prune: bool = False) -> Job:  # noqa: B008  # frozen
+    async def ingest(self, *paths: str | Path, scope: Scope = Scope(), prune: bool = False) -> Job:
         """Ingest files and folders, and wait until all are searchable or failed.
 
         Returns:
@@ -65,11 +65,11 @@ class Platform:
 
     async def search(
         self, question: str, *, scope: Scope = Scope(), filters: Filters = Filters(), limit: int = 8
-    ) -> Retrieval:  # noqa: B008  # frozen
+    ) -> Retrieval:
         """The passages that bear on a question, best first."""
         return await self.retriever.retrieve(scope, Query(question, filters=filters, limit=limit))
 
-    async def ask(self, question: str, *, scope: Scope = Scope(), conversation_id: str | None = None) -> Answer:  # noqa: B008  # frozen
+    async def ask(self, question: str, *, scope: Scope = Scope(), conversation_id: str | None = None) -> Answer:
         """The complete answer to a question, with its citations."""
         async with aclosing(self.chat.ask(scope, question, conversation_id=conversation_id)) as events:
             async for event in events:

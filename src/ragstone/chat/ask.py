@@ -56,7 +56,7 @@ class Chat:
         question: str,
         *,
         conversation_id: str | None = None,
-        filters: Filters = Filters(),  # noqa: B008  # frozen
+        filters: Filters = Filters(),
         limit: int | None = None,
     ) -> Exchange:
         """Check a question, without looking anything up.
@@ -98,7 +98,7 @@ class Chat:
         question: str,
         *,
         conversation_id: str | None = None,
-        filters: Filters = Filters(),  # noqa: B008  # frozen
+        filters: Filters = Filters(),
         limit: int | None = None,
     ) -> AsyncIterator[Event]:
         """`begin` and `answer` in one."""

@@ -1,9 +1,9 @@
 """Make a follow-up question whole, so that it can be looked up on its own.
 
 "Why does it matter?" finds nothing by itself. With a language model, the model rewrites
-it. Without one, a rule does: a question that leans on the one before (a pronoun, an
-opening such as "and" or "what about", or fewer than two words of content) gets the
-words of content of the previous question appended. Retrieval looks at words, not at
+it. Without one, a rule does: a question that leans on the one before (an opening such as
+"and" or "what about", fewer than two words of content, or a pronoun among fewer than
+five) gets the words of content of the previous question appended. Retrieval looks at words, not at
 grammar, so that is enough; the answerer sees the same whole question.
 """
 
@@ -22,12 +22,15 @@ MODEL_TIMEOUT_S = 5.0  # a rewrite that takes longer than the answer is worth le
 MAX_REWRITE_TOKENS = 120
 MAX_REWRITE_CHARS = 1000
 FEW_WORDS = 2  # below this many words of content a question hardly stands alone
+MANY_WORDS = 5  # from this many on, a pronoun mostly refers to a word of the question itself
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_LEANS = re.compile(
-    r"^(?:and|but|so|also|or|then|what about|how about|what else|why so|how so|why not|why|how|und|aber|et|y)\b[^.]{0,40}$"
-    r"|\b(?:it|its|they|them|their|theirs|this|that|these|those|he|him|his|she|her|hers|there|one|ones|"
-    r"former|latter|same|another|else)\b",
+_OPENER = re.compile(
+    r"(?:and|but|so|also|or|then|(?:what|how) about|what else|(?:why|how) so|why not)\b", re.IGNORECASE
+)
+_PRONOUN = re.compile(
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|the former|the latter|the same|"
+    r"(?:this|that|these|those)(?=\W*$|\s+(?:is|are|was|were|do|does|did|can|will|work|mean|matter|one|ones)\b))\b",
     re.IGNORECASE,
 )
 _FUNCTION_WORDS = frozenset(
@@ -108,7 +111,10 @@ def condense_by_rule(question: str, history: Sequence[Turn]) -> str:
 
 def leans_on_history(question: str) -> bool:
     """Whether the question probably cannot be understood alone."""
-    return bool(_LEANS.search(question.strip())) or len(content_words(question)) < FEW_WORDS
+    content = len(content_words(question))
+    if content < FEW_WORDS or _OPENER.match(question.strip()):
+        return True
+    return content < MANY_WORDS and bool(_PRONOUN.search(question))
 
 
 def content_words(text: str) -> list[str]:

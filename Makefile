@@ -1,0 +1,61 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs, once.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+RUNTIME := $(VENV)/.runtime
+DEVELOP := $(VENV)/.develop
+DEMO_DATA := .demo
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Ragstone needs Python 3.11 or newer; name one: make PYTHON=python3.12 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(RUNTIME): $(UV) requirements/runtime.txt pyproject.toml
+	@echo "Installing Ragstone and its model …"
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r requirements/runtime.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEVELOP): $(RUNTIME) requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r requirements/dev.txt
+	@touch $@
+
+setup: $(RUNTIME) ## Install what running needs
+
+demo: $(RUNTIME) ## Ingest docs/ and answer three questions about it
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ingest docs --prune
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "Why are citations checked?"
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "What happens when the language model fails?"
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How is a changed document replaced?"
+	@echo "Now: make serve"
+
+serve: $(RUNTIME) ## Serve the same documents on http://127.0.0.1:8000
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) serve
+
+test: $(DEVELOP) ## Run the test suite; ARGS="…" go to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEVELOP) ## What CI runs: style, types, import contracts, tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) --no-print-directory test
+
+lock: $(UV) ## Resolve the dependencies anew
+	@sh requirements/lock.sh $(UV)
+
+clean: ## Remove the environment and the demo's data
+	@rm -rf $(VENV) $(DEMO_DATA) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help setup demo serve test check lock clean

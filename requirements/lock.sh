@@ -1,0 +1,12 @@
+#!/bin/sh
+# Resolve every dependency for all platforms, by name, version and hash, without addresses.
+set -eu
+uv="$1"
+compile() {
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+    --no-emit-index-url --no-emit-find-links "$@"
+}
+echo uv | compile - -o requirements/uv.txt
+compile --extra openai --extra anthropic pyproject.toml requirements/model.in -o requirements/runtime.txt
+compile --extra openai --extra anthropic --group dev --group bench pyproject.toml requirements/model.in \
+  -c requirements/runtime.txt -o requirements/dev.txt
