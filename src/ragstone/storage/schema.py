@@ -1,0 +1,239 @@
+"""All tables of Ragstone. SQL is the truth; index and caches are made again from it.
+
+Every table of tenant data has a `tenant` column, and is read and written through the
+`scoped` family of `storage.database` only. Types are those that SQLite and PostgreSQL
+share. A change here needs a migration in `migrations/versions` and a new `HEAD_REVISION`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+HEAD_REVISION = "0001"
+"""The newest migration. Known here so that opening an up-to-date database needs no Alembic."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+SequenceNumber = BigInteger().with_variant(Integer, "sqlite")
+"""An ascending number given by the database; SQLite counts only in INTEGER."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite forgets the zone, so it is given back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store in UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read as UTC."""
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("collection", String(128), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("media_type", String(128), nullable=False),
+    Column("fingerprint", String(64), nullable=False),  # of what is active; "" before
+    Column("blob_key", String(64), nullable=False),  # bytes of what is active; "" before
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("active_version", Integer),
+    Column("last_version", Integer, nullable=False),  # the highest ever given out
+    Column("wanted_file", SequenceNumber, nullable=False),  # job_files.id submitted last
+    Column("chunk_count", Integer, nullable=False),
+    Column("page_count", Integer),
+    Column("error", Text),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("tenant", "collection", "source"),
+    Index(None, "tenant", "blob_key"),
+)
+
+document_texts = Table(
+    "document_texts",
+    metadata,
+    Column("document_id", String(32), ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("document_id", String(32), ForeignKey("documents.id", ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("token_count", Integer, nullable=False),
+    Column("heading_path", JSON, nullable=False),
+    Column("page_first", Integer),
+    Column("page_last", Integer),
+    Column("table_header", Text, nullable=False),
+    UniqueConstraint("document_id", "version", "ordinal"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("removed", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("chunks", Integer, nullable=False),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Index(None, "tenant", "collection", "created_at"),
+)
+
+job_files = Table(
+    "job_files",
+    metadata,
+    Column("id", SequenceNumber, primary_key=True, autoincrement=True),  # order of submission
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("job_id", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("document_id", String(32)),  # no foreign key: the document may be gone by now
+    Column("source", Text, nullable=False),
+    Column("name", Text, nullable=False),  # the file's name, for the parser
+    Column("title", Text, nullable=False),
+    Column("media_type", String(128)),  # what the sender says
+    Column("metadata", JSON, nullable=False),
+    Column("blob_key", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Float, nullable=False),  # Unix seconds
+    Column("error_code", String(64)),
+    Column("error", Text),
+    Column("warnings", JSON, nullable=False),
+    Index(None, "state", "tenant", "id"),
+    Index(None, "job_id", "id"),
+    Index(None, "document_id"),
+    Index(None, "tenant", "blob_key"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    # Who may write this document's points. A row whose lease has run out and that no
+    # pending file stands behind tells of leftovers in the index for the sweeper.
+    Column("document_id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("owner", String(32), nullable=False),
+    Column("lease_until", Float, nullable=False),  # Unix seconds
+    Column("blob_key", String(64), nullable=False),  # of a removed document, else ""
+    Index(None, "lease_until"),
+    Index(None, "owner"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "tenant", "collection", "updated_at"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("conversation_id", String(32), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("condensed", Text, nullable=False),  # the question made whole, as it was looked up
+    Column("answer", Text, nullable=False),
+    Column("citations", JSON, nullable=False),
+    Column("abstained", Boolean, nullable=False),
+    Column("degraded", JSON, nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("conversation_id", "ordinal"),
+)
+
+embedding_cache = Table(
+    "embedding_cache",
+    metadata,
+    # Not tenant data: the key is a hash of model and text, the value follows from them.
+    Column("key", String(64), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    # Facts about the installation, for example `index_state`.
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
