@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragstone.errors import ConfigurationError
@@ -192,3 +193,23 @@ def _sentence(error: ValidationError) -> str:
         text = item["msg"].removeprefix("Value error, ")
         problems.append(f"{variable_name(path)}: {text}" if path else text)
     return "The settings cannot be used. " + "; ".join(problems) + "."
+
+
+def env_example() -> str:
+    """The text of `.env.example`: each setting with its default, commented out."""
+    lines = ["# Settings of Ragstone. Uncomment what you change; the values shown are the defaults."]
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, Group):
+            lines += ["", f"# --- {(group.__doc__ or '').strip()}"]
+            for inner, setting in group.model_fields.items():
+                lines += _example((name, inner), setting)
+        else:
+            lines += ["", *_example((name,), field)]
+    return "\n".join(lines) + "\n"
+
+
+def _example(path: tuple[str, ...], field: FieldInfo) -> list[str]:
+    default = field.default
+    shown = "" if default is None or default == () else str(default)
+    return [f"# {field.description}", f"#{variable_name(path)}={shown}"]
