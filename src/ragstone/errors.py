@@ -5,6 +5,8 @@
     │   ├── InvalidQuestion     400
     │   ├── InvalidVector       400
     │   └── TooLarge            413
+    ├── Unauthenticated         401  no key, or one that is not known
+    ├── Forbidden               403  known or not, this caller may not do this from there
     ├── NotFound                404  also for what belongs to somebody else
     ├── Unsupported             415  a media type no parser reads
     ├── UnreadableDocument      422  parsing failed; the sentence says why
@@ -67,6 +69,20 @@ class TooLarge(InvalidInput):
 
     code = "too_large"
     status = 413
+
+
+class Unauthenticated(RagstoneError):
+    """No key was sent, or one that is not known."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class Forbidden(RagstoneError):
+    """The caller may not do this, or not from there."""
+
+    code = "forbidden"
+    status = 403
 
 
 class NotFound(RagstoneError):

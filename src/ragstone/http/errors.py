@@ -1,0 +1,201 @@
+"""Every failure becomes problem+json (RFC 9457) here, and nowhere else.
+
+`RagstoneError` keeps its code, status and sentence. A body or parameter that does not
+fit becomes 422 with one sentence a field. An error nobody foresaw becomes a 500 that
+says nothing about the inside; the request id leads to the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from ragstone.errors import RagstoneError
+
+PROBLEM_JSON = "application/problem+json"
+TYPE_PREFIX = "urn:ragstone:problem:"
+MAX_NAMED_FIELDS = 20  # a body of a million wrong fields gets a short answer
+MAX_INSTANCE_CHARS = 200
+UNREAD_BODY = frozenset({401, 403, 413})  # answered before the body was read: drop it with the connection
+
+
+class FieldProblem(BaseModel):
+    """One field that does not fit, and why."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong, and what to do next (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:ragstone:problem:not_found",
+                    "title": "Not found",
+                    "status": 404,
+                    "detail": "There is no document 7f3a in the collection default. List them with GET /api/documents.",
+                    "code": "not_found",
+                    "instance": "/api/documents/7f3a",
+                    "request_id": "b8f0c6d25f1e4c0e",
+                    "retryable": False,
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="URN of the kind of problem; ends with `code`.")
+    title: str = Field(description="The kind of problem in words; the same for all of its kind.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong here, and what to do next.")
+    code: str = Field(description="Stable name for programs to branch on.")
+    instance: str = Field(description="Path of the request.")
+    request_id: str = Field(description="Leads to this request in the server's log.")
+    retryable: bool = Field(description="Whether the same call may succeed later without a change.")
+    errors: list[FieldProblem] | None = Field(None, description="The fields that do not fit, for status 422.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    status: int
+    code: str
+    detail: str
+    retryable: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[FieldProblem, ...] = ()
+
+
+_PROBLEM_TEXTS = {
+    400: "The request cannot be used as it is.",
+    401: "API keys are configured, and none of them was sent.",
+    403: "No API keys are configured, and the request does not come from this machine's own programs.",
+    404: "No such object in this collection.",
+    409: "The present state forbids it.",
+    413: "The request body is too large.",
+    415: "No parser reads this kind of file.",
+    422: "A field is missing, unknown or does not fit; `errors` names it.",
+    503: "A part is down; the same call may work later.",
+}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem; see `middleware` for the unforeseen ones."""
+    for kind in (RagstoneError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _respond)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a route, for its OpenAPI description."""
+    content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": _PROBLEM_TEXTS[status], "content": content} for status in statuses}
+
+
+def describe_problem(openapi: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI description, with the schema that `problems` refers to."""
+    _, definitions = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+    openapi.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    return openapi
+
+
+async def _respond(request: Request, error: Exception) -> Response:
+    return problem_response(request.scope, error)
+
+
+def problem_response(scope: Scope, error: Exception) -> Response:
+    """The response for an error; its headers say which key to send, or which methods there are."""
+    fault = _fault(error, scope)
+    headers = dict(fault.headers)
+    if fault.status in UNREAD_BODY:
+        headers["connection"] = "close"
+    body = _problem(fault, scope).model_dump_json(exclude_none=True)
+    return Response(body, fault.status, headers=headers, media_type=PROBLEM_JSON)
+
+
+def problem_of(scope: Scope, error: Exception) -> Problem:
+    """The problem alone, for an event stream whose status has been sent already."""
+    return _problem(_fault(error, scope), scope)
+
+
+def _problem(fault: _Fault, scope: Scope) -> Problem:
+    return Problem(
+        type=TYPE_PREFIX + fault.code,
+        title=fault.code.replace("_", " ").capitalize(),
+        status=fault.status,
+        detail=fault.detail,
+        code=fault.code,
+        instance=quote(scope["path"], errors="replace")[:MAX_INSTANCE_CHARS],
+        request_id=scope.get("state", {}).get("request_id", ""),
+        retryable=fault.retryable,
+        errors=list(fault.errors) or None,
+    )
+
+
+def _fault(error: Exception, scope: Scope) -> _Fault:
+    # FastAPI turns what is raised while it reads a body into a 400, and keeps the reason as the cause.
+    if isinstance(error, HTTPException) and isinstance(error.__cause__, RagstoneError):
+        error = error.__cause__
+    match error:
+        case RagstoneError():
+            headers = {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
+            return _Fault(error.status, error.code, error.message, error.retryable, headers)
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            return _from_framework(error, scope)
+        case _:
+            return _Fault(500, "internal", "Something failed inside the server. Its log has the request id.")
+
+
+def _from_framework(error: HTTPException, scope: Scope) -> _Fault:
+    status = HTTPStatus(error.status_code)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            detail = "There is nothing at this address. GET /openapi.json lists what there is."
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            detail = (
+                f"This address does not take {scope['method'][:20]}; it takes {headers.get('allow', 'other methods')}."
+            )
+        case HTTPStatus.BAD_REQUEST:
+            detail = f"The request body cannot be read: {error.detail.rstrip('.')}. Check it against /openapi.json."
+        case _:
+            detail = error.detail
+    return _Fault(status, status.name.lower(), detail, headers=headers)
+
+
+def _invalid(error: RequestValidationError) -> _Fault:
+    problems = tuple(_field_problem(item) for item in error.errors()[:MAX_NAMED_FIELDS])
+    sentences = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
+    return _Fault(422, "invalid_request", f"The request does not fit. {sentences}.", errors=problems)
+
+
+def _field_problem(item: Mapping[str, object]) -> FieldProblem:
+    location = item["loc"]
+    assert isinstance(location, tuple)
+    path = ".".join(str(part) for part in location[1:])[:100]
+    match item["type"]:
+        case "missing":
+            message = "is missing"
+        case "extra_forbidden":
+            message = "is not a field of this request"
+        case "json_invalid":
+            return FieldProblem(field="body", message=f"is not valid JSON at character {location[-1]}")
+        case "model_attributes_type" if not path:
+            message = "has to be a JSON object, sent with Content-Type: application/json"
+        case _:
+            message = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
+    return FieldProblem(field=path or str(location[0]), message=message)

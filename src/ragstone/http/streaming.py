@@ -1,0 +1,126 @@
+"""Server-sent events that end with an event, and work that ends with its client.
+
+Two traps decide the shape. An exception inside a streaming body cuts the connection,
+so whatever happens after the first byte becomes an `error` event. And a handler that
+waits for the first event before it returns its response does not notice that the
+client has gone, so the response starts at once and a watcher runs beside the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ragstone.errors import RagstoneError
+from ragstone.http.errors import problem_of
+
+HEARTBEAT_S = 15.0  # below the idle limit of common proxies (nginx 60 s, Azure 230 s, AWS ALB 60 s)
+STALL_S = 30.0  # a client that reads nothing for so long has gone for all practical purposes
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event: its name and its data, sent as JSON."""
+
+    name: str
+    data: BaseModel
+
+
+class EventStream(Response):
+    """Sends events as they come, a comment as heartbeat, and `error` (a problem) if they fail.
+
+    When the client goes, the generator is closed at once, and with it whatever it waits for.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[StreamEvent], *, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._events = events
+        self._heartbeat_s = heartbeat_s
+        super().__init__(headers={"x-accel-buffering": "no"})  # nginx would hold events back
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the events or the client end."""
+        await unless_disconnected(receive, self._stream(scope, send))
+
+    async def _stream(self, scope: Scope, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        heartbeat = asyncio.create_task(self._beat(send))
+        try:
+            async with aclosing(_ending_with_an_event(self._events, scope)) as frames:
+                async for frame in frames:
+                    await _send_body(send, frame)
+        finally:
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _beat(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            await _send_body(send, KEEPALIVE_COMMENT)
+
+
+async def _ending_with_an_event(events: AsyncGenerator[StreamEvent], scope: Scope) -> AsyncGenerator[bytes]:
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield _frame(event)
+    except RagstoneError as error:
+        log.warning("http.stream_failed", code=error.code)
+        yield _frame(StreamEvent("error", problem_of(scope, error)))
+    except Exception as error:  # ASGI edge: the status is sent, only an event can tell
+        log.exception("http.stream_failed", code="internal")
+        yield _frame(StreamEvent("error", problem_of(scope, error)))
+
+
+def _frame(event: StreamEvent) -> bytes:
+    return format_sse_event(event=event.name, data_str=event.data.model_dump_json())
+
+
+async def _send_body(send: Send, body: bytes) -> None:
+    try:
+        async with asyncio.timeout(STALL_S):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+    except (TimeoutError, OSError) as error:
+        raise ClientDisconnect from error
+
+
+async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled as soon as the client has gone.
+
+    Call it when the request's body has been read.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+    """
+    working = asyncio.create_task(work)
+    watching = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
