@@ -22,7 +22,7 @@ def test_a_folder_comes_before_the_package(tmp_path):
 
 
 def test_a_missing_file_is_named_with_the_way_out(tmp_path):
-    with pytest.raises(ModelFileError, match=r"Cannot read .*model\.safetensors.*RAGSTONE_MODEL_DIR"):
+    with pytest.raises(ModelFileError, match=r"Cannot read .*model\.safetensors.*RAGSTONE_EMBEDDING__MODEL_FOLDER"):
         read_model_files(tmp_path)
 
 

@@ -78,12 +78,11 @@ class MiniLMEmbedder:
 
     def token_offsets(self, text: str) -> Offsets:
         """See `Embedder.token_offsets`."""
-        starts = list(_blocks(text))
-        blocks = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-        found = self._tokenizer.encode_batch(blocks, add_special_tokens=False)
+        blocks = [(start, _encodable(text[start:end])) for start, end in _blocks(text)]
+        found = self._tokenizer.encode_batch([block for _, block in blocks], add_special_tokens=False)
         parts = [
             np.array(encoding.offsets, np.int64).reshape(-1, 2) + start
-            for start, encoding in zip(starts, found, strict=True)
+            for (start, _), encoding in zip(blocks, found, strict=True)
         ]
         return np.concatenate([np.empty((0, 2), np.int64), *parts])
 
@@ -93,7 +92,7 @@ class MiniLMEmbedder:
             lane.shutdown()
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        cut = [text[:WINDOW_CHARS] for text in texts]
+        cut = [_encodable(text[:WINDOW_CHARS]) for text in texts]
         found = self._tokenizer.encode_batch_fast(cut, add_special_tokens=False)
         return [[CLS, *encoding.ids[:WINDOW_TOKENS], SEP] for encoding in found]
 
@@ -125,13 +124,18 @@ def _padded(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[n
     return ids, (np.arange(ids.shape[1]) < lengths).astype(np.int64)
 
 
-def _blocks(text: str) -> Iterator[int]:
-    """Where to cut `text` for tokenising: at white space, so that no token is torn."""
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of `text` to tokenise by themselves, cut at white space so that no token is torn."""
     start = 0
     while start < len(text):
-        yield start
         end = start + BLOCK_CHARS
         if end < len(text):
             space = max(text.rfind("\n", start + 1, end), text.rfind(" ", start + 1, end))
             end = space if space > 0 else end
+        yield start, end
         start = end
+
+
+def _encodable(text: str) -> str:
+    """`text` with lone surrogates, which the tokenizer refuses, as question marks; same length."""
+    return text.encode(errors="replace").decode()

