@@ -99,8 +99,8 @@ async def _assemble(settings: Settings, folder: Path, database: Database, stack:
     metrics = Metrics()
     blobs = LocalBlobs(folder / "blobs")
     library = Library(database, blobs)
-    embedder = CachedEmbedder(await _embedder(settings, folder), SqlVectorStore(database), metrics=metrics)
-    index = await _index(settings, folder, embedder)
+    embedder = CachedEmbedder(await open_embedder(settings, folder), SqlVectorStore(database), metrics=metrics)
+    index = await open_index(settings, folder, embedder)
     stack.push_async_callback(index.close)
     parser = _parser(settings)
     stack.push_async_callback(parser.close)
@@ -167,7 +167,12 @@ def prepare_data_dir(folder: Path) -> Path:
     return folder.resolve()
 
 
-async def _embedder(settings: Settings, folder: Path) -> Embedder:
+async def open_embedder(settings: Settings, folder: Path) -> Embedder:
+    """The embedding model, loaded; `folder` is the data directory.
+
+    Raises:
+        ModelFileError: weights are missing or altered.
+    """
     match settings.embedding.model:
         case "minilm":
             from ragstone.embedding.minilm import MiniLMEmbedder
@@ -175,7 +180,6 @@ async def _embedder(settings: Settings, folder: Path) -> Embedder:
             return await asyncio.to_thread(
                 MiniLMEmbedder.load,
                 settings.embedding.model_folder,
-                folder / "models",
                 threads=settings.embedding.threads,
             )
         case "hashing":
@@ -186,7 +190,12 @@ async def _embedder(settings: Settings, folder: Path) -> Embedder:
             assert_never(unknown)
 
 
-async def _index(settings: Settings, folder: Path, embedder: Embedder) -> Index:
+async def open_index(settings: Settings, folder: Path, embedder: Embedder) -> Index:
+    """The search index, connected; the process it lives in is started if none runs.
+
+    Raises:
+        IndexUnavailable: it does not come up.
+    """
     match settings.index.engine:
         case "edge":
             from ragstone.index.qdrant_edge import EdgeIndex
