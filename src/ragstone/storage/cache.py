@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import select
-
-from ragstone.storage.database import Database, any_of
+from ragstone.storage.database import Database, any_of, unscoped
 from ragstone.storage.schema import embedding_cache
 
 
@@ -24,7 +22,7 @@ class SqlVectorStore:
         """The vectors that are kept, by key; keys without one are left out."""
         if not keys:
             return {}
-        statement = select(embedding_cache.c.key, embedding_cache.c.vector).where(any_of(embedding_cache.c.key, keys))
+        statement = unscoped(embedding_cache).where(any_of(embedding_cache.c.key, keys))
         async with self._database.read() as connection:
             return {row.key: row.vector for row in await connection.execute(statement)}
 

@@ -12,7 +12,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,8 @@ def scoped_insert(table: Table, scope: Scope) -> Insert:
     return insert(table).values(_owner(table, scope))
 
 
-def across_tenants(table: Table, *columns: ColumnElement[Any] | Table) -> Select[Any]:
-    """Select from the rows of all tenants: for the worker and `rebuild`, never for a request."""
+def unscoped(table: Table, *columns: ColumnElement[Any] | Table) -> Select[Any]:
+    """Select from the rows of all tenants: for the worker and for tables that are no tenant's, never for a request."""
     return select(*(columns or (table,)))
 
 
@@ -133,11 +133,10 @@ class Database:
         path = Path(parsed.database)
         await asyncio.to_thread(_prepare_file, path)
         database = cls(_sqlite_engine(parsed.set(drivername="sqlite+aiosqlite")), path)
-        try:
+        async with AsyncExitStack() as on_failure:
+            on_failure.push_async_callback(database.close)
             await database._bring_up_to_date()
-        except BaseException:
-            await database.close()
-            raise
+            on_failure.pop_all()
         return database
 
     async def close(self) -> None:

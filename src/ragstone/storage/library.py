@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, func, or_
 from sqlalchemy.engine import RowMapping
 
 from ragstone.errors import NotFound
+from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database, any_of, scoped
 from ragstone.storage.schema import chunks, collections, document_texts, documents, jobs
 from ragstone.vocabulary import Chunk, Document, DocumentState, Hit, JobState, Passage, Scope
@@ -30,8 +31,9 @@ class Stats:
 class Library:
     """Answers what there is; never changes anything."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, blobs: LocalBlobs) -> None:
         self._database = database
+        self._blobs = blobs
 
     async def collections(self, tenant: str) -> list[str]:
         """Names of the tenant's collections, sorted."""
@@ -63,6 +65,20 @@ class Library:
             raise _unknown(document_id)
         return _document(rows[0])
 
+    async def original(self, scope: Scope, document_id: str) -> bytes:
+        """The bytes that the active version was made from, as they were submitted.
+
+        Raises:
+            NotFound: no such document, or none of its versions is ready.
+        """
+        statement = scoped(documents, scope, documents.c.blob_key).where(documents.c.id == document_id)
+        rows = await self._rows(statement)
+        if not rows:
+            raise _unknown(document_id)
+        if not rows[0]["blob_key"]:
+            raise _not_ready(document_id)
+        return await self._blobs.get(scope, rows[0]["blob_key"])
+
     async def text(self, scope: Scope, document_id: str, *, version: int | None = None) -> str:
         """The canonical text that chunks and citations count their characters in.
 
@@ -78,7 +94,7 @@ class Library:
         )
         if not found:
             await self.document(scope, document_id)
-            raise NotFound(f"Document {document_id!r} has no text yet. Wait for its job to finish, or read its error.")
+            raise _not_ready(document_id)
         if version is not None and version != found[0]["version"]:
             raise NotFound(
                 f"Version {version} of document {document_id!r} was replaced by version {found[0]['version']}. "
@@ -183,3 +199,7 @@ def _document(row: RowMapping) -> Document:
 
 def _unknown(document_id: str) -> NotFound:
     return NotFound(f"There is no document {document_id[:80]!r} in this collection. List the documents for their ids.")
+
+
+def _not_ready(document_id: str) -> NotFound:
+    return NotFound(f"Document {document_id!r} is not ready yet. Wait for its job to finish, or read its error.")

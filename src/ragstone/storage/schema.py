@@ -177,16 +177,23 @@ job_files = Table(
 claims = Table(
     "claims",
     metadata,
-    # Who may write this document's points. A row whose lease has run out and that no
-    # pending file stands behind tells of leftovers in the index for the sweeper.
+    # Who may write this document's points. A row whose lease has run out, and that no
+    # pending file stands behind, tells the sweeper of leftovers in the index.
     Column("document_id", String(32), primary_key=True),
     Column("tenant", String(64), nullable=False),
     Column("collection", String(128), nullable=False),
     Column("owner", String(32), nullable=False),
-    Column("lease_until", Float, nullable=False),  # Unix seconds
-    Column("blob_key", String(64), nullable=False),  # of a removed document, else ""
+    Column("lease_until", Float, nullable=False),  # Unix seconds; 0: nobody's
+    Column("littered", Boolean, nullable=False),  # somebody else wrote points meanwhile
     Index(None, "lease_until"),
-    Index(None, "owner"),
+)
+
+discarded_blobs = Table(
+    "discarded_blobs",
+    metadata,
+    # Blobs that something let go of; the sweeper deletes those that nothing else refers to.
+    Column("tenant", String(64), primary_key=True),
+    Column("blob_key", String(64), primary_key=True),
 )
 
 conversations = Table(
@@ -228,12 +235,4 @@ embedding_cache = Table(
     # Not tenant data: the key is a hash of model and text, the value follows from them.
     Column("key", String(64), primary_key=True),
     Column("vector", LargeBinary, nullable=False),
-)
-
-meta = Table(
-    "meta",
-    metadata,
-    # Facts about the installation, for example `index_state`.
-    Column("key", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
 )

@@ -24,11 +24,10 @@ def upgrade() -> None:
         sa.Column("collection", sa.String(length=128), nullable=False),
         sa.Column("owner", sa.String(length=32), nullable=False),
         sa.Column("lease_until", sa.Float(), nullable=False),
-        sa.Column("blob_key", sa.String(length=64), nullable=False),
+        sa.Column("littered", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("document_id", name="pk_claims"),
     )
     op.create_index("ix_claims_lease_until", "claims", ["lease_until"], unique=False)
-    op.create_index("ix_claims_owner", "claims", ["owner"], unique=False)
     op.create_table(
         "collections",
         sa.Column("tenant", sa.String(length=64), nullable=False),
@@ -51,6 +50,12 @@ def upgrade() -> None:
         "conversations",
         ["tenant", "collection", "updated_at"],
         unique=False,
+    )
+    op.create_table(
+        "discarded_blobs",
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("blob_key", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "blob_key", name="pk_discarded_blobs"),
     )
     op.create_table(
         "documents",
@@ -103,12 +108,6 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_jobs_tenant_collection_created_at", "jobs", ["tenant", "collection", "created_at"], unique=False
-    )
-    op.create_table(
-        "meta",
-        sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name="pk_meta"),
     )
     op.create_table(
         "chunks",
