@@ -1,0 +1,144 @@
+"""`ragstone ask` and `ragstone search`: questions from the shell."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, run, scope_of, text_of
+from ragstone.cli.output import complain, one_line, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragstone.chat.events import Finished
+    from ragstone.vocabulary import Answer, Citation, Passage, Scope
+    from ragstone.wiring import Platform
+
+SNIPPET_CHARS = 160
+QUOTE_CHARS = 300
+RESTARTED = "\n(The model broke off; the answer starts again.)\n"
+
+Question = Annotated[str, typer.Argument(metavar="QUESTION", help="The question; - reads it from stdin.")]
+Limit = Annotated[int | None, typer.Option(min=1, max=100, help="Passages to look at. [default: 8]")]
+
+
+@run
+async def ask(
+    question: Question,
+    *,
+    conversation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on with a conversation; `ask` prints its id.")
+    ] = None,
+    limit: Limit = None,
+    collection: CollectionName = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Answer a question, with sources.
+
+    Lists for each sentence of the answer where it comes from. An answer that the
+    documents do not hold ends with exit code 6.
+    """
+    text, scope = text_of(question), scope_of(collection)
+    streams = sys.stdout.isatty() and not as_json
+    async with opened(data_dir) as platform:
+        finished = await _answer(platform, scope, text, conversation, limit, streams=streams)
+    answer = finished.answer
+    if as_json:
+        facts = {"question": text, "conversation_id": finished.conversation_id}
+        say_json({**facts, **{name: getattr(answer, name) for name in answer.__dataclass_fields__}})
+    else:
+        if not streams:
+            say(answer.text)
+        _list_sources(answer)
+        complain(f"\nGo on with: ragstone ask --conversation {finished.conversation_id} QUESTION")
+    return ExitCode.ABSTAINED if answer.abstained else ExitCode.OK
+
+
+async def _answer(
+    platform: Platform, scope: Scope, question: str, conversation: str | None, limit: int | None, *, streams: bool
+) -> Finished:
+    """The end of the answer; on a terminal its text is shown as it comes."""
+    from ragstone.chat.events import Finished
+    from ragstone.generation.base import Delta
+
+    shown = ""
+    events = platform.chat.ask(scope, question, conversation_id=conversation, limit=limit)
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Delta(text=text, restart=restart) if streams:
+                    say(RESTARTED * (restart and bool(shown)) + text, end="")
+                    sys.stdout.flush()
+                    shown = text if restart else shown + text
+                case Finished():
+                    finished = event
+    if streams:
+        say("" if shown == finished.answer.text else f"\n{finished.answer.text}")
+    return finished
+
+
+def _list_sources(answer: Answer) -> None:
+    for policy in answer.degraded:
+        complain(f"\nDegraded: {policy}. The answer was given without that part; see docs/troubleshooting.md.")
+    if answer.citations:
+        say("\nSources")
+    for citation in _one_per_quote(answer.citations):
+        place = " > ".join(citation.heading_path)
+        page = f", page {citation.page}" if citation.page else ""
+        verdict = "verified" if citation.verified else f"not verified ({citation.score:.2f})"
+        say(f"[{citation.marker}] {one_line(citation.title)}{page}{': ' * bool(place)}{one_line(place)} ({verdict})")
+        say(f'    {one_line(citation.source)}\n    "{one_line(citation.quote, max_chars=QUOTE_CHARS)}"')
+
+
+def _one_per_quote(citations: Sequence[Citation]) -> list[Citation]:
+    """Several sentences may rest on the same words; they are listed once, in order of markers."""
+    spans = {(one.marker, one.document_id, one.start, one.end, one.verified): one for one in citations}
+    return sorted(spans.values(), key=lambda one: (one.marker, one.start))
+
+
+@run
+async def search(
+    question: Question,
+    *,
+    limit: Limit = None,
+    collection: CollectionName = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Find passages, with their rank in each stage."""
+    text, scope = text_of(question), scope_of(collection)
+    async with opened(data_dir) as platform:
+        from ragstone.vocabulary import Query
+
+        query = Query(text, limit=limit or platform.settings.retrieval.limit)
+        found = await platform.retriever.search(scope, query)
+    if as_json:
+        say_json(found)
+        return ExitCode.OK
+    for policy in found.degraded:
+        complain(f"Degraded: {policy}. See docs/troubleshooting.md.")
+    if found.passages:
+        _list_passages(found.passages)
+    else:
+        complain("Nothing found.")
+    return ExitCode.OK
+
+
+def _list_passages(passages: Sequence[Passage]) -> None:
+    stages = list(dict.fromkeys(stage for passage in passages for stage in passage.hit.stages))
+    columns = ("#", *(stage.upper() for stage in stages), "PASSAGE")
+    say_table(columns, [_row(rank, passage, stages) for rank, passage in enumerate(passages, start=1)])
+
+
+def _row(rank: int, passage: Passage, stages: Sequence[str]) -> tuple[object, ...]:
+    standings = (passage.hit.stages.get(stage) for stage in stages)
+    cells = (f"{standing.rank} ({standing.score:.3f})" if standing else "-" for standing in standings)
+    chunk = passage.chunk
+    page = f", page {chunk.page_first}" if chunk.page_first else ""
+    place = one_line(" > ".join((passage.title, *chunk.heading_path)))
+    return rank, *cells, f"{place}{page}\n{one_line(chunk.text, max_chars=SNIPPET_CHARS)}"

@@ -1,0 +1,231 @@
+"""What `ragstone doctor` looks at: one function a part, each ending in a `Check`.
+
+A check changes nothing that a later `ragstone ingest` would not, and spends no tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import sqlite3
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+
+from ragstone import __version__
+from ragstone.documents.parsing import SandboxedParser
+from ragstone.embedding.base import Embedder
+from ragstone.errors import RagstoneError
+from ragstone.settings import LOOPBACK_HOSTS, Settings
+from ragstone.storage.blobs import LocalBlobs
+from ragstone.storage.database import Database
+from ragstone.storage.library import Library
+from ragstone.vocabulary import DEFAULT_TENANT, JobState, Scope
+from ragstone.wiring import open_embedder, open_index, prepare_data_dir
+
+MIN_SQLITE = (3, 38, 0)  # the first that has json_each in every build
+LOW_DISK_BYTES = 1 << 30
+FULL_DISK_BYTES = 64 << 20
+REACH_TIMEOUT_S = 5.0
+MAX_NORM_ERROR = 1e-3
+VENDOR_URLS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com/v1"}
+
+State = Literal["ok", "warning", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found of one part, and how to mend it where it is not `ok`."""
+
+    name: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+async def all_checks(settings: Settings) -> AsyncIterator[Check]:
+    """Look at every part, in the order in which they depend on each other."""
+    yield versions()
+    yield await _caught("data directory", lambda: data_directory(settings))
+    yield await _caught("database", lambda: database(settings))
+    yield await _caught("parsers", parsers)
+    yield await _caught("embedding model", lambda: embedding_model(settings))
+    yield await _caught("search index", lambda: search_index(settings))
+    yield await language_model(settings)
+    yield await port(settings)
+
+
+async def _caught(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
+    """An error raised on purpose is a finding: its message says what to do."""
+    try:
+        return await check()
+    except RagstoneError as error:
+        return Check(name, "broken", f"{type(error).__name__}", error.message)
+
+
+def versions() -> Check:
+    """Ragstone, Python and SQLite."""
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    found = f"Ragstone {__version__}, Python {python}, SQLite {sqlite3.sqlite_version}"
+    if sqlite3.sqlite_version_info < MIN_SQLITE:
+        needed = ".".join(str(part) for part in MIN_SQLITE)
+        return Check("versions", "broken", found, f"Use a Python that is built with SQLite {needed} or newer.")
+    return Check("versions", "ok", found)
+
+
+async def data_directory(settings: Settings) -> Check:
+    """Whether it can be written to, and how much room is left."""
+    folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"ragstone")
+    except OSError as error:
+        mend = "Make it writable for this user, or set RAGSTONE_DATA_DIR to another folder."
+        return Check("data directory", "broken", f"{folder} cannot be written to ({error.strerror})", mend)
+    free = shutil.disk_usage(folder).free
+    found = f"{folder}, {free / (1 << 30):.1f} GiB free"
+    if free < LOW_DISK_BYTES:
+        state: State = "broken" if free < FULL_DISK_BYTES else "warning"
+        return Check("data directory", state, found, "Free some space, or set RAGSTONE_DATA_DIR to a larger disk.")
+    return Check("data directory", "ok", found)
+
+
+async def database(settings: Settings) -> Check:
+    """Whether it opens, and what it holds."""
+    opened = await _open_database(settings)
+    try:
+        library = Library(opened, LocalBlobs(settings.data_dir / "blobs"))
+        names = await library.collections(DEFAULT_TENANT)
+        stats = [await library.stats(Scope(collection=name)) for name in names]
+    finally:
+        await opened.close()
+    documents, chunks = sum(one.documents for one in stats), sum(one.chunks for one in stats)
+    found = f"{documents} documents, {chunks} chunks in {len(names)} collections"
+    unfinished = sum(one.jobs[JobState.QUEUED] + one.jobs[JobState.RUNNING] for one in stats)
+    if unfinished:
+        mend = "Unless they are in progress now: `ragstone jobs` lists them, `ragstone jobs ID --resume` goes on."
+        return Check("database", "warning", f"{found}; {unfinished} jobs unfinished", mend)
+    return Check("database", "ok", found)
+
+
+async def parsers() -> Check:
+    """Whether a parser process starts and answers."""
+    parser = SandboxedParser(processes=1)
+    try:
+        start = perf_counter()
+        await parser.parse(b"# Probe\n\nA sentence.\n", name="probe.md")
+        return Check("parsers", "ok", f"a parser process answers in {perf_counter() - start:.1f} s")
+    finally:
+        await parser.close()
+
+
+async def embedding_model(settings: Settings) -> Check:
+    """Whether the weights are the pinned ones and give a unit vector."""
+    start = perf_counter()
+    embedder = await open_embedder(settings, settings.data_dir)
+    loaded_s = perf_counter() - start
+    [vector] = await embedder.embed(["The probe of the doctor."], purpose="query")
+    found = f"{embedder.name}, {embedder.dimensions} dimensions, loaded in {loaded_s:.1f} s"
+    if abs(float(np.linalg.norm(vector)) - 1.0) > MAX_NORM_ERROR:
+        mend = "Reinstall onnxruntime and numpy from the lock (`make clean setup`)."
+        return Check("embedding model", "broken", f"{found}; its vectors are not of length 1", mend)
+    return Check("embedding model", "ok", found)
+
+
+async def search_index(settings: Settings) -> Check:
+    """Whether its process answers, and holds the chunks that the database has."""
+    embedder = await open_embedder(settings, settings.data_dir)
+    opened = await _open_database(settings)
+    try:
+        return await _compare(settings, embedder, Library(opened, LocalBlobs(settings.data_dir / "blobs")))
+    finally:
+        await opened.close()
+
+
+async def _compare(settings: Settings, embedder: Embedder, library: Library) -> Check:
+    index = await open_index(settings, settings.data_dir.resolve(), embedder)
+    try:
+        scopes = [Scope(collection=name) for name in await library.collections(DEFAULT_TENANT)]
+        held = sum([await index.count(scope) for scope in scopes])
+        known = sum([(await library.stats(scope)).chunks for scope in scopes])
+    finally:
+        await index.close()
+    if settings.index.engine == "memory":
+        return Check("search index", "ok", "in memory: it is empty whenever a process starts")
+    if held == known:
+        return Check("search index", "ok", f"answers; {held} chunks, as in the database")
+    mend = "Unless an ingestion is in progress: make it again with `ragstone rebuild`."
+    return Check("search index", "warning", f"answers; {held} chunks, but the database has {known}", mend)
+
+
+async def language_model(settings: Settings) -> Check:
+    """Whether a model is configured, and its server can be reached. Spends no tokens."""
+    answer = settings.answer
+    name = "language model"
+    if answer.provider == "extractive":
+        return Check(name, "ok", "none configured: answers are extractive, without a key")
+    if find_spec(answer.provider) is None:
+        mend = f"Install it: pip install 'ragstone[{answer.provider}]'."
+        return Check(name, "broken", f"the package {answer.provider} is not installed", mend)
+    key = answer.api_key.get_secret_value() if answer.api_key else ""
+    url = (answer.base_url or VENDOR_URLS[answer.provider]).rstrip("/") + "/models"
+    status = await _status_of(url, key)
+    found = f"{answer.provider}, {answer.model}"
+    if isinstance(status, str):
+        mend = "Answers are extractive until it can be reached. Check RAGSTONE_ANSWER__BASE_URL and the network."
+        return Check(name, "broken", f"{found}: its server cannot be reached ({status})", mend)
+    if status in {401, 403}:
+        return Check(name, "broken", f"{found}: the key is refused (HTTP {status})", "Set RAGSTONE_ANSWER__API_KEY.")
+    return Check(name, "ok", f"{found}: reachable (HTTP {status})")
+
+
+async def _status_of(url: str, key: str) -> int | str:
+    """The HTTP status of listing the models, or why there is none."""
+    import httpx2
+
+    headers = {"authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": "2023-06-01"} if key else {}
+    try:
+        async with httpx2.AsyncClient(timeout=REACH_TIMEOUT_S) as client:
+            return (await client.get(url, headers=headers)).status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return type(error).__name__
+
+
+async def port(settings: Settings) -> Check:
+    """Whether `ragstone serve` can listen where the settings say."""
+    server = settings.server
+    place = f"{server.host}:{server.port}"
+    if server.host not in LOOPBACK_HOSTS and not server.api_keys:
+        mend = "Set RAGSTONE_SERVER__API_KEYS, or RAGSTONE_SERVER__HOST to 127.0.0.1."
+        return Check("server", "broken", f"{place} is open to the network, and there are no keys", mend)
+    problem = await asyncio.to_thread(_cannot_listen, server.host, server.port)
+    if problem is None:
+        return Check("server", "ok", f"{place} is free")
+    if await _status_of(f"http://{place}/health", "") == 200:
+        return Check("server", "ok", f"a server answers on {place}")
+    mend = "End the program that listens there, or set RAGSTONE_SERVER__PORT (0 takes any free one)."
+    return Check("server", "broken", f"{place} cannot be listened on ({problem})", mend)
+
+
+def _cannot_listen(host: str, number: int) -> str | None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
+
+async def _open_database(settings: Settings) -> Database:
+    folder: Path = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    return await Database.open(f"sqlite+aiosqlite:///{folder / 'ragstone.db'}")

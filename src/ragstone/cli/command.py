@@ -1,0 +1,171 @@
+"""What every command shares: its options, how it opens the platform, how it ends.
+
+A command is an async function that returns its `ExitCode`; `run` makes it callable from
+a shell. This is the one place that turns an error into a sentence and a code. Imports of
+the platform stay inside functions: `ragstone --help` must not load NumPy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, ParamSpec
+
+import typer
+
+from ragstone.cli.output import complain, one_line
+from ragstone.errors import ConfigurationError, InvalidInput, NotFound, RagstoneError, TooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from ragstone.settings import Settings
+    from ragstone.vocabulary import Scope
+    from ragstone.wiring import Platform
+
+DEBUG_VARIABLE = "RAGSTONE_DEBUG"
+MAX_STDIN_BYTES = 1 << 20  # far above any question
+
+
+class ExitCode(IntEnum):
+    """How a command ended; `docs/cli.md` explains each to scripts."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    CONFIGURATION = 4
+    UNAVAILABLE = 5
+    ABSTAINED = 6
+    PARTLY = 7
+    INTERRUPTED = 130
+
+
+EXIT_CODES_HELP = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 settings or data directory, 5 a part is down, "
+    "6 no answer in the documents, 7 some files failed, 130 interrupted."
+)
+
+
+def _data_dir_of_the_group(context: typer.Context, value: Path | None) -> Path | None:
+    return value or context.find_root().params.get("data_dir")
+
+
+GlobalDataDir = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Where Ragstone keeps everything. [env var: RAGSTONE_DATA_DIR]")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Where Ragstone keeps everything. [env var: RAGSTONE_DATA_DIR]",
+        callback=_data_dir_of_the_group,
+    ),
+]
+CollectionName = Annotated[
+    str | None, typer.Option("--collection", "-c", metavar="NAME", help="The collection of documents to work in.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for scripts.")]
+
+P = ParamSpec("P")
+
+
+def run(story: Callable[P, Coroutine[None, None, ExitCode]]) -> Callable[P, None]:
+    """Make an async command callable, with errors as one sentence on stderr."""
+
+    @wraps(story)
+    def command(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = asyncio.run(story(*args, **kwargs))
+        except RagstoneError as error:
+            if os.environ.get(DEBUG_VARIABLE):
+                raise
+            complain(error.message)
+            code = exit_code(error)
+        sys.stdout.flush()  # a closed pipe shows here, where typer makes it a quiet end
+        raise typer.Exit(code)
+
+    return command
+
+
+def report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line that something failed that should not; for `sys.excepthook`."""
+    if os.environ.get(DEBUG_VARIABLE):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        complain(
+            f"Unexpected error, {kind.__name__}: {one_line(str(error), max_chars=300)}\n"
+            f"Run it again with {DEBUG_VARIABLE}=1 to see where it happened, and please report it."
+        )
+
+
+def exit_code(error: RagstoneError) -> ExitCode:
+    """The code of an error, by its branch of the error tree."""
+    match error:
+        case InvalidInput():
+            return ExitCode.USAGE
+        case NotFound():
+            return ExitCode.NOT_FOUND
+        case ConfigurationError():
+            return ExitCode.CONFIGURATION
+        case Unavailable():
+            return ExitCode.UNAVAILABLE
+        case _:
+            return ExitCode.FAILED
+
+
+def settings_for(data_dir: Path | None) -> Settings:
+    """The settings of the environment, with `--data-dir` before them; quietens the logs.
+
+    Raises:
+        ConfigurationError: a value cannot be used.
+    """
+    from ragstone.settings import load_settings
+    from ragstone.telemetry.logs import configure_logs
+
+    settings = load_settings(**({"data_dir": data_dir} if data_dir else {}))
+    configure_logs("debug" if os.environ.get(DEBUG_VARIABLE) else "error", json=settings.log.json_lines)
+    return settings
+
+
+@asynccontextmanager
+async def opened(data_dir: Path | None) -> AsyncIterator[Platform]:
+    """The platform on the data directory of the command.
+
+    Raises:
+        ConfigurationError: a setting, the data directory or the model needs mending.
+    """
+    settings = settings_for(data_dir)
+    from ragstone.wiring import open_platform
+
+    async with open_platform(settings) as platform:
+        yield platform
+
+
+def scope_of(collection: str | None) -> Scope:
+    """The scope a command works in; the default collection unless it names one."""
+    from ragstone.vocabulary import Scope
+
+    return Scope(collection=collection) if collection else Scope()
+
+
+def text_of(argument: str) -> str:
+    """The argument itself, or what stdin holds where it is `-`.
+
+    Raises:
+        InvalidInput: stdin holds too much, or is not UTF-8.
+    """
+    if argument != "-":
+        return argument
+    content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(content) > MAX_STDIN_BYTES:
+        raise TooLarge(f"stdin holds more than {MAX_STDIN_BYTES} bytes, which is no question. Shorten it.")
+    try:
+        return content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The text on stdin is not UTF-8. Convert it first, for example with iconv.") from error

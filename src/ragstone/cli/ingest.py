@@ -1,0 +1,219 @@
+"""`ragstone ingest`, `jobs` and `rebuild`: documents on their way into the index."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, run, scope_of
+from ragstone.cli.output import complain, console, one_line, say, say_json, say_table
+from ragstone.errors import InvalidInput, NotFound, TooLarge
+
+if TYPE_CHECKING:
+    from ragstone.vocabulary import Job, Scope
+    from ragstone.wiring import Platform
+
+PLAIN_STEPS = 10  # lines of progress where stderr is no terminal
+
+Report = Callable[[int, int], None]
+"""Called with how much is finished, and of how much."""
+
+
+@run
+async def ingest(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders; - reads one from stdin.")],
+    *,
+    pattern: Annotated[str, typer.Option(metavar="GLOB", help="Files to take from a folder.")] = "**/*",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose file is gone from a folder.")] = False,
+    title: Annotated[str | None, typer.Option(help="Name of the document that comes from stdin.")] = None,
+    collection: CollectionName = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Take files and folders in.
+
+    Waits until they can be searched. What has not changed since the last time is skipped. Run it again at any time.
+    """
+    scope = scope_of(collection)
+    _check_arguments(paths, title)
+    async with opened(data_dir) as platform:
+        if paths == ["-"]:
+            job = await _submit_stdin(platform, scope, title or "", platform.settings.ingestion.max_file_bytes)
+        else:
+            files = [Path(path) for path in paths]
+            job = await platform.ingestion.submit_paths(scope, files, pattern=pattern, prune=prune)
+        finished = await _work(platform, scope, job)
+    return _conclude(finished, as_json=as_json)
+
+
+def _check_arguments(paths: list[str], title: str | None) -> None:
+    """Refuse what cannot be meant before anything is loaded."""
+    if "-" in paths:
+        if len(paths) > 1:
+            raise InvalidInput("stdin (-) holds one document; give the files to a call of their own.")
+        if not (title or "").strip():
+            raise InvalidInput("A document from stdin needs a name: add --title, for example --title notes.md.")
+        return
+    if title is not None:
+        raise InvalidInput("--title names a document from stdin; files keep their own names.")
+    if missing := [path for path in paths if not Path(path).exists()]:
+        raise NotFound(f"There is no file or folder {missing[0]}. Nothing was ingested.")
+
+
+async def _submit_stdin(platform: Platform, scope: Scope, title: str, max_bytes: int) -> Job:
+    from ragstone.ingestion.submit import Upload
+
+    content = await asyncio.to_thread(sys.stdin.buffer.read, max_bytes + 1)
+    if len(content) > max_bytes:
+        raise TooLarge(
+            f"stdin holds more than {max_bytes} bytes. Split it, or raise RAGSTONE_INGESTION__MAX_FILE_BYTES."
+        )
+    return await platform.ingestion.submit(scope, [Upload(source=f"text:{title}", title=title, content=content)])
+
+
+async def _work(platform: Platform, scope: Scope, job: Job) -> Job:
+    """Work on a job, here or wherever a worker has it, until it has finished."""
+    try:
+        async with _worker(platform, scope, job.id):
+            with _progress("files") as report:
+                async for state in platform.ingestion.watch(scope, job.id):
+                    report(_finished_files(state), state.total)
+    except asyncio.CancelledError:
+        complain(
+            f"Interrupted. Job {job.id} is kept: a running `ragstone serve` goes on with it, "
+            f"and so does `ragstone jobs {job.id} --resume`."
+        )
+        raise
+    return await platform.ingestion.job(scope, job.id)
+
+
+@asynccontextmanager
+async def _worker(platform: Platform, scope: Scope, job_id: str) -> AsyncIterator[None]:
+    """A worker beside the block; the block ends when the worker fails."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(platform.ingestion.work(until_job=(scope, job_id)))
+            yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+
+
+def _finished_files(job: Job) -> int:
+    return job.done + job.skipped + job.removed + job.failed
+
+
+def _conclude(job: Job, *, as_json: bool) -> ExitCode:
+    if as_json:
+        say_json(job)
+    else:
+        say(_summary(job))
+    for file in job.files:
+        if file.error:
+            complain(f"Failed: {one_line(file.source)}: {one_line(file.error)}")
+        for warning in file.warnings:
+            complain(f"Note: {one_line(file.source)}: {one_line(warning)}")
+    if job.error:
+        complain(job.error)
+    if not job.failed and not job.error:
+        return ExitCode.OK
+    return ExitCode.PARTLY if job.failed < job.total else ExitCode.FAILED
+
+
+def _summary(job: Job) -> str:
+    counts = {
+        "ingested": job.done,
+        "unchanged": job.skipped,
+        "removed": job.removed,
+        "failed": job.failed,
+        "waiting": job.total - _finished_files(job),
+    }
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    took = (
+        f" in {(job.finished_at - job.started_at).total_seconds():.1f} s" if job.finished_at and job.started_at else ""
+    )
+    return f"Job {job.id} {job.state.value}: {job.total} files: {parts or 'none'}; {job.chunks} chunks{took}."
+
+
+@contextmanager
+def _progress(unit: str) -> Iterator[Report]:
+    """A bar on a terminal, some lines elsewhere; both on stderr."""
+    if not sys.stderr.isatty():
+        yield _plain_progress(unit)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("Ingesting"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda finished, total: bar.update(task, completed=finished, total=total)
+
+
+def _plain_progress(unit: str) -> Report:
+    shown = -1
+
+    def report(finished: int, total: int) -> None:
+        nonlocal shown
+        step = finished * PLAIN_STEPS // total if total else 0
+        if step > shown:
+            complain(f"{finished} of {total} {unit}")
+            shown = step
+
+    return report
+
+
+@run
+async def jobs(
+    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One job, with the fate of each file.")] = None,
+    *,
+    resume: Annotated[bool, typer.Option("--resume", help="Work on the job here until it has finished.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    collection: CollectionName = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """List ingestions, or look at one."""
+    scope = scope_of(collection)
+    if resume and not job_id:
+        raise InvalidInput("--resume needs the id of a job: ragstone jobs ID --resume.")
+    async with opened(data_dir) as platform:
+        if job_id:
+            job = await platform.ingestion.job(scope, job_id)
+            if resume:
+                job = await _work(platform, scope, job)
+            return _conclude(job, as_json=as_json)
+        _list_jobs(await platform.ingestion.jobs(scope, limit=limit), as_json=as_json)
+    return ExitCode.OK
+
+
+def _list_jobs(found: list[Job], *, as_json: bool) -> None:
+    if as_json:
+        say_json(found)
+    elif found:
+        columns = ("ID", "STATE", "FILES", "INGESTED", "UNCHANGED", "REMOVED", "FAILED", "CREATED")
+        say_table(columns, [_row(job) for job in found])
+    else:
+        complain("No jobs yet. Start one with `ragstone ingest PATH`.")
+
+
+def _row(job: Job) -> tuple[object, ...]:
+    created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    return job.id, job.state.value, job.total, job.done, job.skipped, job.removed, job.failed, created
+
+
+@run
+async def rebuild(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
+    """Make the search index again from the database."""
+    async with opened(data_dir) as platform:
+        with _progress("chunks") as report:
+            chunks = await platform.ingestion.rebuild(progress=report)
+    if as_json:
+        say_json({"chunks": chunks})
+    else:
+        say(f"The index was made again: {chunks} chunks.")
+    return ExitCode.OK

@@ -1,0 +1,52 @@
+"""The command line of Ragstone: every command, in one list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ragstone import __version__
+from ragstone.cli.ask import ask, search
+from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
+from ragstone.cli.doctor import doctor
+from ragstone.cli.documents import documents
+from ragstone.cli.ingest import ingest, jobs, rebuild
+from ragstone.cli.serve import serve
+
+app = typer.Typer(
+    name="ragstone",
+    help="Documents in, cited answers out.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: it comes in a third of the time
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def ragstone(
+    *,
+    data_dir: GlobalDataDir = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Documents in, cited answers out."""
+
+
+app.command()(ingest)
+app.command()(ask)
+app.command()(search)
+app.add_typer(documents, name="documents")
+app.command()(jobs)
+app.command()(serve)
+app.command()(rebuild)
+app.command()(doctor)
