@@ -1,0 +1,117 @@
+r"""Canonical text: the one form that offsets, chunks, embeddings and citations refer to.
+
+Kept: every visible character, tab and `\n`. Changed: composed to NFC, all line ends to
+`\n`, all no-break and typographic spaces to a plain space, lone surrogates to U+FFFD.
+Dropped: what a reader cannot see but a language model or a search engine would read:
+control characters, zero-width spaces, soft hyphens, direction overrides, the tag block
+that can hide whole sentences, runs of variation selectors.
+
+Two invisible characters carry meaning and stay where they do: the zero-width joiner and
+non-joiner after a letter of a script that joins (Arabic and Persian, Indic scripts,
+Mongolian, ...), and the joiner between two emoji. One variation selector stays after a
+visible character. Flags of regions (England) lose their tag letters: a black flag is a
+fair price for closing the best known hiding place.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from ragstone.documents.base import ParsedDocument, ParserLimits
+from ragstone.documents.limits import limit_reached
+from ragstone.errors import EmptyDocument
+from ragstone.vocabulary import PageSpan
+
+MAX_TITLE_CHARS = 300  # longer ones are paragraphs that somebody styled as a title
+
+_LINE_END = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Scripts whose shaping depends on joiners: Arabic to Mandaic, the Indic blocks with
+# Sinhala, Tibetan, Myanmar, Khmer, Mongolian, and their extensions.
+_JOINING = "\u0600-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ufb50-\ufdff\ufe70-\ufefc"
+_EMOJI = "\u00a9\u00ae\u2190-\u2bff\ufe0f\U0001f000-\U0001faff"
+_VARIATION = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e00ff"
+    "\U000e01f0-\U000e0fff]"
+    f"|(?<![{_JOINING}])\u200c"
+    f"|(?<![{_JOINING}{_EMOJI}])\u200d"
+    f"|(?<=[{_EMOJI}])(?<![{_JOINING}])\u200d(?![{_EMOJI}])"
+    f"|(?:(?<=[{_VARIATION}\\s])|^)[{_VARIATION}]+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the reader of one format found: Markdown that is not canonical yet.
+
+    `parts` are the pages, in order, if the format has pages (`paged`), else any pieces
+    that belong together; they are joined by blank lines.
+    """
+
+    parts: tuple[str, ...]
+    paged: bool = False
+    title: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def canonical_text(text: str) -> str:
+    """`text` in canonical form, without blank lines at its ends; may be empty. Idempotent."""
+    text = _SPACE.sub(" ", _LINE_END.sub("\n", _SURROGATE.sub("\ufffd", text)))
+    visible = _INVISIBLE.sub("", text)
+    while visible != text:  # what was dropped may have kept two others apart
+        text, visible = visible, _INVISIBLE.sub("", visible)
+    return _without_outer_blank_lines(unicodedata.normalize("NFC", visible))
+
+
+def finish(draft: Draft, *, media_type: str, limits: ParserLimits) -> ParsedDocument:
+    """Put the parts of a draft together, and say where each page lies.
+
+    Raises:
+        EmptyDocument: no part holds a visible character.
+        ParserLimit: the text is longer than `max_text_chars`.
+    """
+    text, pages = _joined(draft, limits)
+    if not text:
+        raise EmptyDocument("The document holds no text; nothing was indexed. Check that it is the right file.")
+    return ParsedDocument(
+        text=text,
+        media_type=media_type,
+        title=_title(draft.title),
+        pages=pages,
+        warnings=draft.warnings,
+    )
+
+
+def _joined(draft: Draft, limits: ParserLimits) -> tuple[str, tuple[PageSpan, ...]]:
+    pieces: list[str] = []
+    pages: list[PageSpan] = []
+    position = 0
+    for number, part in enumerate(draft.parts, start=1):
+        piece = canonical_text(part)
+        if not piece:
+            continue
+        position += 2 if pieces else 0
+        pages.append(PageSpan(number=number, start=position, end=position + len(piece)))
+        pieces.append(piece)
+        position += len(piece)
+        if position > limits.max_text_chars:
+            raise limit_reached(limits, "max_text_chars")
+    return "\n\n".join(pieces), tuple(pages) if draft.paged else ()
+
+
+def _without_outer_blank_lines(text: str) -> str:
+    """Leading spaces of the first line that shows something stay: they may mean code."""
+    stripped = text.rstrip()
+    start = len(stripped) - len(stripped.lstrip())
+    return stripped[stripped.rfind("\n", 0, start) + 1 :]
+
+
+def _title(title: str | None) -> str | None:
+    shown = " ".join(canonical_text(title or "").split())
+    return shown[:MAX_TITLE_CHARS] or None

@@ -1,0 +1,166 @@
+"""The process that parses: reads one file after another from its stdin, until that ends.
+
+Started by `parsing` as `python -m ragstone.documents.sandbox`. It binds itself to the
+limits of its first frame before it reads a file, imports a format's parser when the
+first such file comes, and exits when its parent is gone, because its stdin ends then.
+
+A frame is a 4-byte and an 8-byte big-endian length, a JSON header and a body of these
+lengths. Nothing is ever unpickled. In: `Request` and the file. Out: `Reply` and the text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import struct
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO, TypedDict
+
+from ragstone.documents.base import ParsedDocument, ParserLimits
+from ragstone.documents.limits import limit_next_parse, limit_process, limit_reached, parse_is_over
+from ragstone.errors import RagstoneError, UnreadableDocument
+
+LENGTHS = struct.Struct(">IQ")  # bytes of header, bytes of body
+MAX_HEADER_BYTES = 64 << 20  # pages and warnings of the longest document
+MAX_PARSES = 200  # PDFium and the allocator keep a little of each document
+RETIRE_AT_MEMORY_SHARE = 0.5  # what one document left behind must not fail the next
+
+# Nothing here needs them, so whatever makes a parser try is an attack.
+_FORBIDDEN_EVENTS = (
+    "socket.",
+    "subprocess.",
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "webbrowser.",
+    "urllib.",
+    "ftplib.",
+)
+
+
+class Request(TypedDict):
+    """Header of a file to parse."""
+
+    name: str
+    media_type: str | None
+
+
+class Reply(TypedDict, total=False):
+    """Header of an answer: an error, or all of a `ParsedDocument` but its text."""
+
+    error: str
+    message: str
+    media_type: str
+    title: str | None
+    pages: list[tuple[int, int, int]]
+    warnings: list[str]
+    retiring: bool
+
+
+def encode_frame(header: Mapping[str, Any], body_bytes: int) -> bytes:
+    """What goes before a body on the wire: both lengths and the header."""
+    encoded = json.dumps(header).encode()
+    return LENGTHS.pack(len(encoded), body_bytes) + encoded
+
+
+def main() -> None:
+    """Serve the parent until it closes the pipe, or until this process should be replaced."""
+    inbox, outbox = _own_pipes()
+    sys.addaudithook(_refuse)
+    limits = ParserLimits(**_read_frame(inbox)[0])
+    limit_process(limits)
+    _write_frame(outbox, {}, b"")
+    for count in range(1, MAX_PARSES + 1):
+        header, content = _read_frame(inbox)
+        reply, body = _answer(header, content, limits)
+        reply["retiring"] = count == MAX_PARSES or reply.get("retiring", False) or _is_swollen(limits)
+        _write_frame(outbox, reply, body)
+        if reply["retiring"]:
+            return
+
+
+def _answer(request: Mapping[str, Any], content: bytes, limits: ParserLimits) -> tuple[Reply, bytes]:
+    limit_next_parse(limits)
+    try:
+        document = _parsed(request, content, limits)
+        return _reply(document), document.text.encode()
+    except RagstoneError as error:
+        return Reply(error=error.code, message=error.message), b""
+    except MemoryError:
+        error = limit_reached(limits, "max_memory_bytes")
+        return Reply(error=error.code, message=error.message, retiring=True), b""
+    finally:
+        parse_is_over()
+
+
+def _parsed(request: Mapping[str, Any], content: bytes, limits: ParserLimits) -> ParsedDocument:
+    from ragstone.documents.reading import read
+
+    try:
+        return read(content, name=request["name"], media_type=request["media_type"], limits=limits)
+    except (RagstoneError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the process edge: a parser may raise anything on a hostile file
+        raise UnreadableDocument(
+            f"The parser gave up on this file ({type(error).__name__}); it is damaged or not what its name says. "
+            "Open it in its own program and save it again."
+        ) from error
+
+
+def _reply(document: ParsedDocument) -> Reply:
+    return Reply(
+        media_type=document.media_type,
+        title=document.title,
+        pages=[(page.number, page.start, page.end) for page in document.pages],
+        warnings=list(document.warnings),
+    )
+
+
+def _is_swollen(limits: ParserLimits) -> bool:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_bytes = peak if sys.platform == "darwin" else peak << 10
+    return peak_bytes > limits.max_memory_bytes * RETIRE_AT_MEMORY_SHARE
+
+
+def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """The frames' pipes under new numbers, so that a stray print cannot corrupt a frame."""
+    inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return inbox, outbox
+
+
+def _read_frame(inbox: BinaryIO) -> tuple[dict[str, Any], bytes]:
+    header_bytes, body_bytes = LENGTHS.unpack(_exactly(inbox, LENGTHS.size))
+    return json.loads(_exactly(inbox, header_bytes)), _exactly(inbox, body_bytes)
+
+
+def _exactly(inbox: BinaryIO, size: int) -> bytes:
+    data = inbox.read(size)
+    if len(data) < size:
+        raise SystemExit(0)  # the parent is gone
+    return data
+
+
+def _write_frame(outbox: BinaryIO, header: Mapping[str, Any], body: bytes) -> None:
+    try:
+        outbox.write(encode_frame(header, len(body)))
+        outbox.write(body)
+        outbox.flush()
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+
+
+def _refuse(event: str, _: tuple[Any, ...]) -> None:
+    if event.startswith(_FORBIDDEN_EVENTS):
+        raise PermissionError(f"A document's parser may not use {event}")
+
+
+if __name__ == "__main__":
+    main()
