@@ -19,10 +19,10 @@ import hmac
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi import APIRouter, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
@@ -31,10 +31,9 @@ from starlette.types import Message, Receive
 from ragstone.errors import Forbidden, InvalidInput, TooLarge, Unauthenticated
 from ragstone.http.errors import problems
 from ragstone.settings import LOOPBACK_HOSTS, ServerSettings
-from ragstone.vocabulary import DEFAULT_COLLECTION, Principal, Scope
+from ragstone.vocabulary import Principal
 
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB
-COLLECTION_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
@@ -179,7 +178,7 @@ def admitted_router(*, tag: str, route_class: type[AdmittedRoute] = AdmittedRout
         tags=[tag],
         route_class=route_class,
         dependencies=[Security(scheme) for scheme in _SCHEMES],
-        responses=problems(401, 403),
+        responses=problems(401, 403, 422),
     )
 
 
@@ -188,22 +187,3 @@ _SCHEMES: Sequence[Callable[..., Any]] = (
     HTTPBearer(auto_error=False, description="An API key of RAGSTONE_SERVER__API_KEYS."),
     APIKeyHeader(name="x-api-key", auto_error=False, description="The same key, in a header of its own."),
 )
-
-
-def _principal(request: Request) -> Principal:
-    principal: Principal = request.state.principal  # missing on a route without the door: an error, never a pass
-    return principal
-
-
-def _scope(
-    principal: Annotated[Principal, Depends(_principal)],
-    collection: Annotated[
-        str, Query(pattern=COLLECTION_PATTERN, description="The collection to work in.")
-    ] = DEFAULT_COLLECTION,
-) -> Scope:
-    return Scope(principal.tenant, collection)
-
-
-Admitted = Annotated[Principal, Depends(_principal)]
-AdmittedScope = Annotated[Scope, Depends(_scope)]
-"""The scope of routes that take `collection` as a query parameter."""

@@ -1,0 +1,121 @@
+"""Documents: send, list, look at, read, remove."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, UploadFile, status
+from pydantic import ConfigDict, Field
+
+from ragstone.api.requests import Collection, PlainText, Request
+from ragstone.api.responses import DocumentOut, DocumentPage, JobOut, TextOut
+from ragstone.api.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, metadata_field, named, uploads
+from ragstone.errors import InvalidInput
+from ragstone.http.auth import UploadRoute, admitted_router
+from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
+from ragstone.http.errors import problems
+from ragstone.vocabulary import DEFAULT_COLLECTION, Document, Job, Scope
+
+MAX_PAGE = 500
+
+router = admitted_router(tag="documents")
+upload_router = admitted_router(tag="documents", route_class=UploadRoute)
+
+
+class UploadForm(Request):
+    """Files to take in, all into one collection."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"files": ["notes.md"], "collection": "default", "metadata": '{"lang": "en"}'}]}
+    )
+
+    files: list[UploadFile] = Field(min_length=1, max_length=MAX_FILES, description="The files, each with its name.")
+    collection: Collection = DEFAULT_COLLECTION
+    metadata: PlainText = Field("", description="JSON object of plain values that all the files get.")
+
+
+@upload_router.post(
+    "/api/documents",
+    status_code=status.HTTP_202_ACCEPTED,
+    response_model=JobOut,
+    summary="Send files",
+    responses=problems(400, 413),
+    form_limits={"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES},
+)
+async def send_documents(
+    form: Annotated[UploadForm, Form(media_type="multipart/form-data")], principal: Admitted, platform: OpenPlatform
+) -> Job:
+    """Take files in and answer at once with the job that makes them searchable.
+
+    A file whose name is known replaces that document when it is ready; unchanged bytes are skipped.
+    """
+    files = named(form.files)
+    limit = platform.settings.ingestion.max_file_bytes
+    sent = uploads(files, metadata_field(form.metadata), max_file_bytes=limit)
+    return await platform.ingestion.submit(Scope(principal.tenant, form.collection), sent)
+
+
+@router.get("/api/documents", response_model=DocumentPage, summary="List documents", responses=problems(404))
+async def list_documents(
+    scope: AdmittedScope,
+    platform: OpenPlatform,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Documents on this page, at most.")] = 100,
+    after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
+) -> DocumentPage:
+    """The documents of a collection, ordered by source."""
+    found = await platform.library.documents(scope, limit=limit + 1, after=after)
+    return DocumentPage.of(found, limit=limit)
+
+
+@router.get(
+    "/api/documents/{document_id}", response_model=DocumentOut, summary="Show a document", responses=problems(404)
+)
+async def show_document(document_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> Document:
+    """One document: its state, its active version, and why its newest bytes failed, if they did."""
+    return await platform.library.document(scope, document_id)
+
+
+@router.get(
+    "/api/documents/{document_id}/text", response_model=TextOut, summary="Read a document", responses=problems(400, 404)
+)
+async def read_document(
+    document_id: PathId,
+    scope: AdmittedScope,
+    platform: OpenPlatform,
+    start: Annotated[int, Query(ge=0, description="First character of the span.")] = 0,
+    end: Annotated[
+        int | None, Query(ge=0, description="End of the span, exclusive; without it, the whole rest.")
+    ] = None,
+    version: Annotated[
+        int | None, Query(ge=1, description="The version that offsets were taken from; refused if it was replaced.")
+    ] = None,
+) -> TextOut:
+    """The canonical text of a document, or the span that a citation names."""
+    document = await platform.library.document(scope, document_id)
+    text = await platform.library.text(scope, document_id, version=version or document.active_version)
+    stop = len(text) if end is None else end
+    if not start <= stop <= len(text):
+        raise InvalidInput(f"The span {start} to {stop} is not within the text, which has {len(text)} characters.")
+    return TextOut(
+        document_id=document_id,
+        version=version or document.active_version or 0,
+        page_count=document.page_count,
+        length=len(text),
+        start=start,
+        end=stop,
+        text=text[start:stop],
+    )
+
+
+@router.delete(
+    "/api/documents/{document_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Remove a document",
+    responses=problems(404, 503),
+)
+async def remove_document(document_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> None:
+    """Remove a document with all its versions; searches no longer find it."""
+    await platform.ingestion.remove(scope, document_id)
+
+
+ROUTERS: tuple[APIRouter, ...] = (upload_router, router)

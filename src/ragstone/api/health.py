@@ -1,0 +1,131 @@
+"""Health: whether the process lives, whether its parts work, and the numbers.
+
+`/health` and `/ready` are for orchestrators and load balancers, which hold no key: they
+say which part fails, and nothing about where it is. `/metrics` tells how the server is
+used, so it is behind the door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter, Request, Response, status
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from sqlalchemy import text
+
+from ragstone.api.responses import HealthOut, PartOut, ReadyOut
+from ragstone.errors import RagstoneError, Unavailable
+from ragstone.http.auth import admitted_router
+from ragstone.http.dependencies import OpenPlatform
+from ragstone.vocabulary import Scope
+from ragstone.wiring import Platform
+
+CHECK_TIMEOUT_S = 2.0  # orchestrators commonly give a probe 1 to 10 s; a part this slow does not serve
+MIN_FREE_BYTES = 100 << 20  # room for some ingestion and for SQLite's log
+
+router = APIRouter(tags=["health"])
+admitted = admitted_router(tag="health")
+log = structlog.get_logger()
+
+
+@router.get("/health", response_model=HealthOut, summary="Is it alive?")
+async def health() -> HealthOut:
+    """The process answers. Says nothing about its parts; see `/ready`."""
+    return HealthOut()
+
+
+@router.get(
+    "/ready",
+    response_model=ReadyOut,
+    summary="Is it ready?",
+    responses={503: {"model": ReadyOut, "description": "A part does not work; `parts` says which."}},
+)
+async def ready(platform: OpenPlatform, request: Request, response: Response) -> ReadyOut:
+    """Whether each part works: database, index, embedder, model, disk and worker. 503 if one does not."""
+    checks = _checks(platform, request.app.state.worker)
+    outcomes = await asyncio.gather(*(_outcome(name, check) for name, check in checks.items()))
+    parts = dict(zip(checks, outcomes, strict=True))
+    everything = all(part.ok for part in outcomes)
+    response.status_code = status.HTTP_200_OK if everything else status.HTTP_503_SERVICE_UNAVAILABLE
+    return ReadyOut(ready=everything, parts=parts)
+
+
+@admitted.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    summary="Numbers for Prometheus",
+    responses={
+        200: {"content": {"text/plain": {"example": 'ragstone_http_requests_total{route="/health",status="200"} 1.0'}}}
+    },
+)
+async def metrics(platform: OpenPlatform) -> Response:
+    """All counters and histograms of this process, in Prometheus' text format."""
+    return Response(platform.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _checks(platform: Platform, worker: asyncio.Task[None]) -> dict[str, Callable[[], Awaitable[str]]]:
+    return {
+        "database": lambda: _database(platform),
+        "index": lambda: _index(platform),
+        "embedder": lambda: _embedder(platform),
+        "model": lambda: _model(platform),
+        "disk": lambda: asyncio.to_thread(_disk, platform.settings.data_dir),
+        "worker": lambda: _worker(worker),
+    }
+
+
+async def _outcome(name: str, check: Callable[[], Awaitable[str]]) -> PartOut:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            return PartOut(ok=True, detail=await check())
+    except TimeoutError:
+        return PartOut(ok=False, detail=f"gives no answer within {CHECK_TIMEOUT_S:g} s; see the log of the server")
+    except (RagstoneError, OSError) as error:
+        log.warning("ready.failed", part=name, error=str(error))
+        code = error.code if isinstance(error, RagstoneError) else "unavailable"
+        return PartOut(ok=False, detail=f"fails with {code}; see the log of the server, or run `ragstone doctor`")
+
+
+async def _database(platform: Platform) -> str:
+    async with platform.database.read() as connection:
+        await connection.execute(text("SELECT 1"))
+    return "answers"
+
+
+async def _index(platform: Platform) -> str:
+    await platform.index.count(Scope())
+    return "answers"
+
+
+async def _embedder(platform: Platform) -> str:
+    await platform.embedder.embed(["ready"], purpose="query")
+    return f"answers with {platform.embedder.dimensions} dimensions"
+
+
+async def _model(platform: Platform) -> str:
+    """A language model is not asked: that costs money, and without it answers are extracted."""
+    return "answers are extracted" if platform.model is None else f"{platform.model.name} is configured"
+
+
+async def _worker(worker: asyncio.Task[None]) -> str:
+    if worker.done():
+        raise Unavailable("The worker has ended. Restart the server.") from worker.exception()
+    return "works on submitted documents"
+
+
+def _disk(folder: Path) -> str:
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise OSError(f"only {free:,} bytes are free")
+    if not os.access(folder, os.W_OK):
+        raise OSError("the data directory is read-only")
+    return f"{free >> 30} GiB free"
+
+
+ROUTERS: tuple[APIRouter, ...] = (router, admitted)

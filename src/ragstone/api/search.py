@@ -1,0 +1,32 @@
+"""Search: the passages that bear on a question, and what a collection holds."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from ragstone.api.requests import SearchBody
+from ragstone.api.responses import SearchOut, StatsOut
+from ragstone.http.auth import admitted_router
+from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform
+from ragstone.http.errors import problems
+from ragstone.retrieval.retrieve import Retrieval
+from ragstone.storage.library import Stats
+from ragstone.vocabulary import Query, Scope
+
+router = admitted_router(tag="search")
+
+
+@router.post("/api/search", response_model=SearchOut, summary="Find passages", responses=problems(400, 404, 413, 503))
+async def search(body: SearchBody, principal: Admitted, platform: OpenPlatform) -> Retrieval:
+    """The passages that bear on a query, best first, with rank and score of each in every stage."""
+    query = Query(body.query, filters=body.filters.inside(), limit=body.limit)
+    return await platform.retriever.search(Scope(principal.tenant, body.collection), query)
+
+
+@router.get("/api/stats", response_model=StatsOut, summary="Count what there is")
+async def stats(scope: AdmittedScope, platform: OpenPlatform) -> Stats:
+    """Documents, chunks, bytes and jobs of a collection."""
+    return await platform.library.stats(scope)
+
+
+ROUTERS: tuple[APIRouter, ...] = (router,)

@@ -1,0 +1,189 @@
+"""The HTTP server: a platform behind a door, and the process around it.
+
+`create_app` makes the ASGI application for any server; `serve` also owns the port, and
+so can say what is wrong with it before anything is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from errno import EADDRINUSE
+from functools import partial
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from ragstone import __version__
+from ragstone.api import chat, documents, health, jobs, search
+from ragstone.errors import ConfigurationError, PortInUse
+from ragstone.http.auth import Door
+from ragstone.http.errors import describe_problem, install_error_handlers
+from ragstone.http.middleware import RequestFrame
+from ragstone.settings import LOOPBACK_HOSTS, Settings
+from ragstone.wiring import Platform, open_platform
+
+GRACE_S = 10  # running answers may end; orchestrators kill after 10 to 30 s
+KEEP_ALIVE_S = 65  # above the 60 s of common proxies, so that the proxy is the one to close
+MAX_CONNECTIONS = 1000  # beyond it 503, so that those already served stay served
+
+log = structlog.get_logger()
+
+
+def create_app(source: Platform | Settings) -> FastAPI:
+    """The application, on an open platform, or on settings: then it opens and closes its own.
+
+    While it runs, it also works on ingestion jobs.
+    """
+    settings = source.settings if isinstance(source, Platform) else source
+    app = FastAPI(
+        title="Ragstone",
+        version=__version__,
+        summary="Documents in, cited answers out.",
+        description=_DESCRIPTION,
+        docs_url=None,  # FastAPI's pages load scripts from a CDN: useless offline, and a stranger's code online
+        redoc_url=None,
+        redirect_slashes=False,  # the redirect would repeat whatever the Host header says
+        lifespan=partial(_lifespan, source=source),
+    )
+    app.state.door = Door.of(settings.server)
+    app.add_middleware(RequestFrame)
+    install_error_handlers(app)
+    for module in (documents, jobs, search, chat, health):
+        for router in module.ROUTERS:
+            app.include_router(router)
+    _complete_openapi(app)
+    return app
+
+
+_DESCRIPTION = (
+    "Every error is `application/problem+json`: `code` is for programs, `detail` says what to do next. "
+    "Every route works in one collection, `default` unless you name another."
+)
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def complete() -> dict[str, Any]:
+        return describe_problem(plain())
+
+    app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, *, source: Platform | Settings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        platform = source if isinstance(source, Platform) else await stack.enter_async_context(open_platform(source))
+        app.state.platform = platform
+        app.state.worker = await stack.enter_async_context(_working(platform))
+        yield
+
+
+@asynccontextmanager
+async def _working(platform: Platform) -> AsyncIterator[asyncio.Task[None]]:
+    """Work on ingestion jobs meanwhile. What is not finished in time at the end, the next start takes up again."""
+    stop = asyncio.Event()
+    worker = asyncio.create_task(platform.ingestion.work(stop=stop))
+    try:
+        yield worker
+    finally:
+        stop.set()
+        await asyncio.wait({worker}, timeout=GRACE_S)
+        worker.cancel()
+        (outcome,) = await asyncio.gather(worker, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def serve(
+    settings: Settings,
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `announce` gets the sentence that says where it listens.
+
+    Raises:
+        ConfigurationError: without API keys it listens on loopback only.
+        PortInUse: another process listens there.
+    """
+    address = host or settings.server.host
+    check_address(settings, address)
+    listener = listen(address, settings.server.port if port is None else port)
+    async with open_platform(settings) as platform:
+        server = uvicorn.Server(_configuration(create_app(platform)))
+        sentence = _where(listener, with_keys=bool(settings.server.api_keys))
+        log.info("serve.listening", host=address, port=listener.getsockname()[1])
+        if announce:
+            announce(sentence)
+        await server.serve(sockets=[listener])
+
+
+def check_address(settings: Settings, host: str) -> None:
+    """Refuse to answer the network without keys.
+
+    Raises:
+        ConfigurationError: `host` is not loopback, and no API keys are set.
+    """
+    if not settings.server.api_keys and host not in LOOPBACK_HOSTS:
+        raise ConfigurationError(
+            f"Without API keys the server listens on 127.0.0.1 only, not on {host}. "
+            "Set RAGSTONE_SERVER__API_KEYS to one or more keys of at least 32 characters."
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, before anything else is opened.
+
+    Raises:
+        PortInUse: another process has it.
+        ConfigurationError: the address is not one of this machine's.
+    """
+    listener: socket.socket | None = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        if listener:
+            listener.close()
+        if error.errno == EADDRINUSE:
+            raise PortInUse(
+                f"Port {port} on {host} is taken, perhaps by another Ragstone. "
+                "Stop that one, or choose another with RAGSTONE_SERVER__PORT."
+            ) from error
+        raise ConfigurationError(
+            f"The server cannot listen on {host}, port {port}: {error.strerror}. "
+            "Check RAGSTONE_SERVER__HOST and RAGSTONE_SERVER__PORT."
+        ) from error
+    return listener
+
+
+def _configuration(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,  # the command line has set up logs
+        access_log=False,  # RequestFrame writes one with the request id
+        server_header=False,
+        proxy_headers=False,  # nothing here trusts an address that a header claims
+        ws="none",
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def _where(listener: socket.socket, *, with_keys: bool) -> str:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if with_keys:
+        return f"Ragstone listens on {url}; requests need an API key."
+    return f"Ragstone listens on {url}, for this machine only: no API keys are set (RAGSTONE_SERVER__API_KEYS)."

@@ -1,0 +1,39 @@
+"""What a route may ask for: who was admitted, into which scope, and the platform."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from ragstone.vocabulary import DEFAULT_COLLECTION, Principal, Scope
+from ragstone.wiring import Platform
+
+COLLECTION_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+def _principal(request: Request) -> Principal:
+    principal: Principal = request.state.principal  # missing on a route without the door: an error, never a pass
+    return principal
+
+
+def _platform(request: Request) -> Platform:
+    platform: Platform = request.app.state.platform
+    return platform
+
+
+def _scope(
+    principal: Annotated[Principal, Depends(_principal)],
+    collection: Annotated[
+        str, Query(pattern=COLLECTION_PATTERN, description="The collection to work in.")
+    ] = DEFAULT_COLLECTION,
+) -> Scope:
+    return Scope(principal.tenant, collection)
+
+
+Admitted = Annotated[Principal, Depends(_principal)]
+AdmittedScope = Annotated[Scope, Depends(_scope)]
+"""For routes that take `collection` as a query parameter."""
+OpenPlatform = Annotated[Platform, Depends(_platform)]
+PathId = Annotated[str, Path(pattern=ID_PATTERN)]
