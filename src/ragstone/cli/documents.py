@@ -115,7 +115,7 @@ async def remove(
     collection: CollectionName = None,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Remove documents from the data directory; the files they came from stay."""
+    """Remove documents; their files stay where they are."""
     scope = scope_of(collection)
     async with opened(data_dir) as platform:
         found = [await platform.library.document(scope, document_id) for document_id in document_ids]

@@ -34,7 +34,8 @@ def one_line(text: str, *, max_chars: int | None = None) -> str:
     line = " ".join(safe(text).split())
     if max_chars is None or len(line) <= max_chars:
         return line
-    return line[: max_chars - 1].rsplit(" ", 1)[0] + ELLIPSIS
+    head = line[:max_chars]
+    return (head.rpartition(" ")[0] or head[:-1]) + ELLIPSIS
 
 
 def say(text: str = "", *, end: str = "\n") -> None:
@@ -68,7 +69,7 @@ def plain(value: object) -> object:
             return value.isoformat()
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
-        case Sequence() | frozenset():
+        case list() | tuple() | frozenset():
             return [plain(item) for item in value]
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
