@@ -37,11 +37,13 @@ class Count:
     unwanted_kept: int = 0
 
     def add(self, *, wanted: bool, kept: bool, weight: int) -> None:
+        """Count one segment."""
         self.wanted += weight * wanted
         self.kept += weight * (wanted and kept)
         self.unwanted_kept += weight * (kept and not wanted)
 
     def row(self) -> str:
+        """Precision, recall and F1."""
         precision = self.kept / ((self.kept + self.unwanted_kept) or 1)
         recall = self.kept / (self.wanted or 1)
         f1 = 2 * precision * recall / ((precision + recall) or 1)

@@ -17,15 +17,16 @@ MAX_DESCENT = 60  # levels; deeper nesting is an attack
 MIN_LINK_BLOCK_CHARS = 25
 MAX_LINK_SHARE = 0.75  # more of a list or box in links makes it navigation
 
-_NOT_CONTENT = ", ".join(
-    """script style noscript template svg canvas iframe object embed audio video
-    nav aside form button select textarea input dialog menu
-    [hidden] [aria-hidden=true] [role=navigation] [role=banner] [role=search] [role=contentinfo]
-    [role=complementary] [role=dialog] [role=alertdialog] [role=menu] [role=menubar] [role=toolbar]
-    [role=tooltip]""".split()
-)
+_NOT_CONTENT = """
+    script, style, noscript, template, svg, canvas, iframe, object, embed, audio, video,
+    nav, aside, form, button, select, textarea, input, dialog, menu,
+    [hidden], [aria-hidden=true], [role=navigation], [role=banner], [role=search], [role=contentinfo],
+    [role=complementary], [role=dialog], [role=alertdialog], [role=menu], [role=menubar], [role=toolbar],
+    [role=tooltip]
+"""
 _HIDING_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?(?![.\d])|font-size\s*:\s*0(?![.\d])", re.I
+    r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?(?![.\d])|font-size\s*:\s*0(?![.\d])",
+    re.IGNORECASE,
 )
 # Words in class and id, bounded by their ends or by - and _.
 _NOT_CONTENT_NAME = re.compile(
@@ -38,6 +39,7 @@ _NOT_CONTENT_NAME = re.compile(
     )(?:$|[\s_-])""",
     re.IGNORECASE | re.VERBOSE,
 )
+_CONTAINERS = frozenset({"div", "section", "article", "main", "table", "tbody", "tr", "td", "center", "form", "font"})
 _NAMED = "div, section, ul, ol, table, td, p, span, header, footer, dl, h2, h3, h4, h5, h6"
 
 
@@ -92,9 +94,6 @@ def _descended(node: LexborNode) -> LexborNode:
             return node
         node = child
     return node
-
-
-_CONTAINERS = frozenset("div section article main table tbody tr td center form font".split())
 
 
 def _drop_link_blocks(content: LexborNode) -> None:

@@ -56,7 +56,7 @@ def _keep_or_unwrap(link: LexborNode) -> None:
 
 def _describe(image: LexborNode) -> None:
     """A picture is its description: the file is not indexed, so its address says nothing."""
-    description = (image.attributes.get("alt") or "").strip()
+    description = " ".join((image.attributes.get("alt") or "").split())
     if description:
         image.replace_with(f"[{description}]")
     else:

@@ -137,6 +137,14 @@ _PACKAGE_MIMETYPES = {
     "application/epub+zip": MediaType.EPUB,
     "application/vnd.oasis.opendocument.spreadsheet": MediaType.ODS,
 }
+_OTHER_SUFFIXES = {  # asked for often; the sentence for a file that its content does not explain
+    ".doc": "a Word document of the old kind; save it as .docx",
+    ".ppt": "a PowerPoint file of the old kind; save it as .pptx",
+    ".msg": "an Outlook message; save it as .html or .txt",
+    ".odt": "an OpenDocument text; save it as .docx",
+    ".odp": "an OpenDocument presentation; save it as .pptx",
+    ".mobi": "a Kindle book; convert it to .epub",
+}
 _OLE_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE_STREAMS = (  # a stream that only this program writes; "": Ragstone reads it
     ("EncryptedPackage", "encrypted"),
@@ -193,7 +201,7 @@ def detect_media_type(content: bytes, *, name: str, hint: str | None = None) -> 
     if content.startswith(_OLE_MARK):
         return _ole_type(content, claimed)
     for mark, what in _MARKS:
-        if content.startswith(mark) and (len(mark) > 3 or not looks_like_text(content)):  # noqa: PLR2004
+        if content.startswith(mark) and (len(mark) > 3 or not looks_like_text(content)):
             raise _unsupported(what)
     if not looks_like_text(content):
         raise Unsupported(_binary_sentence(name, claimed))
@@ -276,6 +284,8 @@ def _text_type(content: bytes, name: str, claimed: MediaType | None) -> MediaTyp
 
 
 def _binary_sentence(name: str, claimed: MediaType | None) -> str:
+    if suffix_of(name) in _OTHER_SUFFIXES:
+        return f"The file is {_OTHER_SUFFIXES[suffix_of(name)]}."
     if claimed is None or claimed is MediaType.CODE:
         return "The file is binary, of a kind that no parser reads; export it as PDF, DOCX, HTML or text."
     suffix = suffix_of(name) or claimed

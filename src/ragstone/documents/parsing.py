@@ -47,7 +47,7 @@ _ERRORS = {kind.code: kind for kind in (Unsupported, UnreadableDocument, EmptyDo
 _OUT_OF_MEMORY = (b"memory allocation of", b"std::bad_alloc", b"MemoryError", b"Out of memory")
 
 
-class _WorkerDied(Exception):  # noqa: N818 - an event; `_obituary` turns it into an error of the tree
+class _WorkerDied(Exception):
     """The pipe to a worker ended in the middle of an exchange."""
 
 
@@ -172,7 +172,7 @@ class SandboxedParser(Parser):
             async with asyncio.timeout(START_TIMEOUT_S):
                 await worker.exchange(asdict(self._limits), b"", max_body=0)
         except (_WorkerDied, TimeoutError) as error:
-            log.error("parser.start_failed", stderr=_tail(stderr).decode(errors="replace"))
+            log.warning("parser.start_failed", stderr=_tail(stderr).decode(errors="replace"))
             await worker.end()
             raise Unavailable("No parser process could be started; the log says why.") from error
         except asyncio.CancelledError:

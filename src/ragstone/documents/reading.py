@@ -59,7 +59,7 @@ def _draft(content: bytes, kind: MediaType, name: str, limits: ParserLimits) -> 
 
             return read_docx(content, limits)
         case MediaType.PPTX:
-            from ragstone.documents.office import read_pptx
+            from ragstone.documents.slides import read_pptx
 
             return read_pptx(content, limits)
         case MediaType.XLSX | MediaType.XLSB | MediaType.XLS | MediaType.ODS:

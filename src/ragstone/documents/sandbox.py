@@ -91,8 +91,8 @@ def _answer(request: Mapping[str, Any], content: bytes, limits: ParserLimits) ->
     except RagstoneError as error:
         return Reply(error=error.code, message=error.message), b""
     except MemoryError:
-        error = limit_reached(limits, "max_memory_bytes")
-        return Reply(error=error.code, message=error.message, retiring=True), b""
+        reached = limit_reached(limits, "max_memory_bytes")
+        return Reply(error=reached.code, message=reached.message, retiring=True), b""
     finally:
         parse_is_over()
 
@@ -104,7 +104,7 @@ def _parsed(request: Mapping[str, Any], content: bytes, limits: ParserLimits) ->
         return read(content, name=request["name"], media_type=request["media_type"], limits=limits)
     except (RagstoneError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - the process edge: a parser may raise anything on a hostile file
+    except Exception as error:
         raise UnreadableDocument(
             f"The parser gave up on this file ({type(error).__name__}); it is damaged or not what its name says. "
             "Open it in its own program and save it again."
