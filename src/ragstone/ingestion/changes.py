@@ -1,0 +1,166 @@
+"""What a directory holds now, and what of it vanished since it was ingested.
+
+A walk is sorted, skips hidden files and folders, honours `.ragstoneignore` files
+(gitignore syntax, also in subfolders), and never leaves its root: symbolic links to
+folders are not followed, and links to files only within the root.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pathspec
+
+from ragstone.documents.media_types import SUPPORTED_SUFFIXES
+from ragstone.errors import InvalidInput, NotFound, RagstoneError, UnreadableDocument
+from ragstone.ingestion.submit import Rejected, Upload, too_large
+
+IGNORE_FILE = ".ragstoneignore"
+MAX_IGNORE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignore:
+    folder: Path
+    spec: pathspec.GitIgnoreSpec
+
+    def verdict(self, path: Path, *, folder: bool) -> bool | None:
+        """Whether a pattern excludes (True) or re-includes (False) the path; None: no pattern speaks of it."""
+        relative = path.relative_to(self.folder).as_posix()
+        return self.spec.check_file(relative + "/" if folder else relative).include
+
+
+def resolve(paths: Sequence[Path], pattern: str) -> list[Path]:
+    """The absolute paths of what was named.
+
+    Raises:
+        NotFound: one of them does not exist.
+        InvalidInput: one is neither file nor folder, or the pattern cannot be used.
+    """
+    _glob(pattern)
+    resolved = []
+    for path in paths:
+        try:
+            real = path.expanduser().resolve(strict=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise NotFound(f"There is no file or folder {str(path)!r}. Check the path.") from error
+        if not real.is_file() and not real.is_dir():
+            raise InvalidInput(f"{str(path)!r} is neither a file nor a folder.")
+        resolved.append(real)
+    return resolved
+
+
+def uploads(paths: Sequence[Path], *, pattern: str, max_file_bytes: int) -> Iterator[Upload | Rejected]:
+    """The files at `paths`, read one by one as they are asked for.
+
+    `paths` are resolved. A file among them is read whatever it is called; a folder is
+    walked for files that match `pattern` and that a parser exists for. What cannot be
+    read comes as `Rejected`.
+    """
+    for path in paths:
+        files = walk(path, pattern) if path.is_dir() else [path]
+        for found in files:
+            yield found if isinstance(found, Rejected) else _read(found, max_file_bytes)
+
+
+def walk(root: Path, pattern: str) -> Iterator[Path | Rejected]:
+    """Files below `root` that are to be ingested, sorted by path; unreadable folders as `Rejected`."""
+    glob = _glob(pattern)
+    for found in _walk(root, root, ()):
+        if isinstance(found, Rejected) or glob.match_file(found.relative_to(root).as_posix()):
+            yield found
+
+
+def vanished(folders: Sequence[Path], pattern: str, sources: Sequence[str]) -> list[str]:
+    """Those of `sources` that are files below one of `folders`, match `pattern` and exist no more."""
+    glob = _glob(pattern)
+    return [source for source in sources if _vanished(source, folders, glob)]
+
+
+def source_of(path: Path) -> str:
+    """The source of a file: its `file://` address."""
+    return path.as_uri()
+
+
+def _glob(pattern: str) -> pathspec.GitIgnoreSpec:
+    if not pattern.strip() or pattern.startswith(("!", "#")):
+        raise InvalidInput(f"The pattern {pattern!r} matches nothing. Use one like **/*.md.")
+    try:
+        return pathspec.GitIgnoreSpec.from_lines([pattern if pattern.startswith("/") else f"/{pattern}"])
+    except ValueError as error:
+        raise InvalidInput(f"The pattern {pattern!r} cannot be read. Use one like **/*.md.") from error
+
+
+def _walk(root: Path, folder: Path, ignores: tuple[_Ignore, ...]) -> Iterator[Path | Rejected]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        ignores = (*ignores, *_ignore_file(folder))
+    except OSError as error:
+        yield Rejected(source_of(folder), _unreadable(error))
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if not _ignored(ignores, path, folder=True):
+                yield from _walk(root, path, ignores)
+        elif path.suffix.lower() in SUPPORTED_SUFFIXES and _inside(root, path) and not _ignored(ignores, path):
+            yield path
+
+
+def _ignore_file(folder: Path) -> Iterator[_Ignore]:
+    path = folder / IGNORE_FILE
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            yield _Ignore(folder, pathspec.GitIgnoreSpec.from_lines(file.read(MAX_IGNORE_BYTES).splitlines()))
+
+
+def _ignored(ignores: Sequence[_Ignore], path: Path, *, folder: bool = False) -> bool:
+    """The innermost ignore file that speaks of the path decides, as with git."""
+    verdicts = (ignore.verdict(path, folder=folder) for ignore in reversed(ignores))
+    return next((verdict for verdict in verdicts if verdict is not None), False)
+
+
+def _inside(root: Path, path: Path) -> bool:
+    try:
+        real = path.resolve(strict=True)
+        return real.is_relative_to(root) and stat.S_ISREG(real.stat().st_mode)
+    except (OSError, RuntimeError):
+        return not path.is_symlink()  # a broken link is skipped; a file is tried, and its error told
+
+
+def _read(path: Path, max_file_bytes: int) -> Upload | Rejected:
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_file_bytes + 1)
+    except OSError as error:
+        return Rejected(source_of(path), _unreadable(error))
+    if len(content) > max_file_bytes:
+        return Rejected(source_of(path), too_large(max_file_bytes))
+    return Upload(source=source_of(path), title="", content=content)
+
+
+def _unreadable(error: OSError) -> RagstoneError:
+    return UnreadableDocument(f"It could not be read: {error.strerror}. Give this user the right to read it.")
+
+
+def _vanished(source: str, folders: Sequence[Path], glob: pathspec.GitIgnoreSpec) -> bool:
+    if not source.startswith("file://"):
+        return False
+    path = Path(unquote(urlsplit(source).path))
+    root = next((folder for folder in folders if path.is_relative_to(folder)), None)
+    if root is None or not glob.match_file(path.relative_to(root).as_posix()):
+        return False
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # not to be seen is not gone
+        return False
+    return False

@@ -1,0 +1,177 @@
+"""Jobs as SQL keeps them: written when submitted, counted as files finish, read by their owners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.errors import NotFound, RagstoneError
+from ragstone.storage.database import Database, scoped, scoped_update
+from ragstone.storage.schema import discarded_blobs, job_files, jobs
+from ragstone.vocabulary import FileState, Job, JobFile, JobState, MetadataValue, Scope
+
+_COUNTERS = {
+    FileState.DONE: jobs.c.done,
+    FileState.SKIPPED: jobs.c.skipped,
+    FileState.REMOVED: jobs.c.removed,
+    FileState.FAILED: jobs.c.failed,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file of a job, claimed for the making of one version of its document."""
+
+    file_id: int
+    job_id: str
+    scope: Scope
+    document_id: str
+    version: int
+    source: str
+    name: str
+    title: str
+    media_type: str | None
+    blob_key: str
+    fingerprint: str
+    size_bytes: int
+    attempts: int
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+
+class Jobs:
+    """The read side of jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def job(self, scope: Scope, job_id: str) -> Job:
+        """One job with the fate of each of its files, in order of submission.
+
+        Raises:
+            NotFound: there is none of that id in the scope.
+        """
+        files = scoped(job_files, scope).where(job_files.c.job_id == job_id).order_by(job_files.c.id)
+        async with self._database.read() as connection:
+            job = await self._job(connection, scope, job_id)
+            rows = (await connection.execute(files)).mappings().all()
+        return replace(job, files=tuple(_file(row) for row in rows))
+
+    async def jobs(self, scope: Scope, *, limit: int = 50) -> list[Job]:
+        """The newest jobs, newest first, without their files."""
+        newest = scoped(jobs, scope).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
+        async with self._database.read() as connection:
+            return [_job(row) for row in (await connection.execute(newest)).mappings()]
+
+    async def watch(self, scope: Scope, job_id: str, *, poll_s: float) -> AsyncIterator[Job]:
+        """The job each time it changed; only the last, finished one carries the files.
+
+        Raises:
+            NotFound: there is none of that id in the scope.
+        """
+        last: Job | None = None
+        while True:
+            async with self._database.read() as connection:
+                job = await self._job(connection, scope, job_id)
+            if job.state in (JobState.DONE, JobState.FAILED):
+                yield await self.job(scope, job_id)
+                return
+            if job != last:
+                yield job
+            last = job
+            await asyncio.sleep(poll_s)
+
+    async def finished(self, scope: Scope, job_id: str) -> bool:
+        """Whether every file of the job has met its fate."""
+        async with self._database.read() as connection:
+            job = await self._job(connection, scope, job_id)
+        return job.state in (JobState.DONE, JobState.FAILED)
+
+    async def _job(self, connection: AsyncConnection, scope: Scope, job_id: str) -> Job:
+        row = (await connection.execute(scoped(jobs, scope).where(jobs.c.id == job_id))).mappings().first()
+        if row is None:
+            raise NotFound(f"There is no job {job_id[:80]!r} in this collection. List the jobs for their ids.")
+        return _job(row)
+
+
+async def settle(
+    connection: AsyncConnection,
+    scope: Scope,
+    file_id: int,
+    state: FileState,
+    *,
+    error: RagstoneError | None = None,
+    warnings: tuple[str, ...] = (),
+    chunks: int = 0,
+) -> bool:
+    """Give a pending file its final state and count it in its job, which may finish by it.
+
+    Returns:
+        Whether the file was still pending; if not, nothing was changed.
+    """
+    pending = (job_files.c.id == file_id) & (job_files.c.state == FileState.PENDING)
+    change = scoped_update(job_files, scope).where(pending).returning(job_files.c.job_id)
+    values = {"state": state, "warnings": list(warnings)}
+    if error is not None:
+        values |= {"error_code": error.code, "error": error.message}
+    job_id = (await connection.execute(change.values(values))).scalar()
+    if job_id is None:
+        return False
+    counter = _COUNTERS[state]
+    count = scoped_update(jobs, scope).where(jobs.c.id == job_id)
+    await connection.execute(count.values({counter: counter + 1, jobs.c.chunks: jobs.c.chunks + chunks}))
+    await finish_if_complete(connection, scope, job_id)
+    return True
+
+
+async def finish_if_complete(connection: AsyncConnection, scope: Scope, job_id: str) -> None:
+    """End the job if all its files are settled: `failed` if every one failed, else `done`."""
+    settled = sum(_COUNTERS.values(), start=0 * jobs.c.total)
+    complete = scoped_update(jobs, scope).where(jobs.c.id == job_id, settled == jobs.c.total)
+    now = datetime.now(UTC)
+    every_one = (jobs.c.failed == jobs.c.total) & (jobs.c.total > 0)
+    await connection.execute(complete.values(state=JobState.DONE, finished_at=now))
+    await connection.execute(
+        complete.where(every_one).values(state=JobState.FAILED, error="No file could be ingested; each says why.")
+    )
+
+
+async def discard_blob(database: Database, connection: AsyncConnection, scope: Scope, blob_key: str) -> None:
+    """Note that somebody let go of a blob; `sweep` deletes it unless others refer to it."""
+    if blob_key:
+        await connection.execute(
+            database.insert_missing(discarded_blobs), {"tenant": scope.tenant, "blob_key": blob_key}
+        )
+
+
+def _job(row: RowMapping) -> Job:
+    return Job(
+        id=row["id"],
+        scope=Scope(row["tenant"], row["collection"]),
+        state=JobState(row["state"]),
+        total=row["total"],
+        done=row["done"],
+        skipped=row["skipped"],
+        removed=row["removed"],
+        failed=row["failed"],
+        chunks=row["chunks"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        error=row["error"],
+    )
+
+
+def _file(row: RowMapping) -> JobFile:
+    return JobFile(
+        source=row["source"],
+        state=FileState(row["state"]),
+        document_id=row["document_id"],
+        error_code=row["error_code"],
+        error=row["error"],
+        warnings=tuple(row["warnings"]),
+    )
