@@ -285,7 +285,8 @@ class Answer:
 
     `abstained`: the passages do not bear on the question, and the text says so.
     `degraded` names each fallback that acted, for example `llm_unavailable`.
-    `removed_markers` counts citation markers that pointed nowhere.
+    `removed_markers` counts citation markers that pointed nowhere, `uncited_sentences`
+    the sentences that name no source and so could not be checked.
     """
 
     text: str
@@ -295,6 +296,7 @@ class Answer:
     abstained: bool = False
     degraded: tuple[str, ...] = ()
     removed_markers: int = 0
+    uncited_sentences: int = 0
 
 
 @dataclass(frozen=True, slots=True)

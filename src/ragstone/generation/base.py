@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class Answerer(Protocol):
 
     def stream(
         self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
-    ) -> AsyncIterator[str | Abstained | Usage]:
+    ) -> AsyncGenerator[str | Abstained | Usage, None]:
         """Yield pieces of text; `Abstained` instead of text when nothing bears on it.
 
         Ends with one `Usage`.

@@ -1,0 +1,188 @@
+"""The story ANSWER: a question and passages become an answer whose citations were checked.
+
+stream from the answerer, within its time → let through text and markers → check each sentence
+no passages: say so · the answerer fails or is slow: the fallback answers instead, visibly
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import structlog
+
+from ragstone.errors import ModelUnavailable
+from ragstone.generation.base import Abstained, Answerer, Delta
+from ragstone.generation.citations import cite
+from ragstone.generation.markers import MarkerFilter
+from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import Answer, Citation, Passage, Turn, Usage
+
+log = structlog.get_logger()
+
+NOTHING_FOUND = "I found nothing in the documents that answers this question."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerOptions:
+    """How long an answer may take, in seconds, and what an abstention says."""
+
+    first_token_s: float = 10.0
+    total_s: float = 60.0
+    nothing_found: str = NOTHING_FOUND
+
+
+class _Late(ModelUnavailable):
+    """The answerer ran out of time."""
+
+
+class _Draft:
+    """One answer as it grows."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.abstained = False
+        self.degraded: tuple[str, ...] = ()
+        self.removed_markers = 0
+        self.usage = Usage("none")
+        self._void = False
+
+    def add(self, text: str) -> Delta:
+        delta = Delta(text, restart=self._void)
+        self.text, self._void = self.text + text, False
+        return delta
+
+    def abstain(self, text: str) -> Delta:
+        self.abstained = True
+        return self.add(text)
+
+    def start_again(self, policy: str) -> None:
+        self._void = self._void or bool(self.text)
+        self.text = ""
+        self.degraded = tuple(dict.fromkeys((*self.degraded, policy)))
+
+
+class Generator:
+    """Answers from passages; when its answerer cannot, the fallback does, in the open."""
+
+    def __init__(
+        self,
+        *,
+        answerer: Answerer,
+        fallback: Answerer,
+        metrics: Metrics,
+        options: AnswerOptions = AnswerOptions(),
+    ) -> None:
+        self._answerers = (answerer, fallback)
+        self._metrics = metrics
+        self._options = options
+
+    async def answer(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
+    ) -> AsyncGenerator[Delta | Citation | Answer, None]:
+        """Answer `question` from `passages`: text as it comes, then citations, then one `Answer`.
+
+        The deltas from the last `restart` on are the answer's text. Without passages
+        nobody is asked. A model that fails or is slow is replaced by the fallback, and
+        the answer says so in `degraded`: `llm_unavailable` or `llm_timeout`. Closing the
+        iterator closes the model's connection.
+        """
+        draft = _Draft()
+        with self._metrics.timed("answer"):
+            async with aclosing(self._deltas(draft, question, passages, history)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        with self._metrics.timed("verify"):
+            citations, uncited = ((), 0) if draft.abstained else await asyncio.to_thread(cite, draft.text, passages)
+        for citation in citations:
+            yield citation
+        answer = Answer(
+            text=draft.text,
+            citations=citations,
+            passages=tuple(passages),
+            usage=draft.usage,
+            abstained=draft.abstained,
+            degraded=draft.degraded,
+            removed_markers=draft.removed_markers,
+            uncited_sentences=uncited,
+        )
+        self._count(answer)
+        yield answer
+
+    async def _deltas(
+        self, draft: _Draft, question: str, passages: Sequence[Passage], history: Sequence[Turn]
+    ) -> AsyncGenerator[Delta, None]:
+        """The text of the first answerer that gets to its end."""
+        for answerer in self._answerers if passages else ():
+            stream = within_time(answerer.stream(question, passages, history), self._options)
+            try:
+                async with aclosing(self._written(draft, stream, passages)) as deltas:
+                    async for delta in deltas:
+                        yield delta
+                return
+            except ModelUnavailable as error:
+                policy = "llm_timeout" if isinstance(error, _Late) else "llm_unavailable"
+                log.warning("answer.fell_back", answerer=answerer.name, policy=policy, reason=error.message)
+                self._metrics.degraded.labels(policy).inc()
+                draft.start_again(policy)
+        yield draft.abstain(self._options.nothing_found)
+
+    async def _written(
+        self, draft: _Draft, stream: AsyncGenerator[str | Abstained | Usage, None], passages: Sequence[Passage]
+    ) -> AsyncGenerator[Delta, None]:
+        """What one answerer says, as far as it may pass."""
+        markers = MarkerFilter([f"{passage.chunk.table_header}\n{passage.chunk.text}" for passage in passages])
+        async with aclosing(stream):
+            async for piece in stream:
+                match piece:
+                    case Usage():
+                        draft.usage = piece
+                    case Abstained():
+                        yield draft.abstain(self._options.nothing_found)
+                    case str():
+                        if text := markers.feed(piece):
+                            yield draft.add(text)
+        if text := markers.finish():
+            yield draft.add(text)
+        draft.removed_markers = markers.removed
+
+    def _count(self, answer: Answer) -> None:
+        outcome = "abstained" if answer.abstained else "answered"
+        self._metrics.answers.labels(answer.usage.model, outcome).inc()
+        self._metrics.removed_markers.inc(answer.removed_markers)
+        self._metrics.tokens.labels(answer.usage.model, "input").inc(answer.usage.input_tokens)
+        self._metrics.tokens.labels(answer.usage.model, "output").inc(answer.usage.output_tokens)
+        for citation in answer.citations:
+            self._metrics.citations.labels(str(citation.verified).lower()).inc()
+        log.info(
+            "answer.done",
+            model=answer.usage.model,
+            outcome=outcome,
+            citations=len(answer.citations),
+            verified=sum(citation.verified for citation in answer.citations),
+            uncited=answer.uncited_sentences,
+            removed_markers=answer.removed_markers,
+            degraded=answer.degraded,
+        )
+
+
+async def within_time(
+    stream: AsyncGenerator[str | Abstained | Usage, None], options: AnswerOptions
+) -> AsyncGenerator[str | Abstained | Usage, None]:
+    """Pass `stream` on; raise `ModelUnavailable` when its first piece or its end comes too late."""
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    deadline = started + min(options.first_token_s, options.total_s)
+    async with aclosing(stream):
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    piece = await anext(stream)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise _Late(f"The model sent too little within {deadline - started:g} s. Ask again.") from error
+            deadline = started + options.total_s
+            yield piece

@@ -1,0 +1,102 @@
+"""The finished text of an answer to its citations: each sentence, and what bears it out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ragstone.documents.sentences import sentences
+from ragstone.generation.verification import VERIFIED_AT, Evidence
+from ragstone.vocabulary import Citation, Passage
+
+_MARKERS = re.compile(r"(?:[ ]?\[\d{1,3}\])+")
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`text[start:end]` of an answer, and the markers that stand behind it."""
+
+    start: int
+    end: int
+    markers: tuple[int, ...]
+
+
+def claims(text: str) -> tuple[Claim, ...]:
+    """What an answer claims, in order: its sentences, cut again where a marker stands inside one.
+
+    Code and headings claim nothing. A claim without a letter or digit is none.
+    """
+    return tuple(
+        claim
+        for unit in sentences(text)
+        if unit.kind not in ("code", "heading")
+        for claim in _within(text, unit.start, unit.end)
+    )
+
+
+def cite(text: str, passages: Sequence[Passage]) -> tuple[tuple[Citation, ...], int]:
+    """Check each claim of an answer against the passages its markers name.
+
+    Returns:
+        The citations in the order of the text, and how many claims carry no marker.
+    """
+    evidence: dict[int, Evidence] = {}
+    found: list[Citation] = []
+    uncited = 0
+    for claim in claims(text):
+        known = [marker for marker in claim.markers if 1 <= marker <= len(passages)]
+        uncited += not known
+        for marker in known:
+            passage = passages[marker - 1]
+            if marker not in evidence:
+                evidence[marker] = Evidence(passage.chunk.text, _context(passage))
+            found.append(_citation(text, claim, marker, passage, evidence[marker]))
+    return tuple(found), uncited
+
+
+def _within(text: str, start: int, end: int) -> Iterator[Claim]:
+    """The claims of one sentence: what stands before each group of markers, and the rest."""
+    for group in _MARKERS.finditer(text, start, end):
+        if _says_something(text[start : group.start()]):
+            yield Claim(start, _with_stop(text, group.end(), end), tuple(map(int, _NUMBER.findall(group[0]))))
+        start = _with_stop(text, group.end(), end)
+        start += len(text[start:end]) - len(text[start:end].lstrip(" ,;"))
+    if _says_something(text[start:end]):
+        yield Claim(start, end, ())
+
+
+def _with_stop(text: str, place: int, end: int) -> int:
+    """`place`, moved behind the full stop that closes the sentence after its marker."""
+    return end if not _says_something(text[place:end]) else place
+
+
+def _says_something(text: str) -> bool:
+    return any(letter.isalnum() for letter in text)
+
+
+def _context(passage: Passage) -> str:
+    chunk = passage.chunk
+    return "\n".join((passage.title, *chunk.heading_path, chunk.table_header))
+
+
+def _citation(text: str, claim: Claim, marker: int, passage: Passage, evidence: Evidence) -> Citation:
+    chunk = passage.chunk
+    checked = evidence.verify(text[claim.start : claim.end])
+    return Citation(
+        marker=marker,
+        document_id=chunk.document_id,
+        version=chunk.version,
+        title=passage.title,
+        source=passage.source,
+        heading_path=chunk.heading_path,
+        page=chunk.page_first,
+        start=chunk.start + checked.start,
+        end=chunk.start + checked.end,
+        quote=chunk.text[checked.start : checked.end],
+        answer_start=claim.start,
+        answer_end=claim.end,
+        verified=checked.score >= VERIFIED_AT,
+        score=round(checked.score, 4),
+    )

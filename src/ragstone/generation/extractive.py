@@ -1,0 +1,91 @@
+"""Answers without a model: the sentences of the passages that answer best, each with its marker."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from ragstone.generation.base import Abstained
+from ragstone.generation.facts import content_terms, plain_text
+from ragstone.generation.relevance import Candidate, Scored, relevance
+from ragstone.vocabulary import Passage, Turn, Usage
+
+NAME = "extractive"
+
+_IMAGE = re.compile(r"!\[[^\]\n]*\]\([^()\n]*\)")
+_CELLS = re.compile(r"\s*\|\s*")
+_STOPS = (".", "!", "?", "。", "！", "？", "।")
+_CLOSED = re.compile(r"[.!?。！？।][\"'”’»)\]]+$")
+_SPACE = re.compile(r"\s+>?\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractiveOptions:
+    """When to answer, and how much to say.
+
+    `answer_at`: the probability of the best sentence from which there is an answer.
+    `also_at`: the share of it that further sentences need. `same_at`: the share of common
+    terms from which two sentences count as one.
+    """
+
+    answer_at: float = 0.3
+    also_at: float = 0.6
+    same_at: float = 0.8
+    max_sentences: int = 3
+
+
+class ExtractiveAnswerer:
+    """Quotes instead of writing: needs no key and no network; see `Answerer`."""
+
+    def __init__(self, options: ExtractiveOptions = ExtractiveOptions()) -> None:
+        self._options = options
+
+    @property
+    def name(self) -> str:
+        """`extractive`."""
+        return NAME
+
+    async def stream(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
+    ) -> AsyncGenerator[str | Abstained | Usage, None]:
+        """See `Answerer.stream`. `history` is not used: a follow-up arrives condensed."""
+        picked = await asyncio.to_thread(pick, question, passages, self._options)
+        if not picked:
+            yield Abstained()
+        for place, candidate in enumerate(picked):
+            yield (" " if place else "") + shown(candidate)
+        yield Usage(NAME)
+
+
+def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions) -> list[Candidate]:
+    """The sentences that answer, in reading order; none if the best is not good enough."""
+    scored = sorted(relevance(question, passages), key=lambda one: -one.probability)
+    if not scored or scored[0].probability < options.answer_at:
+        return []
+    enough = scored[0].probability * options.also_at
+    chosen: list[Candidate] = []
+    for one in scored:
+        if one.probability < enough or len(chosen) == options.max_sentences:
+            break
+        if not any(_same(one, other, options.same_at) for other in chosen):
+            chosen.append(one.candidate)
+    return sorted(chosen, key=lambda candidate: (candidate.passage, candidate.place))
+
+
+def shown(candidate: Candidate) -> str:
+    """The sentence as a reader sees it, without Markdown's marks, and with its own marker."""
+    text = _IMAGE.sub("", candidate.text)
+    if candidate.kind != "code":
+        text = plain_text(text)
+    if candidate.kind == "row":
+        text = _CELLS.sub(" · ", text.strip().strip("|").strip())
+    text = _SPACE.sub(" ", text).strip()
+    body, stop = (text[:-1], text[-1]) if text.endswith(_STOPS) else (text, "" if _CLOSED.search(text) else ".")
+    return f"{body} [{candidate.passage + 1}]{stop}"
+
+
+def _same(one: Scored, other: Candidate, same_at: float) -> bool:
+    mine, theirs = content_terms(one.candidate.text), content_terms(other.text)
+    return len(mine & theirs) >= same_at * max(1, min(len(mine), len(theirs)))

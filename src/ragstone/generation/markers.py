@@ -1,0 +1,170 @@
+"""What may pass from an answerer to the reader: text, and markers that cite a given passage.
+
+`MarkerFilter` reads a stream of pieces, however it is cut. Text passes unchanged.
+`[1, 2]` and `【1】【2】` become `[1][2]`; a marker that points to no passage is removed,
+with the space before it, and counted. Code, fenced or inline, keeps its brackets.
+
+It is also the boundary against passages that talk a model into leaking or fetching:
+
+- no Markdown image or link passes, its text does (`](` and `]:` always get a space);
+- `<` before a tag with attributes, or one that loads, gets a space and is text;
+- an address passes as plain text, and only if it stands verbatim in a passage, so that
+  it carries nothing the model was told to add. This holds inside code too, since what
+  is code depends on who renders it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+REMOVED_ADDRESS = "(address removed)"
+MAX_HELD_CHARS = 2_000
+"""Held text longer than this is let through as it is known by then: no marker is that long."""
+
+_LABEL = r"\[(?P<{0}>(?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]"
+_TARGET = r"\((?P<{0}>(?:[^()\n]|\([^()\n]*\))*)\)"
+_SCHEMES = r"(?:https?|ftp|file)://|javascript:|data:\w+/|www\.|//(?=\w[\w-]*\.)"
+_ADDRESS = rf"(?:{_SCHEMES})[^\s<>\[\]\"'`|\\^{{}}]+"
+_LOADING = "a|area|audio|base|button|embed|form|iframe|img|input|link|math|meta|object|script|source|style|svg|video"
+_CONSTRUCT = re.compile(
+    r"(?P<code>(?P<tick>`+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`))"
+    rf"|(?P<image>!{_LABEL.format('alt')}{_TARGET.format('picture')})"
+    rf"|(?P<link>{_LABEL.format('label')}{_TARGET.format('target')})"
+    r"|(?P<marker>[ ]?[\[【][ ]?(?P<numbers>\d{1,3}(?:[ ]?[,;][ ]?\d{1,3})*)[ ]?[\]】](?!\())"
+    rf"|(?P<generic></?(?!(?:{_LOADING})\b)[a-z](?:\w|[&*',]|::)*>)"
+    r"|(?P<tag><(?=[a-z/!?]))"
+    r"|(?P<join>\](?=[(:]))"
+    rf"|(?P<address>{_ADDRESS})",
+    re.IGNORECASE,
+)
+_IN_CODE = re.compile(rf"(?P<join>\](?=[(:]))|(?P<address>{_ADDRESS})", re.IGNORECASE)
+_FENCE = re.compile(r"[ ]{0,3}(?P<ticks>`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n")
+_PERHAPS_FENCE = re.compile(r"[ ]{0,3}(?:`+[^`\n]*|~+[^\n]*)?\Z")
+# Where a construct begins, or, at the end of what has come, may begin.
+_OPENING = re.compile(
+    rf"[ ]?[\[【]|!\[|[\]<`]|{_SCHEMES}"
+    r"|(?:[ !/]|\b(?:h|ht|htt|https?|f|ft|ftp|fi|fil|file)(?::/?)?|\b(?:da|dat|data(?::\w*)?|ww?|ja\w{0,8}))\Z"
+    r"|//\w[\w-]*\Z",
+    re.IGNORECASE,
+)
+_PERHAPS_GENERIC = re.compile(r"</?(?:[a-z](?:\w|[&*',]|::?)*)?\Z", re.IGNORECASE)
+_TRAILING = ".,;:!?)*_"
+
+
+class MarkerFilter:
+    """Filters one answer as it streams; `removed` counts markers that pointed nowhere."""
+
+    def __init__(self, passage_texts: Sequence[str]) -> None:
+        self.removed = 0
+        self._passages = passage_texts
+        self._held = ""
+        self._last = "\n"
+        self._fence = ""
+
+    def feed(self, piece: str) -> str:
+        """Take a piece, and give what is certain by now."""
+        self._held += piece
+        return self._release(final=False)
+
+    def finish(self) -> str:
+        """Give the rest. Call it once, after the last piece."""
+        return self._release(final=True)
+
+    def _release(self, *, final: bool) -> str:
+        released = []
+        while self._held:
+            step = self._line_of_code(final=final) if self._fence else self._step(final=final)
+            if step is None:
+                break
+            length, text = step
+            self._last, self._held = self._held[length - 1], self._held[length:]
+            released.append(text)
+        return "".join(released)
+
+    def _step(self, *, final: bool) -> tuple[int, str] | None:
+        """How many held characters are certain, and what they become; `None`: wait for more."""
+        held = self._held
+        if self._last == "\n":
+            if fence := _FENCE.match(held):
+                self._fence = fence["ticks"]
+                return fence.end(), fence[0]
+            if not final and _PERHAPS_FENCE.match(held):
+                return None
+        line_end = held.find("\n") + 1 or len(held)
+        opening = _OPENING.search(held, 0, line_end)
+        plain = opening.start() if opening else line_end
+        return (plain, held[:plain]) if plain else self._construct(final=final)
+
+    def _construct(self, *, final: bool) -> tuple[int, str] | None:
+        """As `_step`, where a construct may begin at the first held character."""
+        held = self._held
+        certain = final or "\n" in held or len(held) > MAX_HELD_CHARS
+        if not certain and _PERHAPS_GENERIC.match(held):
+            return None
+        found = None if (self._last == "\\" and held[0] == "`") else _CONSTRUCT.match(held)
+        if found and (certain or found.end() < len(held)):
+            return found.end(), self._rewritten(found)
+        if certain or (len(held) > 1 and held[0] in "]<"):
+            return 1, held[0]
+        return None
+
+    def _line_of_code(self, *, final: bool) -> tuple[int, str] | None:
+        """One line inside a fence, with the fence closed if that is what the line does."""
+        end = self._held.find("\n") + 1 or len(self._held)
+        line = self._held[:end]
+        if not (final or line.endswith("\n") or len(line) > MAX_HELD_CHARS):
+            return None
+        mark = line.strip(" \t\n")
+        indent = len(line) - len(line.lstrip(" "))
+        if indent <= 3 and len(mark) >= len(self._fence) and set(mark) == {self._fence[0]}:
+            self._fence = ""
+        return end, self._code(line)
+
+    def _rewritten(self, found: re.Match[str]) -> str:
+        match found.lastgroup:
+            case "code":
+                return self._code(found[0])
+            case "image":
+                return self._nested(found["alt"]) or " "
+            case "link":
+                return self._link(found["label"], found["target"])
+            case "marker":
+                return self._marker(found)
+            case "tag" | "join":
+                return found[0] + " "
+            case "address":
+                return self._address(found[0])
+            case _:
+                return found[0]
+
+    def _code(self, code: str) -> str:
+        return _IN_CODE.sub(lambda found: found[0] + " " if found["join"] else self._address(found[0]), code)
+
+    def _marker(self, found: re.Match[str]) -> str:
+        numbers = [int(number) for number in re.findall(r"\d+", found["numbers"])]
+        kept = [number for number in numbers if 1 <= number <= len(self._passages)]
+        self.removed += len(numbers) - len(kept)
+        space = " " if kept and found[0].startswith(" ") else ""
+        apart = " " if self._held.startswith(":", found.end()) else ""
+        return space + "".join(f"[{number}]" for number in dict.fromkeys(kept)) + apart
+
+    def _link(self, label: str, target: str) -> str:
+        text = self._nested(label) or " "
+        address = target.partition(" ")[0].strip("<>")
+        if re.match(_SCHEMES, address, re.IGNORECASE) and address not in text and self._in_passages(address):
+            return f"{text} ({address})"
+        return text
+
+    def _nested(self, text: str) -> str:
+        inner = MarkerFilter(self._passages)
+        cleaned = inner.feed(text) + inner.finish()
+        self.removed += inner.removed
+        return cleaned
+
+    def _address(self, found: str) -> str:
+        address = found.rstrip(_TRAILING)
+        return found if self._in_passages(address) else REMOVED_ADDRESS + found[len(address) :]
+
+    def _in_passages(self, address: str) -> bool:
+        return any(address in text for text in self._passages)

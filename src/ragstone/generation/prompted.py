@@ -1,0 +1,63 @@
+"""Answers by a language model."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from ragstone.errors import ModelUnavailable
+from ragstone.generation.base import Abstained
+from ragstone.generation.prompts import ABSTENTION, messages
+from ragstone.llm.base import LanguageModel
+from ragstone.vocabulary import Passage, Turn, Usage
+
+BOUNDARY_BYTES = 8
+
+
+class PromptedAnswerer:
+    """Asks a model to answer from the passages; see `Answerer`."""
+
+    def __init__(self, model: LanguageModel, *, max_tokens: int = 800) -> None:
+        self._model = model
+        self._max_tokens = max_tokens
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    async def stream(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
+    ) -> AsyncGenerator[str | Abstained | Usage, None]:
+        """See `Answerer.stream`. Text is held back while it may become the abstention."""
+        prompt = messages(question, passages, history, boundary=secrets.token_hex(BOUNDARY_BYTES))
+        held: str | None = ""
+        usage = Usage(self.name)
+        async with aclosing(self._model.stream(prompt, max_tokens=self._max_tokens)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Usage):
+                    usage = piece
+                elif held is None:
+                    yield piece
+                elif not _may_abstain(held := held + piece):
+                    yield held
+                    held = None
+        if held is not None:
+            yield _whole(held, self.name)
+        yield usage
+
+
+def _may_abstain(text: str) -> bool:
+    """Whether `text` so far is, or may become, the abstention."""
+    start = text.lstrip(" \n`*\"'")
+    return start.startswith(ABSTENTION) or ABSTENTION.startswith(start)
+
+
+def _whole(held: str, name: str) -> str | Abstained:
+    """What a reply means that was held back to its end."""
+    if ABSTENTION in held:
+        return Abstained()
+    if held.strip():
+        return held
+    raise ModelUnavailable(f"The model {name} sent an empty answer. Ask again, or choose another model.")
