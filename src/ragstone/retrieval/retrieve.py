@@ -1,0 +1,236 @@
+"""The story RETRIEVE: a question becomes passages.
+
+check → embed → search both legs → fuse → load → nothing, if none bears on it → trim
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from ragstone.embedding.base import Embedder
+from ragstone.embedding.sparse import STOPWORDS, query_vector, terms
+from ragstone.errors import (
+    IndexUnavailable,
+    InvalidInput,
+    InvalidQuestion,
+    InvalidVector,
+    ModelUnavailable,
+    NotFound,
+    RagstoneError,
+)
+from ragstone.index.base import Candidates, Index
+from ragstone.retrieval import fusion
+from ragstone.storage.library import Library
+from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import Hit, Passage, Query, Scope, SparseVector
+
+log = structlog.get_logger()
+
+Vector = NDArray[np.float32]
+
+MAX_PASSAGES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalOptions:
+    """How passages are found; see docs/retrieval.md for where the numbers come from.
+
+    `candidates` counts the chunks each leg contributes, `floor` is that of `bears_on`,
+    and `context_tokens` bounds what `retrieve` hands to an answerer.
+    """
+
+    candidates: int = 50
+    fusion: Literal["convex", "rrf"] = "convex"
+    floor: float = 0.4
+    context_tokens: int = 3000
+    max_question_chars: int = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Passages, best first. `degraded` names the leg that was missing, if one was."""
+
+    passages: tuple[Passage, ...]
+    degraded: tuple[str, ...] = ()
+
+
+class Retriever:
+    """Finds the passages of a collection that bear on a question."""
+
+    def __init__(
+        self,
+        *,
+        embedder: Embedder,
+        index: Index,
+        library: Library,
+        metrics: Metrics,
+        options: RetrievalOptions = RetrievalOptions(),
+    ) -> None:
+        self._embedder = embedder
+        self._index = index
+        self._library = library
+        self._metrics = metrics
+        self._options = options
+
+    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
+        """What an answerer should read: `search`, trimmed to the context budget.
+
+        Raises:
+            InvalidQuestion: blank, too long or not text.
+            NotFound: no such collection.
+            IndexUnavailable: neither leg of the search answered.
+        """
+        found = await self.search(scope, query)
+        return Retrieval(within_budget(found.passages, self._options.context_tokens), found.degraded)
+
+    async def search(self, scope: Scope, query: Query) -> Retrieval:
+        """The best `query.limit` passages, each with its standing in every stage.
+
+        Raises: as `retrieve`.
+        """
+        await self.check(scope, query)
+        vector = await self._embed(query.text)
+        candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text))
+        with self._metrics.timed("fuse"):
+            hits = self._fuse(query.text, candidates)
+        with self._metrics.timed("load"):
+            passages = await self._load(scope, hits, query.limit)
+        if candidates.dense and not bears_on(query.text, passages, candidates, floor=self._options.floor):
+            passages = ()
+        for policy in degraded:
+            self._metrics.degraded.labels(policy).inc()
+        log.info("retrieve.done", candidates=len(hits), passages=len(passages), degraded=degraded)
+        return Retrieval(passages, degraded)
+
+    async def check(self, scope: Scope, query: Query) -> None:
+        """Refuse what cannot be searched, before anything is computed. Raises: as `retrieve`."""
+        checked_question(query.text, max_chars=self._options.max_question_chars)
+        if not 1 <= query.limit <= MAX_PASSAGES:
+            raise InvalidInput(f"The limit is {query.limit}; ask for 1 to {MAX_PASSAGES} passages.")
+        known = await self._library.collections(scope.tenant)
+        if scope.collection not in known:
+            raise NotFound(_unknown_collection(scope.collection, known))
+
+    async def _embed(self, text: str) -> Vector | None:
+        """The question's vector, or `None` where the model does not answer."""
+        with self._metrics.timed("embed"):
+            try:
+                vectors = await self._embedder.embed([text], purpose="query")
+            except ModelUnavailable as error:
+                log.warning("retrieve.dense_unavailable", error=error.message)
+                return None
+        vector: Vector = vectors[0]
+        return vector
+
+    async def _candidates(
+        self, scope: Scope, query: Query, vector: Vector | None, words: SparseVector
+    ) -> tuple[Candidates, tuple[str, ...]]:
+        """Candidates of both legs, else of the one that answers, and the name of what was missing."""
+        failure: RagstoneError | None = None
+        limit = max(self._options.candidates, query.limit)
+        for dense, sparse, degraded in _plans(vector, words):
+            try:
+                with self._metrics.timed("search"):
+                    found = await self._index.search(
+                        scope, dense=dense, sparse=sparse, filters=query.filters, limit=limit
+                    )
+            except (IndexUnavailable, InvalidVector) as error:
+                log.warning("retrieve.search_failed", error=error.message, instead_of=degraded)
+                failure = error
+            else:
+                return found, degraded
+        raise IndexUnavailable(
+            "The search index does not answer. Try again; if that does not help, run `ragstone doctor`."
+        ) from failure
+
+    def _fuse(self, question: str, candidates: Candidates) -> tuple[Hit, ...]:
+        match self._options.fusion:
+            case "convex":
+                return fusion.convex(candidates, dense_weight=fusion.dense_weight(question, candidates))
+            case "rrf":
+                return fusion.rrf(candidates)
+            case unknown:
+                assert_never(unknown)
+
+    async def _load(self, scope: Scope, hits: Sequence[Hit], limit: int) -> tuple[Passage, ...]:
+        """The first `limit` passages whose version is active, a batch at a time."""
+        passages: list[Passage] = []
+        for start in range(0, len(hits), limit):
+            passages += await self._library.passages(scope, hits[start : start + limit])
+            if len(passages) >= limit:
+                break
+        return tuple(passages[:limit])
+
+
+def checked_question(text: str, *, max_chars: int) -> str:
+    """The question, if it can be searched for.
+
+    Raises:
+        InvalidQuestion: blank, longer than `max_chars`, or not text.
+    """
+    if not text.strip():
+        raise InvalidQuestion("The question is empty; write what you want to know.")
+    if len(text) > max_chars:
+        raise InvalidQuestion(f"The question has {len(text)} characters; shorten it to {max_chars} at most.")
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidQuestion("The question holds characters that are not text (NUL or half a pair); remove them.")
+    return text
+
+
+def bears_on(question: str, passages: Sequence[Passage], candidates: Candidates, *, floor: float) -> bool:
+    """Whether at least one passage has evidence of `floor` or more: cosine + coverage.
+
+    Coverage is the share of the question's terms that the passage holds, in [0, 1]; for
+    a passage outside the dense candidates, the cosine of the last of them is an upper
+    bound. The list stays or goes as a whole: where one passage bears on the question,
+    the order is the better judge of the others.
+    """
+    asked = content_terms(question)
+    bound = min((c.standing.score for c in candidates.dense), default=1.0)
+    return any(_evidence(asked, passage, bound) >= floor for passage in passages)
+
+
+def content_terms(text: str) -> set[str]:
+    """The terms of a text without stopwords; with them, if there is nothing else."""
+    found = set(terms(text))
+    return found - STOPWORDS or found
+
+
+def _evidence(asked: set[str], passage: Passage, bound: float) -> float:
+    chunk, dense = passage.chunk, passage.hit.stages.get("dense")
+    held = set(terms("\n".join((passage.title, *chunk.heading_path, chunk.table_header, chunk.text))))
+    coverage = len(asked & held) / len(asked) if asked else 0.0
+    return (dense.score if dense else bound) + coverage
+
+
+def within_budget(passages: Sequence[Passage], max_tokens: int) -> tuple[Passage, ...]:
+    """The leading passages whose tokens sum to `max_tokens` at most, and always the first."""
+    total = 0
+    for kept, passage in enumerate(passages):
+        total += passage.chunk.token_count
+        if kept and total > max_tokens:
+            return tuple(passages[:kept])
+    return tuple(passages)
+
+
+def _plans(
+    vector: Vector | None, words: SparseVector
+) -> list[tuple[Vector | None, SparseVector | None, tuple[str, ...]]]:
+    """What to ask the index for, best first: both legs, then each alone."""
+    sparse = words if len(words.indices) else None
+    lexical_only = (None, sparse, ("dense_unavailable",))
+    if vector is None:
+        return [lexical_only]
+    return [(vector, sparse, ()), lexical_only, (vector, None, ("sparse_unavailable",))]
+
+
+def _unknown_collection(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "Nothing has been ingested yet; begin with `ragstone ingest PATH`."
+    return f"There is no collection {name!r}; the ones that exist are: {', '.join(known)}."
