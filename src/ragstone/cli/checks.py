@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -21,10 +21,11 @@ from typing import Literal
 import numpy as np
 
 from ragstone import __version__
+from ragstone.app import check_address, listen
 from ragstone.documents.parsing import SandboxedParser
 from ragstone.embedding.base import Embedder
-from ragstone.errors import RagstoneError
-from ragstone.settings import LOOPBACK_HOSTS, Settings
+from ragstone.errors import PortInUse, RagstoneError
+from ragstone.settings import Settings
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
@@ -60,7 +61,7 @@ async def all_checks(settings: Settings) -> AsyncIterator[Check]:
     yield await _caught("embedding model", lambda: embedding_model(settings))
     yield await _caught("search index", lambda: search_index(settings))
     yield await language_model(settings)
-    yield await port(settings)
+    yield await _caught("server", lambda: server(settings))
 
 
 async def _caught(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
@@ -182,12 +183,12 @@ async def language_model(settings: Settings) -> Check:
     if isinstance(status, str):
         mend = "Answers are extractive until it can be reached. Check RAGSTONE_ANSWER__BASE_URL and the network."
         return Check(name, "broken", f"{found}: its server cannot be reached ({status})", mend)
-    if status in {401, 403}:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return Check(name, "broken", f"{found}: the key is refused (HTTP {status})", "Set RAGSTONE_ANSWER__API_KEY.")
     return Check(name, "ok", f"{found}: reachable (HTTP {status})")
 
 
-async def _status_of(url: str, key: str) -> int | str:
+async def _status_of(url: str, key: str = "") -> int | str:
     """The HTTP status of listing the models, or why there is none."""
     import httpx2
 
@@ -199,31 +200,18 @@ async def _status_of(url: str, key: str) -> int | str:
         return type(error).__name__
 
 
-async def port(settings: Settings) -> Check:
+async def server(settings: Settings) -> Check:
     """Whether `ragstone serve` can listen where the settings say."""
-    server = settings.server
-    place = f"{server.host}:{server.port}"
-    if server.host not in LOOPBACK_HOSTS and not server.api_keys:
-        mend = "Set RAGSTONE_SERVER__API_KEYS, or RAGSTONE_SERVER__HOST to 127.0.0.1."
-        return Check("server", "broken", f"{place} is open to the network, and there are no keys", mend)
-    problem = await asyncio.to_thread(_cannot_listen, server.host, server.port)
-    if problem is None:
-        return Check("server", "ok", f"{place} is free")
-    if await _status_of(f"http://{place}/health", "") == 200:
-        return Check("server", "ok", f"a server answers on {place}")
-    mend = "End the program that listens there, or set RAGSTONE_SERVER__PORT (0 takes any free one)."
-    return Check("server", "broken", f"{place} cannot be listened on ({problem})", mend)
-
-
-def _cannot_listen(host: str, number: int) -> str | None:
+    host, port = settings.server.host, settings.server.port
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    check_address(settings, host)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    return None
+        listen(host, port).close()
+    except PortInUse:
+        if await _status_of(f"http://{place}/health") == HTTPStatus.OK:
+            return Check("server", "ok", f"a server answers on {place}")
+        raise
+    return Check("server", "ok", f"{place} is free")
 
 
 async def _open_database(settings: Settings) -> Database:

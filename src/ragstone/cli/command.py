@@ -120,7 +120,9 @@ def exit_code(error: RagstoneError) -> ExitCode:
 
 
 def settings_for(data_dir: Path | None) -> Settings:
-    """The settings of the environment, with `--data-dir` before them; quietens the logs.
+    """The settings of the environment, with `--data-dir` before them.
+
+    Logs are kept quiet: a command says itself what matters.
 
     Raises:
         ConfigurationError: a value cannot be used.
@@ -128,9 +130,8 @@ def settings_for(data_dir: Path | None) -> Settings:
     from ragstone.settings import load_settings
     from ragstone.telemetry.logs import configure_logs
 
-    settings = load_settings(**({"data_dir": data_dir} if data_dir else {}))
-    configure_logs("debug" if os.environ.get(DEBUG_VARIABLE) else "error", json=settings.log.json_lines)
-    return settings
+    configure_logs("debug" if os.environ.get(DEBUG_VARIABLE) else "error")
+    return load_settings(**({"data_dir": data_dir} if data_dir else {}))
 
 
 @asynccontextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from ragstone.cli.command import DataDir, ExitCode, run
+from ragstone.cli.command import DataDir, ExitCode, run, settings_for
+from ragstone.cli.output import say
 
 
 @run
@@ -16,7 +18,7 @@ async def serve(
         str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [default: 8000]")
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
     ] = None,
     data_dir: DataDir = None,
 ) -> ExitCode:
@@ -24,4 +26,15 @@ async def serve(
 
     Works on submitted documents too, until interrupted with Ctrl-C.
     """
+    settings = settings_for(data_dir)
+    from ragstone import app
+    from ragstone.telemetry.logs import configure_logs
+
+    configure_logs(settings.log.level, settings.log.json_lines)
+    await app.serve(settings, host, port, announce=_announce)
     return ExitCode.OK
+
+
+def _announce(sentence: str) -> None:
+    say(sentence)
+    sys.stdout.flush()  # whoever started the server waits for this line
