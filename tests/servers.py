@@ -1,40 +1,48 @@
-"""A real `ragstone serve` for tests, on a free port of the loopback interface."""
+"""Real servers for tests: an application on a free port of loopback, and what a raw client reads."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+import httpx2
+import uvicorn
+from fastapi import FastAPI
+
+from ragstone.app import listen
 
 
-@contextmanager
-def running_server(data_dir: Path, **environment: str) -> Iterator[str]:
-    """Start a server and give its address, for example `http://127.0.0.1:40123`; stop it after."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ragstone", "--data-dir", str(data_dir), "serve", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "RAGSTONE_LOG__LEVEL": "warning", **environment},
-    )
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[str]:
+    """The base URL of `app`, served by uvicorn as `ragstone serve` does, without its signals."""
+    listener = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    running = asyncio.create_task(server._serve([listener]))
     try:
-        yield _address(process)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        server.should_exit = True
+        await running
 
 
-def _address(process: subprocess.Popen[str]) -> str:
-    assert process.stdout
-    seen: list[str] = []
-    for line in process.stdout:
-        seen.append(line)
-        if found := _ADDRESS.search(line):
-            return found.group()
-    raise AssertionError("The server ended before it listened:\n" + "".join(seen))
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One server-sent event."""
+
+    name: str
+    data: dict[str, Any]
+
+
+async def events_of(response: httpx2.Response) -> AsyncIterator[Received]:
+    """The events of a stream, as they come; comments are passed over."""
+    name = ""
+    async for line in response.aiter_lines():
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield Received(name, json.loads(value))

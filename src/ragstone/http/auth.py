@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.routing import APIRoute
@@ -34,6 +34,7 @@ from ragstone.settings import LOOPBACK_HOSTS, ServerSettings
 from ragstone.vocabulary import Principal
 
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB
+_HOST = re.compile(r"(?P<name>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
@@ -88,7 +89,8 @@ def _refuse_foreign(request: Request) -> None:
             "Set RAGSTONE_SERVER__API_KEYS to serve others."
         )
     hosts = headers.getlist("host")
-    if len(hosts) != 1 or not _is_loopback(_host_name(f"//{hosts[0]}")):
+    named = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if not named or not _is_loopback(named["name"].strip("[]").lower()):
         raise Forbidden(
             "Without API keys this server answers to the names localhost, 127.0.0.1 and [::1] only. "
             "Use one of them, or set RAGSTONE_SERVER__API_KEYS."
@@ -100,13 +102,6 @@ def _refuse_foreign(request: Request) -> None:
             "A page of another site sent this request. Without API keys this server does not answer such pages; "
             "set RAGSTONE_SERVER__API_KEYS and call it from your own backend."
         )
-
-
-def _host_name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,72 @@
+"""Each request has an id, a log line, a count and safe headers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+import structlog
+from fastapi import FastAPI
+
+from ragstone.http.errors import install_error_handlers
+from ragstone.http.middleware import RequestFrame
+from ragstone.telemetry.metrics import Metrics
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = FastAPI()
+    app.add_middleware(RequestFrame)
+    install_error_handlers(app)
+    app.state.platform = SimpleNamespace(metrics=Metrics())
+
+    @app.get("/things/{name}")
+    async def thing(name: str) -> str:
+        return name
+
+    return app
+
+
+async def get(app: FastAPI, path: str, **headers: str) -> httpx2.Response:
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def test_a_sane_request_id_is_kept(app: FastAPI):
+    assert (await get(app, "/things/a", x_request_id="order-4711_a")).headers["x-request-id"] == "order-4711_a"
+
+
+@pytest.mark.parametrize("given", ["", "short", "a" * 65, "with space 123", "line\tbreak-123", "{json:12345678}"])
+async def test_any_other_request_id_is_replaced(app: FastAPI, given: str):
+    replaced = (await get(app, "/things/a", x_request_id=given)).headers["x-request-id"]
+    assert replaced != given
+    assert len(replaced) == 32
+
+
+async def test_every_response_forbids_sniffing_storing_framing_and_scripts(app: FastAPI):
+    for path in ("/things/a", "/nowhere"):
+        headers = (await get(app, path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert "access-control-allow-origin" not in headers
+
+
+async def test_a_request_is_logged_once_by_its_route_with_its_id(app: FastAPI):
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as events:
+        await get(app, "/things/secret?token=secret", x_request_id="order-4711")
+    (event,) = [event for event in events if event["event"] == "http.request"]
+    assert event["route"] == "/things/{name}"
+    assert event["status"] == 200
+    assert event["request_id"] == "order-4711"
+    assert "secret" not in str(event)
+
+
+async def test_requests_are_counted_by_route_template(app: FastAPI):
+    for path in ("/things/a", "/things/b", "/nowhere", "/elsewhere"):
+        await get(app, path)
+    numbers = app.state.platform.metrics.render().decode()
+    assert 'ragstone_http_requests_total{route="/things/{name}",status="200"} 2.0' in numbers
+    assert 'ragstone_http_requests_total{route="unmatched",status="404"} 2.0' in numbers

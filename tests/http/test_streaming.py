@@ -1,0 +1,156 @@
+"""Streams over real sockets: they end with an event, and end with their client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+import httpx2
+import pytest
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel
+
+from ragstone.errors import IndexUnavailable
+from ragstone.http.errors import install_error_handlers
+from ragstone.http.middleware import RequestFrame
+from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
+from tests.servers import events_of, serving
+
+Source = Callable[[], AsyncGenerator[StreamEvent]]
+
+
+class Number(BaseModel):
+    value: int
+
+
+class Secret(Exception):
+    """An error nobody foresaw, with something in it that is nobody's business."""
+
+
+class Witness:
+    """Sees when work begins and when it has been ended."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def wait_forever(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
+def app_with(source: Source, *, heartbeat_s: float = 15.0) -> FastAPI:
+    app = FastAPI()
+    app.add_middleware(RequestFrame)
+    install_error_handlers(app)
+
+    @app.get("/stream", response_class=Response)
+    async def stream() -> Response:
+        return EventStream(source(), heartbeat_s=heartbeat_s)
+
+    return app
+
+
+async def three() -> AsyncGenerator[StreamEvent]:
+    for value in range(3):
+        yield StreamEvent("number", Number(value=value))
+
+
+async def test_events_arrive_in_order_with_headers_that_no_proxy_buffers():
+    async with (
+        serving(app_with(three)) as url,
+        httpx2.AsyncClient() as client,
+        client.stream("GET", f"{url}/stream") as r,
+    ):
+        assert [event.data async for event in events_of(r)] == [{"value": 0}, {"value": 1}, {"value": 2}]
+        assert r.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert r.headers["x-accel-buffering"] == "no"
+        assert r.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("error", [IndexUnavailable("The index does not answer. Try again."), Secret("/srv/secret")])
+@pytest.mark.parametrize("sent_before", [0, 2])
+async def test_a_failure_becomes_the_last_event_and_tells_nothing_of_the_inside(error: Exception, sent_before: int):
+    async def failing() -> AsyncGenerator[StreamEvent]:
+        for value in range(sent_before):
+            yield StreamEvent("number", Number(value=value))
+        raise error
+
+    async with (
+        serving(app_with(failing)) as url,
+        httpx2.AsyncClient() as client,
+        client.stream("GET", f"{url}/stream") as r,
+    ):
+        received = [event async for event in events_of(r)]
+    assert [event.name for event in received] == ["number"] * sent_before + ["error"]
+    problem = received[-1].data
+    assert problem["code"] == getattr(error, "code", "internal")
+    assert problem["request_id"] == r.headers["x-request-id"]
+    assert "secret" not in str(problem)
+
+
+@pytest.mark.parametrize("sent_before", [0, 1])
+async def test_when_the_client_goes_the_generator_ends(sent_before: int):
+    witness = Witness()
+
+    async def waiting() -> AsyncGenerator[StreamEvent]:
+        for value in range(sent_before):
+            yield StreamEvent("number", Number(value=value))
+        await witness.wait_forever()
+
+    async with serving(app_with(waiting)) as url:
+        async with httpx2.AsyncClient() as client, client.stream("GET", f"{url}/stream"):
+            await witness.begun.wait()
+        async with asyncio.timeout(5):
+            await witness.ended.wait()
+
+
+async def test_when_the_client_goes_work_that_streams_nothing_ends_too():
+    witness = Witness()
+    app = FastAPI()
+    app.add_middleware(RequestFrame)
+
+    @app.post("/work")
+    async def work(request: Request, body: dict[str, int]) -> None:
+        await unless_disconnected(request.receive, witness.wait_forever())
+
+    async with serving(app) as url:
+        async with httpx2.AsyncClient() as client:
+            asking = asyncio.create_task(client.post(f"{url}/work", json={"a": 1}))
+            await witness.begun.wait()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        async with asyncio.timeout(5):
+            await witness.ended.wait()
+
+
+async def test_work_that_ends_first_gives_its_result_or_its_error():
+    async def never() -> dict[str, str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def two() -> int:
+        return 2
+
+    async def fails() -> int:
+        raise IndexUnavailable("The index does not answer.")
+
+    assert await unless_disconnected(never, two()) == 2  # type: ignore[arg-type]
+    with pytest.raises(IndexUnavailable):
+        await unless_disconnected(never, fails())  # type: ignore[arg-type]
+
+
+async def test_a_silent_stream_beats():
+    async def waiting() -> AsyncGenerator[StreamEvent]:
+        await asyncio.Event().wait()
+        yield StreamEvent("never", Number(value=0))
+
+    app = app_with(waiting, heartbeat_s=0.01)
+    async with serving(app) as url, httpx2.AsyncClient() as client, client.stream("GET", f"{url}/stream") as r:
+        lines = r.aiter_lines()
+        assert await anext(lines) == ": ping"
+        assert await anext(lines) == ""
+        assert await anext(lines) == ": ping"
