@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -62,7 +63,7 @@ def _check_arguments(paths: list[str], title: str | None) -> None:
         return
     if title is not None:
         raise InvalidInput("--title names a document from stdin; files keep their own names.")
-    if missing := [path for path in paths if not Path(path).exists()]:
+    if missing := [path for path in paths if not os.path.exists(path)]:  # noqa: PTH110  # Path.exists raises without rights
         raise NotFound(f"There is no file or folder {missing[0]}. Nothing was ingested.")
 
 
