@@ -7,12 +7,14 @@ folders are not followed, and links to files only within the root.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import pathspec
 
@@ -22,6 +24,7 @@ from ragstone.ingestion.submit import Rejected, Upload, too_large
 
 IGNORE_FILE = ".ragstoneignore"
 MAX_IGNORE_BYTES = 1 << 20
+MAX_PATTERN_CHARS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,17 @@ def uploads(paths: Sequence[Path], *, pattern: str, max_file_bytes: int) -> Iter
             yield found if isinstance(found, Rejected) else _read(found, max_file_bytes)
 
 
+async def in_threads(files: Iterator[Upload | Rejected]) -> AsyncIterator[Upload | Rejected]:
+    """The same files, each read in a thread."""
+    while (file := await asyncio.to_thread(next, files, None)) is not None:
+        yield file
+
+
 def walk(root: Path, pattern: str) -> Iterator[Path | Rejected]:
     """Files below `root` that are to be ingested, sorted by path; unreadable folders as `Rejected`."""
     glob = _glob(pattern)
     for found in _walk(root, root, ()):
-        if isinstance(found, Rejected) or glob.match_file(found.relative_to(root).as_posix()):
+        if isinstance(found, Rejected) or _matches(found.relative_to(root).parts, glob):
             yield found
 
 
@@ -87,18 +96,28 @@ def source_of(path: Path) -> str:
     return path.as_uri()
 
 
-def _glob(pattern: str) -> pathspec.GitIgnoreSpec:
-    if not pattern.strip() or pattern.startswith(("!", "#")):
-        raise InvalidInput(f"The pattern {pattern!r} matches nothing. Use one like **/*.md.")
-    try:
-        return pathspec.GitIgnoreSpec.from_lines([pattern if pattern.startswith("/") else f"/{pattern}"])
-    except ValueError as error:
-        raise InvalidInput(f"The pattern {pattern!r} cannot be read. Use one like **/*.md.") from error
+def _glob(pattern: str) -> tuple[str, ...]:
+    """The segments of a pattern; `**` stands for any number of folders."""
+    segments = pattern.split("/")
+    if not all(segments) or len(pattern) > MAX_PATTERN_CHARS or segments[-1] == "**" or ".." in segments:
+        raise InvalidInput(f"The pattern {pattern[:80]!r} cannot match a file. Use one like **/*.md.")
+    return tuple(
+        part for part, following in zip(segments, [*segments[1:], ""], strict=True) if part != following or part != "**"
+    )
+
+
+def _matches(parts: Sequence[str], glob: Sequence[str]) -> bool:
+    if not glob or not parts:
+        return not glob and not parts
+    if glob[0] == "**":
+        return any(_matches(parts[skip:], glob[1:]) for skip in range(len(parts)))
+    return fnmatchcase(parts[0], glob[0]) and _matches(parts[1:], glob[1:])
 
 
 def _walk(root: Path, folder: Path, ignores: tuple[_Ignore, ...]) -> Iterator[Path | Rejected]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
         ignores = (*ignores, *_ignore_file(folder))
     except OSError as error:
         yield Rejected(source_of(folder), _unreadable(error))
@@ -150,12 +169,12 @@ def _unreadable(error: OSError) -> RagstoneError:
     return UnreadableDocument(f"It could not be read: {error.strerror}. Give this user the right to read it.")
 
 
-def _vanished(source: str, folders: Sequence[Path], glob: pathspec.GitIgnoreSpec) -> bool:
+def _vanished(source: str, folders: Sequence[Path], glob: Sequence[str]) -> bool:
     if not source.startswith("file://"):
         return False
-    path = Path(unquote(urlsplit(source).path))
+    path = Path(os.fsdecode(unquote_to_bytes(urlsplit(source).path)))
     root = next((folder for folder in folders if path.is_relative_to(folder)), None)
-    if root is None or not glob.match_file(path.relative_to(root).as_posix()):
+    if root is None or not _matches(path.relative_to(root).parts, glob):
         return False
     try:
         path.lstat()

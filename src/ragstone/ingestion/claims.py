@@ -105,6 +105,18 @@ class Claims:
                 await connection.execute(scoped_delete(claims, scope).where(mine, ~claims.c.littered))
             await connection.execute(scoped_update(claims, scope).where(mine).values(lease_until=0, littered=False))
 
+    async def give_back(self, tasks: Sequence[Task]) -> None:
+        """Let go of files that were not begun, as if they had not been claimed."""
+        if not tasks:
+            return
+        scope = tasks[0].scope
+        async with self._database.write() as connection:
+            for task in tasks:
+                if await self.holds(connection, scope, task.document_id):
+                    unbegun = scoped_update(job_files, scope).where(job_files.c.id == task.file_id)
+                    await connection.execute(unbegun.values(attempts=task.attempts - 1, not_before=0))
+        await self.release(scope, [task.document_id for task in tasks], clean=False)
+
     async def take_leftover(self) -> tuple[Scope, str] | None:
         """Claim a document whose points nobody looks after any more, to sweep them."""
         waits = exists().where(job_files.c.document_id == claims.c.document_id, job_files.c.state == FileState.PENDING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -67,7 +67,7 @@ class Jobs:
         async with self._database.read() as connection:
             return [_job(row) for row in (await connection.execute(newest)).mappings()]
 
-    async def watch(self, scope: Scope, job_id: str, *, poll_s: float) -> AsyncIterator[Job]:
+    async def watch(self, scope: Scope, job_id: str, *, poll_s: float) -> AsyncGenerator[Job, None]:
         """The job each time it changed; only the last, finished one carries the files.
 
         Raises:

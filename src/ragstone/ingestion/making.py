@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ragstone.documents.base import ParsedDocument, Parser
 from ragstone.documents.chunking import ChunkingOptions, chunk, sections
-from ragstone.embedding.base import Embedder
+from ragstone.documents.media_types import SUPPORTED_SUFFIXES, suffix_of
+from ragstone.embedding.base import Embedder, Matrix
 from ragstone.embedding.sparse import document_vector
 from ragstone.embedding.windows import embed_chunks
 from ragstone.index.base import Point
 from ragstone.ingestion.jobs import Task
 from ragstone.ingestion.versions import Draft
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.vocabulary import Chunk, SparseVector
+from ragstone.vocabulary import Chunk, MetadataValue, SparseVector
 
 EMBED_CHUNKS = 64  # chunks embedded at once: whole batches for the model, and still signs of life every few seconds
 
@@ -43,44 +45,60 @@ async def make_draft(
     return Draft(task, parsed, _title(task, parsed), chunks)
 
 
-async def make_points(drafts: Sequence[Draft], embedder: Embedder) -> AsyncIterator[list[Point]]:
-    """The points of all drafts, in batches that may span several drafts.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A chunk with all that its point is made from."""
+
+    chunk: Chunk
+    title: str
+    media_type: str
+    metadata: Mapping[str, MetadataValue]
+
+
+def sources(draft: Draft) -> list[Source]:
+    """The chunks of a draft, ready to become points."""
+    return [Source(each, draft.title, draft.parsed.media_type, draft.task.metadata) for each in draft.chunks]
+
+
+async def make_points(sources: Sequence[Source], embedder: Embedder) -> AsyncGenerator[list[Point], None]:
+    """The points of chunks that may be of several documents, in batches.
 
     Raises:
         ModelUnavailable: the embedding model did not answer.
     """
-    pairs = [(draft, each) for draft in drafts for each in draft.chunks]
-    for start in range(0, len(pairs), EMBED_CHUNKS):
-        batch = pairs[start : start + EMBED_CHUNKS]
-        chunks = [each for _, each in batch]
-        dense = await embed_chunks(embedder, chunks, title=[draft.title for draft, _ in batch])
+    for start in range(0, len(sources), EMBED_CHUNKS):
+        batch = sources[start : start + EMBED_CHUNKS]
+        dense = await embed_chunks(embedder, [each.chunk for each in batch], titles=[each.title for each in batch])
         sparse = await asyncio.to_thread(_sparse_vectors, batch)
-        yield [
-            Point(
-                chunk_id=each.id,
-                document_id=each.document_id,
-                version=each.version,
-                media_type=draft.parsed.media_type,
-                dense=vectors,
-                sparse=terms,
-                metadata=draft.task.metadata,
-            )
-            for (draft, each), vectors, terms in zip(batch, dense, sparse, strict=True)
-        ]
+        yield [_point(*parts) for parts in zip(batch, dense, sparse, strict=True)]
 
 
-def lexical_text(title: str, chunk: Chunk) -> str:
+def _sparse_vectors(sources: Sequence[Source]) -> list[SparseVector]:
+    return [document_vector(_lexical_text(source)) for source in sources]
+
+
+def _lexical_text(source: Source) -> str:
     """What of a chunk the lexical side searches: title, headings, repeated table header, text."""
-    return "\n".join(part for part in (title, *chunk.heading_path, chunk.table_header, chunk.text) if part)
+    chunk = source.chunk
+    return "\n".join(part for part in (source.title, *chunk.heading_path, chunk.table_header, chunk.text) if part)
 
 
-def _sparse_vectors(batch: Sequence[tuple[Draft, Chunk]]) -> list[SparseVector]:
-    return [document_vector(lexical_text(draft.title, each)) for draft, each in batch]
+def _point(source: Source, dense: Matrix, sparse: SparseVector) -> Point:
+    return Point(
+        chunk_id=source.chunk.id,
+        document_id=source.chunk.document_id,
+        version=source.chunk.version,
+        media_type=source.media_type,
+        dense=dense,
+        sparse=sparse,
+        metadata=source.metadata,
+    )
 
 
 def _title(task: Task, parsed: ParsedDocument) -> str:
     """The title its sender gave, unless that is but the file name; else the document's own, or its first heading."""
-    if task.title.strip() and task.title != task.name:
+    is_file_name = task.title == task.name and suffix_of(task.name) in SUPPORTED_SUFFIXES
+    if task.title.strip() and not is_file_name:
         return task.title
     headings = (section.path[-1] for section in sections(parsed.text) if section.path)
     return parsed.title or next(headings, None) or task.name

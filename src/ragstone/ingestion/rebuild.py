@@ -1,18 +1,108 @@
-"""REBUILD: the index, made again from SQL, for all tenants."""
+"""REBUILD: the index made again from SQL, for all tenants."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
+from sqlalchemy.engine import RowMapping
 
-from ragstone.documents.base import ParsedDocument
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
 from ragstone.ingestion.claims import Claims
-from ragstone.ingestion.making import make_points
+from ragstone.ingestion.making import Source, make_points
 from ragstone.storage.database import Database, scoped, unscoped
 from ragstone.storage.library import chunk_of
 from ragstone.storage.schema import chunks, documents
 from ragstone.vocabulary import Scope
+
+RETRY_S = 0.2  # how soon to look again whether a worker is done with a document
+
+
+async def rebuild(
+    database: Database,
+    index: Index,
+    embedder: Embedder,
+    claims: Claims,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Empty the index and fill it from the chunks in SQL; safe to interrupt and to repeat.
+
+    Ingestion may go on meanwhile: each document is claimed while its points are made.
+
+    Args:
+        database: The truth.
+        index: Is emptied first; searches find little until the end.
+        embedder: Makes the vectors; those it has cached are not made again.
+        claims: A set of claims of the caller's own.
+        progress: Called with chunks done and chunks in all, after each document.
+
+    Returns:
+        How many chunks were written.
+    """
+    await index.clear()
+    total = await _count(database)
+    done = 0
+    last_id = ""
+    while (row := await _next_document(database, last_id)) is not None:
+        last_id = row["id"]
+        done += await _rebuild_document(
+            database, index, embedder, claims, Scope(row["tenant"], row["collection"]), last_id
+        )
+        if progress is not None:
+            progress(done, max(total, done))
+    return done
+
+
+async def _rebuild_document(
+    database: Database, index: Index, embedder: Embedder, claims: Claims, scope: Scope, document_id: str
+) -> int:
+    await _hold(database, claims, scope, document_id)
+    async with claims.kept(scope.tenant):
+        sources = await _sources(database, scope, document_id)
+        async for points in make_points(sources, embedder):
+            await index.upsert(scope, points)
+        await claims.release(scope, [document_id])
+    return len(sources)
+
+
+async def _hold(database: Database, claims: Claims, scope: Scope, document_id: str) -> None:
+    while True:
+        async with database.write() as connection:
+            if await claims.hold(connection, scope, document_id):
+                return
+        await asyncio.sleep(RETRY_S)
+
+
+async def _count(database: Database) -> int:
+    async with database.read() as connection:
+        return int((await connection.execute(unscoped(documents, func.sum(documents.c.chunk_count)))).scalar() or 0)
+
+
+async def _next_document(database: Database, after: str) -> RowMapping | None:
+    following = (
+        unscoped(documents, documents.c.id, documents.c.tenant, documents.c.collection)
+        .where(documents.c.id > after, documents.c.active_version.is_not(None))
+        .order_by(documents.c.id)
+        .limit(1)
+    )
+    async with database.read() as connection:
+        row: RowMapping | None = (await connection.execute(following)).mappings().first()
+        return row
+
+
+async def _sources(database: Database, scope: Scope, document_id: str) -> list[Source]:
+    active: ColumnElement[bool] = (documents.c.id == chunks.c.document_id) & (
+        documents.c.active_version == chunks.c.version
+    )
+    of_document = (
+        scoped(chunks, scope, chunks, documents.c.title, documents.c.media_type, documents.c.metadata)
+        .join(documents, active)
+        .where(chunks.c.document_id == document_id)
+        .order_by(chunks.c.ordinal)
+    )
+    async with database.read() as connection:
+        rows = (await connection.execute(of_document)).mappings().all()
+    return [Source(chunk_of(row), row["title"], row["media_type"], row["metadata"]) for row in rows]

@@ -111,6 +111,13 @@ async def write_job(
     return job_id
 
 
+async def file_sources(database: Database, scope: Scope) -> list[str]:
+    """The sources of all documents that came from files."""
+    from_files = scoped(documents, scope, documents.c.source).where(documents.c.source.startswith("file://"))
+    async with database.read() as connection:
+        return list((await connection.scalars(from_files)).all())
+
+
 def name_of(source: str) -> str:
     """The file name that a source ends in, for the parser and as a last resort for the title."""
     path = unquote(source.split("://", 1)[-1]) if source.startswith("file://") else source.split(":", 1)[-1]

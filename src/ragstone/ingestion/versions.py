@@ -51,12 +51,12 @@ async def publish(database: Database, claims: Claims, drafts: Sequence[Draft]) -
 
 
 async def fail(database: Database, claims: Claims, task: Task, error: RagstoneError, *, max_attempts: int) -> bool:
-    """Record what went wrong: finally, or until the next attempt if it may pass.
+    """Record what went wrong: finally, or, with attempts left, until the next one.
 
     Returns:
         Whether it is final.
     """
-    final = not error.retryable or task.attempts >= max_attempts
+    final = task.attempts >= max_attempts
     async with database.write() as connection:
         if not await claims.holds(connection, task.scope, task.document_id):
             return False
@@ -77,9 +77,7 @@ async def unlist(database: Database, connection: AsyncConnection, document: RowM
     await connection.execute(scoped_delete(documents, scope).where(documents.c.id == document["id"]))
 
 
-async def _publish(
-    database: Database, connection: AsyncConnection, claims: Claims, draft: Draft
-) -> FileState | None:
+async def _publish(database: Database, connection: AsyncConnection, claims: Claims, draft: Draft) -> FileState | None:
     task, scope = draft.task, draft.task.scope
     if not await claims.holds(connection, scope, task.document_id):
         return None
