@@ -1,0 +1,117 @@
+"""Anthropic's Messages API, with its prompt cache."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ragstone.llm.base import Message
+from ragstone.llm.faults import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.vocabulary import Usage
+
+if TYPE_CHECKING:
+    from anthropic.types import MessageDeltaUsage
+    from anthropic.types import Usage as MessageUsage
+
+ANTHROPIC_URL = "https://api.anthropic.com"
+CONNECT_S = 5.0
+MAX_CACHE_MARKS = 4
+"""The API refuses more."""
+
+INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+"""`input_tokens` leaves out what was written to or read from the cache: the prompt is the sum."""
+
+
+class AnthropicModel:
+    """See `LanguageModel`. The SDK is imported here; its retries are off, for the caller has a fallback."""
+
+    def __init__(
+        self, model: str, *, api_key: str | None, base_url: str | None = None, timeout_s: float = 60.0
+    ) -> None:
+        """`timeout_s` bounds each wait for the next bytes.
+
+        Raises:
+            ConfigurationError: the SDK or the key is missing.
+        """
+        try:
+            import anthropic
+        except ImportError as error:
+            raise missing_package("anthropic") from error
+        if not api_key:
+            raise missing_key("anthropic")
+        self._model = model
+        self._faults = (anthropic.AnthropicError, *TRANSPORT_FAULTS)
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url or ANTHROPIC_URL,
+            timeout=anthropic.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
+            max_retries=0,
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model
+
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
+        """See `LanguageModel.stream`. A `cacheable` message becomes a cache mark; the last four count."""
+        finished: str | None = None
+        ended = False
+        counts: dict[str, int] = {}
+        try:
+            stream = await self._client.messages.create(**self._request(messages, max_tokens))
+            async with stream:
+                async for event in stream:
+                    match event.type:
+                        case "message_start":
+                            _update(counts, event.message.usage)
+                        case "content_block_delta" if event.delta.type == "text_delta" and event.delta.text:
+                            yield event.delta.text
+                        case "message_delta":
+                            finished = event.delta.stop_reason or finished
+                            _update(counts, event.usage)
+                        case "message_stop":
+                            ended = True
+        except self._faults as error:
+            raise unavailable(self._model, error) from None  # the cause may quote the key
+        if not ended:
+            raise broken_off(self._model)
+        if finished == "refusal":
+            raise withheld(self._model, finished)
+        yield Usage(
+            self._model,
+            input_tokens=sum(counts.get(name, 0) for name in INPUT_COUNTS),
+            output_tokens=counts.get("output_tokens", 0),
+            cached_tokens=counts.get("cache_read_input_tokens", 0),
+        )
+
+    async def close(self) -> None:
+        """See `LanguageModel.close`."""
+        await self._client.close()
+
+    def _request(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
+        marked = [place for place, message in enumerate(messages) if message.cacheable][-MAX_CACHE_MARKS:]
+        blocks = [_block(message, mark=place in marked) for place, message in enumerate(messages)]
+        paired = list(zip(messages, blocks, strict=True))
+        return {
+            "model": self._model,
+            "max_tokens": max_tokens,
+            "stream": True,
+            "system": [block for message, block in paired if message.role == "system"],
+            "messages": [
+                {"role": message.role, "content": [block]} for message, block in paired if message.role != "system"
+            ],
+        }
+
+
+def _update(counts: dict[str, int], usage: MessageUsage | MessageDeltaUsage) -> None:
+    """Take over the counts an event carries; they are cumulative, and a missing one keeps its value."""
+    for name in (*INPUT_COUNTS, "output_tokens"):
+        value = getattr(usage, name, None)
+        if isinstance(value, int):
+            counts[name] = value
+
+
+def _block(message: Message, *, mark: bool) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": "text", "text": message.text}
+    return {**block, "cache_control": {"type": "ephemeral"}} if mark else block

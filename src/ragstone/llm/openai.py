@@ -1,0 +1,94 @@
+"""OpenAI's chat completions, and every server that speaks them (vLLM, Ollama, llama.cpp, LiteLLM, …)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ragstone.llm.base import Message
+from ragstone.llm.faults import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.vocabulary import Usage
+
+if TYPE_CHECKING:
+    from openai.types import CompletionUsage
+
+OPENAI_URL = "https://api.openai.com/v1"
+CONNECT_S = 5.0
+NO_KEY = "none"
+"""Sent to a server of one's own that was given no key; it ignores the header."""
+
+
+class OpenAIModel:
+    """See `LanguageModel`. The SDK is imported here; its retries are off, for the caller has a fallback."""
+
+    def __init__(
+        self, model: str, *, api_key: str | None, base_url: str | None = None, timeout_s: float = 60.0
+    ) -> None:
+        """`timeout_s` bounds each wait for the next bytes.
+
+        Raises:
+            ConfigurationError: the SDK is missing, or OpenAI itself is asked without a key.
+        """
+        try:
+            import openai
+        except ImportError as error:
+            raise missing_package("openai") from error
+        if not api_key and not base_url:
+            raise missing_key("openai")
+        self._model = model
+        self._limit_name = "max_tokens" if base_url else "max_completion_tokens"
+        self._faults = (openai.OpenAIError, *TRANSPORT_FAULTS)
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key or NO_KEY,
+            base_url=base_url or OPENAI_URL,
+            timeout=openai.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
+            max_retries=0,
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model
+
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
+        """See `LanguageModel.stream`. OpenAI caches stable prefixes by itself, so `cacheable` sends nothing."""
+        finished: str | None = None
+        usage = Usage(self._model)
+        try:
+            stream = await self._client.chat.completions.create(**self._request(messages, max_tokens))
+            async with stream:
+                async for chunk in stream:
+                    usage = self._usage(chunk.usage) if chunk.usage else usage
+                    for choice in chunk.choices or ():
+                        finished = choice.finish_reason or finished
+                        if choice.delta and choice.delta.content:
+                            yield choice.delta.content
+        except self._faults as error:
+            raise unavailable(self._model, error) from None  # the cause may quote the key
+        if finished is None:
+            raise broken_off(self._model)
+        if finished == "content_filter":
+            raise withheld(self._model, finished)
+        yield usage
+
+    async def close(self) -> None:
+        """See `LanguageModel.close`."""
+        await self._client.close()
+
+    def _request(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "messages": [{"role": message.role, "content": message.text} for message in messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            self._limit_name: max_tokens,
+        }
+
+    def _usage(self, usage: CompletionUsage) -> Usage:
+        details = usage.prompt_tokens_details
+        return Usage(
+            self._model,
+            input_tokens=usage.prompt_tokens or 0,
+            output_tokens=usage.completion_tokens or 0,
+            cached_tokens=(details.cached_tokens or 0) if details else 0,
+        )
