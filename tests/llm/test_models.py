@@ -1,0 +1,238 @@
+"""Both model adapters against servers that speak, and break off, as the vendors do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable
+from contextlib import aclosing
+
+import anthropic
+import openai
+import pytest
+
+from ragstone.errors import ConfigurationError, ModelUnavailable
+from ragstone.llm.anthropic import AnthropicModel
+from ragstone.llm.base import LanguageModel, Message
+from ragstone.llm.faults import unavailable
+from ragstone.llm.openai import OpenAIModel
+from ragstone.vocabulary import Usage
+from tests.llm.mock_upstreams import (
+    anthropic_events,
+    hanging,
+    openai_events,
+    refusing,
+    serving,
+    silent,
+    telling,
+    then_hanging,
+    then_resetting,
+)
+
+KEY = "sk-very-secret-canary"
+MESSAGES = (Message("system", "Rules.", cacheable=True), Message("user", "Why?"))
+EVENTS: dict[str, Callable[..., list[str]]] = {"openai": openai_events, "anthropic": anthropic_events}
+MODELS: dict[str, Callable[..., LanguageModel]] = {"openai": OpenAIModel, "anthropic": AnthropicModel}
+ERROR_EVENT = 'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}\n\n'
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def vendor(request):
+    return request.param
+
+
+async def told(vendor, url, *, timeout_s=5.0, messages=MESSAGES, key=KEY):
+    """Everything a model of `vendor` at `url` yields."""
+    model = MODELS[vendor]("m", api_key=key, base_url=url, timeout_s=timeout_s)
+    try:
+        return [piece async for piece in model.stream(messages, max_tokens=50)]
+    finally:
+        await model.close()
+
+
+async def fails(vendor, script, **options):
+    async with serving(script) as upstream:
+        with pytest.raises(ModelUnavailable) as caught:
+            await told(vendor, upstream.url, **options)
+    return caught.value
+
+
+async def test_text_comes_in_pieces_and_usage_last(vendor):
+    async with serving(telling(EVENTS[vendor](["Be", "cause — ", "日本"]))) as upstream:
+        *pieces, usage = await told(vendor, upstream.url)
+    assert pieces == ["Be", "cause — ", "日本"]
+    assert isinstance(usage, Usage)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529])
+async def test_an_error_status_is_named_in_a_sentence(vendor, status):
+    assert f"HTTP {status}" in str(await fails(vendor, refusing(status)))
+
+
+async def test_nobody_listening_is_unavailable(vendor):
+    async with serving(hanging) as upstream:
+        url = upstream.url
+    with pytest.raises(ModelUnavailable, match="server runs"):
+        await told(vendor, url)
+
+
+@pytest.mark.parametrize("script", [hanging, silent], ids=["no-headers", "no-token"])
+async def test_silence_ends_with_the_time_limit(vendor, script):
+    assert "silent" in str(await fails(vendor, script, timeout_s=0.1))
+
+
+async def test_silence_in_the_middle_ends_with_the_time_limit(vendor):
+    script = then_hanging(EVENTS[vendor](["Be", "cause"])[:4])
+    await fails(vendor, script, timeout_s=0.1)
+
+
+async def test_a_cut_connection_is_unavailable(vendor):
+    await fails(vendor, then_resetting(EVENTS[vendor](["Be", "cause"])[:4]))
+
+
+async def test_an_end_without_an_end_marker_is_no_answer(vendor):
+    events = (
+        openai_events(["Be"], finish=None, done=False) if vendor == "openai" else anthropic_events(["Be"], ended=False)
+    )
+    assert "broke off" in str(await fails(vendor, telling(events)))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        'event: message_start\ndata: {"id": "c1", "cho\n\n',
+        "event: message_start\ndata: 5\n\n",
+        'event: message_start\ndata: {"type": "message_start", "choices": 5}\n\n',
+        'event: content_block_delta\ndata: {"type": "content_block_delta", "choices": [7]}\n\n',
+        "<html>not a stream</html>",
+        "",
+    ],
+    ids=["half-json", "number", "shape", "inner-shape", "html", "nothing"],
+)
+async def test_garbage_is_unavailable(vendor, garbage):
+    await fails(vendor, telling([garbage]))
+
+
+async def test_an_error_event_after_200_is_unavailable(vendor):
+    await fails(vendor, telling([*EVENTS[vendor](["Be"])[:3], ERROR_EVENT]))
+
+
+async def test_a_withheld_answer_is_unavailable(vendor):
+    events = (
+        openai_events(["Be"], finish="content_filter")
+        if vendor == "openai"
+        else anthropic_events(["Be"], stop="refusal")
+    )
+    assert "withheld" in str(await fails(vendor, telling(events)))
+
+
+async def test_closing_the_iterator_closes_the_connection(vendor):
+    async with serving(then_hanging(EVENTS[vendor](["Be", "cause"])[:4])) as upstream:
+        model = MODELS[vendor]("m", api_key=KEY, base_url=upstream.url)
+        async with aclosing(model.stream(MESSAGES, max_tokens=50)) as pieces:
+            assert await anext(pieces) == "Be"
+        await asyncio.wait_for(upstream.hung_up.wait(), 5)
+        await model.close()
+
+
+async def test_nothing_is_tried_twice(vendor):
+    async with serving(refusing(503)) as upstream:
+        with pytest.raises(ModelUnavailable):
+            await told(vendor, upstream.url)
+        assert len(upstream.paths) == 1
+
+
+async def test_the_key_shows_in_no_error_and_no_log(vendor, caplog):
+    caplog.set_level(logging.DEBUG)
+    error = await fails(vendor, refusing(401, f"Incorrect API key provided: {KEY}"))
+    assert KEY not in "".join(traceback.format_exception(error))
+    assert KEY not in caplog.text
+
+
+async def test_sampling_is_left_to_the_vendor(vendor):
+    async with serving(telling(EVENTS[vendor](["Be"]))) as upstream:
+        await told(vendor, upstream.url)
+    assert not {"temperature", "top_p", "top_k"} & upstream.bodies[0].keys()
+
+
+def test_a_missing_key_names_the_way_without_one(vendor):
+    with pytest.raises(ConfigurationError, match="PROVIDER=extractive"):
+        MODELS[vendor]("m", api_key=None)
+
+
+async def test_a_server_of_ones_own_needs_no_key():
+    async with serving(telling(openai_events(["Be"]))) as upstream:
+        assert (await told("openai", upstream.url, key=None))[0] == "Be"
+
+
+async def test_openai_usage_counts_cached_tokens():
+    usage = {
+        "prompt_tokens": 2105,
+        "completion_tokens": 42,
+        "total_tokens": 2147,
+        "prompt_tokens_details": {"cached_tokens": 2000},
+    }
+    async with serving(telling(openai_events(["Be"], usage=usage))) as upstream:
+        assert (await told("openai", upstream.url))[-1] == Usage("m", 2105, 42, 2000)
+    assert upstream.bodies[0]["stream_options"] == {"include_usage": True}
+    assert upstream.bodies[0]["max_tokens"] == 50
+    assert upstream.paths == ["/chat/completions"]
+
+
+async def test_openai_may_leave_out_the_done_line():
+    async with serving(telling(openai_events(["Be"], done=False))) as upstream:
+        assert (await told("openai", upstream.url))[0] == "Be"
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"output_tokens": 42},
+        {"output_tokens": 42, "input_tokens": 5},
+        {"output_tokens": 42, "input_tokens": 5, "cache_creation_input_tokens": 100, "cache_read_input_tokens": 2000},
+    ],
+)
+async def test_anthropic_input_is_the_sum_of_fresh_written_and_cached_tokens(update):
+    async with serving(telling(anthropic_events(["Be"], delta_usage=update))) as upstream:
+        assert (await told("anthropic", upstream.url))[-1] == Usage("m", 2105, 42, 2000)
+
+
+async def test_anthropic_marks_the_stable_prefix_for_its_cache():
+    async with serving(telling(anthropic_events(["Be"]))) as upstream:
+        await told("anthropic", upstream.url)
+    assert upstream.bodies[0]["system"] == [{"type": "text", "text": "Rules.", "cache_control": {"type": "ephemeral"}}]
+    assert upstream.bodies[0]["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}]
+
+
+async def test_anthropic_gets_at_most_four_cache_marks():
+    many = [Message("user", str(number), cacheable=True) for number in range(6)]
+    async with serving(telling(anthropic_events(["Be"]))) as upstream:
+        await told("anthropic", upstream.url, messages=many)
+    blocks = [message["content"][0] for message in upstream.bodies[0]["messages"]]
+    assert ["cache_control" in block for block in blocks] == [False, False, True, True, True, True]
+
+
+def exceptions_of(package):
+    """One of every exception class that a vendor's package shows, with a key in its words."""
+    for kind in tuple(vars(package).values()):
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            error = kind.__new__(kind)
+            error.args = (KEY,)
+            if issubclass(kind, package.APIStatusError):
+                vars(error)["status_code"] = 418
+            yield error
+
+
+@pytest.mark.parametrize("error", [*exceptions_of(openai), *exceptions_of(anthropic)], ids=lambda e: type(e).__name__)
+def test_every_vendor_exception_becomes_one_sentence_without_its_own_words(error):
+    said = unavailable("m", error)
+    assert isinstance(said, ModelUnavailable)
+    assert KEY not in str(said)
+
+
+@pytest.mark.parametrize("package", [openai, anthropic])
+def test_the_root_that_is_caught_is_the_root_of_all(package):
+    root = package.OpenAIError if package is openai else package.AnthropicError
+    strays = {type(error).__name__ for error in exceptions_of(package) if not isinstance(error, root)}
+    assert strays <= {"InvalidWebhookSignatureError"}, "an exception no request raises"
