@@ -5,7 +5,7 @@ load what fits of the conversation → make a follow-up whole → retrieve → a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -70,7 +70,7 @@ class Chat:
         history = await self._conversations.history(scope, conversation_id) if conversation_id else ()
         return Exchange(scope, question, query, conversation_id, tuple(history))
 
-    async def answer(self, exchange: Exchange) -> AsyncIterator[Event]:
+    async def answer(self, exchange: Exchange) -> AsyncGenerator[Event, None]:
         """Answer it: `Retrieved`, then `Delta` and `Citation`, then `Finished`.
 
         Closing the iterator closes what is open upstream and saves nothing.
@@ -100,7 +100,7 @@ class Chat:
         conversation_id: str | None = None,
         filters: Filters = Filters(),
         limit: int | None = None,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """`begin` and `answer` in one."""
         exchange = await self.begin(scope, question, conversation_id=conversation_id, filters=filters, limit=limit)
         async with aclosing(self.answer(exchange)) as events:
