@@ -1,0 +1,227 @@
+"""RETRIEVE, with a real library, index and embedder; only what fails is made to fail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ragstone.embedding.base import Matrix, Purpose
+from ragstone.embedding.hashing import HashingEmbedder
+from ragstone.errors import IndexUnavailable, InvalidInput, InvalidQuestion, ModelUnavailable, NotFound
+from ragstone.index.base import Candidate, Candidates, Index
+from ragstone.ingestion.submit import Upload
+from ragstone.retrieval.retrieve import Retrieval, RetrievalOptions, Retriever, within_budget
+from ragstone.vocabulary import Chunk, Filters, Hit, Passage, Query, Scope, SparseVector, Standing
+from ragstone.wiring import Platform
+from tests.platforms import small_platform
+
+TEXTS = {
+    "danube": "The Danube rises in the Black Forest and flows into the Black Sea after 2,850 kilometres.",
+    "elbe": "The Elbe flows through Dresden and Hamburg and reaches the North Sea near Cuxhaven.",
+    "bread": "Sourdough bread needs flour, water, salt and a lively starter. Bake it in a hot oven.",
+    "printing": "Johannes Gutenberg printed books with movable type in Mainz around 1450.",
+}
+
+
+class SilentEmbedder(HashingEmbedder):
+    """A model that does not answer."""
+
+    async def embed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:
+        raise ModelUnavailable("The model does not answer.")
+
+
+class BrokenEmbedder(HashingEmbedder):
+    """A model that answers with what is no number."""
+
+    async def embed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:
+        return np.full((len(texts), self.dimensions), np.nan, np.float32)
+
+
+class LimpingIndex:
+    """An index that fails whenever it is asked for one of the legs named."""
+
+    def __init__(self, inner: Index, *fails: str) -> None:
+        self._inner = inner
+        self._fails = fails
+
+    async def search(
+        self,
+        scope: Scope,
+        *,
+        dense: NDArray[np.float32] | None,
+        sparse: SparseVector | None,
+        filters: Filters,
+        limit: int,
+    ) -> Candidates:
+        if (dense is not None and "dense" in self._fails) or (sparse is not None and "sparse" in self._fails):
+            raise IndexUnavailable("The index does not answer.")
+        return await self._inner.search(scope, dense=dense, sparse=sparse, filters=filters, limit=limit)
+
+
+async def fill(platform: Platform, scope: Scope, texts: dict[str, str]) -> None:
+    uploads = [Upload(f"text:{title}", title, text.encode()) for title, text in texts.items()]
+    job = await platform.ingestion.submit(scope, uploads)
+    await platform.ingestion.work(until_job=(scope, job.id))
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    async with small_platform(tmp_path) as opened:
+        await fill(opened, Scope(), TEXTS)
+        yield opened
+
+
+def retriever(platform: Platform, **parts: object) -> Retriever:
+    chosen = {"embedder": platform.embedder, "index": platform.index, **parts}
+    return Retriever(library=platform.library, metrics=platform.metrics, **chosen)  # type: ignore[arg-type]  # by name
+
+
+def titles(found: Retrieval) -> list[str]:
+    return [passage.title for passage in found.passages]
+
+
+def counted(platform: Platform, policy: str) -> float:
+    return platform.metrics.registry.get_sample_value("ragstone_degraded_total", {"policy": policy}) or 0.0
+
+
+async def test_the_passage_that_answers_comes_first_with_its_standing_in_every_stage(platform: Platform):
+    found = await platform.retriever.search(Scope(), Query("Where does the Danube rise?"))
+    assert titles(found)[0] == "danube"
+    assert found.degraded == ()
+    stages = found.passages[0].hit.stages
+    assert [stages[name].rank for name in ("dense", "sparse", "fused")] == [1, 1, 1]
+
+
+async def test_rrf_can_be_chosen(platform: Platform):
+    by_rank = retriever(platform, options=RetrievalOptions(fusion="rrf"))
+    found = await by_rank.search(Scope(), Query("Where does the Danube rise?"))
+    assert found.passages[0].hit.score == pytest.approx(2 / 61)
+
+
+async def test_the_limit_counts_passages(platform: Platform):
+    found = await platform.retriever.search(Scope(), Query("Which river flows into a sea?", limit=2))
+    assert len(found.passages) == 2
+
+
+async def test_no_more_passages_than_asked_for_even_beyond_the_candidates(platform: Platform):
+    few = retriever(platform, options=RetrievalOptions(candidates=1))
+    found = await few.search(Scope(), Query("Which river flows into a sea?", limit=4))
+    assert len(found.passages) == 4
+
+
+@pytest.mark.parametrize("nonsense", ["asdfjk qwoeiru", "xyzzy", "???", "zzzzzz 99999"])
+async def test_nonsense_finds_nothing(platform: Platform, nonsense: str):
+    found = await platform.retriever.search(Scope(), Query(nonsense))
+    assert found == Retrieval(())
+
+
+async def test_without_a_floor_nonsense_finds_the_least_bad(platform: Platform):
+    found = await retriever(platform, options=RetrievalOptions(floor=-2)).search(Scope(), Query("asdfjk qwoeiru"))
+    assert found.passages
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("a\x00b", "not text"),
+        ("a\ud800b", "not text"),
+        ("x" * 100_000, "100000 characters; shorten it to 4000"),
+    ],
+)
+async def test_what_is_no_question_is_refused_with_a_sentence(platform: Platform, question: str, sentence: str):
+    with pytest.raises(InvalidQuestion, match=sentence):
+        await platform.retriever.retrieve(Scope(), Query(question))
+
+
+@pytest.mark.parametrize("limit", [0, -1, 100_000])
+async def test_a_limit_out_of_bounds_is_refused(platform: Platform, limit: int):
+    with pytest.raises(InvalidInput, match="passages"):
+        await platform.retriever.search(Scope(), Query("Danube?", limit=limit))
+
+
+async def test_an_unknown_collection_is_named_with_the_known_ones_of_the_tenant(platform: Platform):
+    await fill(platform, Scope("other", "secret"), {"note": "Something of somebody else."})
+    with pytest.raises(NotFound, match=r"'nowhere'.*default") as caught:
+        await platform.retriever.search(Scope(collection="nowhere"), Query("Danube?"))
+    assert "secret" not in str(caught.value)
+
+
+async def test_before_the_first_document_the_error_says_how_to_begin(platform: Platform):
+    with pytest.raises(NotFound, match="ragstone ingest"):
+        await platform.retriever.search(Scope("newcomer"), Query("Danube?"))
+
+
+@pytest.mark.parametrize("embedder", [SilentEmbedder(), BrokenEmbedder()])
+async def test_without_the_model_the_words_still_find(platform: Platform, embedder: HashingEmbedder):
+    found = await retriever(platform, embedder=embedder).search(Scope(), Query("Where does the Danube rise?"))
+    assert titles(found)[0] == "danube"
+    assert found.degraded == ("dense_unavailable",)
+    assert set(found.passages[0].hit.stages) == {"sparse", "fused"}
+    assert counted(platform, "dense_unavailable") == 1
+
+
+@pytest.mark.parametrize(("fails", "answers"), [("dense", "sparse"), ("sparse", "dense")])
+async def test_a_leg_that_fails_leaves_the_other(platform: Platform, fails: str, answers: str):
+    limping = retriever(platform, index=LimpingIndex(platform.index, fails))
+    found = await limping.retrieve(Scope(), Query("Where does the Danube rise?"))
+    assert titles(found)[0] == "danube"
+    assert found.degraded == (f"{fails}_unavailable",)
+    assert set(found.passages[0].hit.stages) == {answers, "fused"}
+    assert counted(platform, f"{fails}_unavailable") == 1
+
+
+async def test_only_both_legs_failing_is_an_error(platform: Platform):
+    down = retriever(platform, index=LimpingIndex(platform.index, "dense", "sparse"))
+    with pytest.raises(IndexUnavailable, match="ragstone doctor"):
+        await down.search(Scope(), Query("Where does the Danube rise?"))
+
+
+async def test_each_stage_is_timed(platform: Platform):
+    await platform.retriever.search(Scope(), Query("Danube?"))
+    for stage in ("embed", "search", "fuse", "load"):
+        seen = platform.metrics.registry.get_sample_value("ragstone_stage_seconds_count", {"stage": stage})
+        assert seen == 1, stage
+
+
+class StaleIndex:
+    """An index that still finds chunks of versions that SQL has replaced."""
+
+    def __init__(self, inner: Index, *stale: str) -> None:
+        self._inner = inner
+        self._stale = stale
+
+    async def search(self, scope: Scope, **arguments: Any) -> Candidates:
+        found = await self._inner.search(scope, **arguments)
+        ghosts = tuple(Candidate(chunk, "gone", 1, Standing(1, 1.0)) for chunk in self._stale)
+        return Candidates(dense=(*ghosts, *found.dense), sparse=found.sparse)
+
+
+async def test_hits_of_a_version_no_longer_active_make_room_for_the_next(platform: Platform):
+    query = Query("Which river flows into a sea?", limit=2)
+    stale = retriever(platform, index=StaleIndex(platform.index, "gone:1:0", "gone:1:1", "gone:1:2"))
+    found = await stale.search(Scope(), query)
+    assert titles(found) == titles(await platform.retriever.search(Scope(), query))
+    assert len(found.passages) == 2
+
+
+def passage(ordinal: int, tokens: int) -> Passage:
+    chunk = Chunk(f"d:1:{ordinal}", "d", 1, ordinal, 0, 1, "x", tokens)
+    return Passage(chunk, "d", "text:d", "text/plain", Hit(chunk.id, 1.0, {}))
+
+
+def test_the_budget_cuts_where_the_next_passage_does_not_fit():
+    passages = [passage(n, 40) for n in range(4)]
+    assert within_budget(passages, 100) == tuple(passages[:2])
+    assert within_budget(passages, 160) == tuple(passages)
+
+
+def test_the_best_passage_is_kept_whatever_its_length():
+    assert within_budget([passage(0, 500), passage(1, 1)], 100) == (passage(0, 500),)
+    assert within_budget([], 100) == ()
