@@ -73,6 +73,15 @@ def owner_file(folder: Path) -> Path:
     return folder / "owner.json"
 
 
+def served_at(folder: Path) -> str | None:
+    """The socket of the process that says it owns `folder`, dead or alive; None if none says so."""
+    try:
+        path = json.loads(owner_file(folder).read_text())["socket"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return path if isinstance(path, str) else None
+
+
 def log_file(folder: Path) -> Path:
     """Where the index process and its engine write what went wrong."""
     return folder / "index.log"
