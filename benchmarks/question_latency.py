@@ -26,6 +26,7 @@ from benchmarks.retrieval_quality import DATA, ingest
 from ragstone.chat.events import Finished
 from ragstone.evaluation.datasets import read_collection
 from ragstone.settings import Settings
+from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Query, Scope
 from ragstone.wiring import Platform, open_platform
 
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--keep", type=Path, help="keep the ingested data here, and use it again")
     arguments = parser.parse_args()
+    configure_logs("warning")
     with nullcontext(arguments.keep) if arguments.keep else tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(Path(folder) / "mlquestions", arguments.data, arguments.questions))
 

@@ -5,7 +5,7 @@ file (`# title`, then the text), and asked its own questions. Measured on docume
 the rank of a document is that of its best chunk. `bm25s` (k1 0.9, b 0.4, Lucene's
 formula, Porter) ranks the same entries as a reference for our BM25.
 
-    python benchmarks/retrieval_quality.py --keep /tmp/quality [--sets scifact …] [--queries 300]
+    python -m benchmarks.retrieval_quality --keep /tmp/quality [--sets scifact …] [--queries 300]
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ragstone.evaluation.metrics import ndcg_at_k, recall_at_k
 from ragstone.ingestion.submit import Upload
 from ragstone.retrieval.retrieve import RetrievalOptions, Retriever
 from ragstone.settings import Settings
+from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Filters, Query, Scope
 from ragstone.wiring import Platform, open_platform
 
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, help="questions per set, drawn with a fixed seed; default: all")
     parser.add_argument("--keep", type=Path, help="keep the ingested data here, and use it again")
     arguments = parser.parse_args()
+    configure_logs("warning")
     with nullcontext(arguments.keep) if arguments.keep else tempfile.TemporaryDirectory() as folder:
         for name in arguments.sets:
             asyncio.run(measure(name, Path(folder) / name, arguments.data, arguments.queries))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from numpy.typing import NDArray
 
 from ragstone.embedding.base import Matrix, Purpose
@@ -15,10 +15,13 @@ from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.errors import IndexUnavailable, InvalidInput, InvalidQuestion, ModelUnavailable, NotFound
 from ragstone.index.base import Candidate, Candidates, Index
 from ragstone.ingestion.submit import Upload
-from ragstone.retrieval.retrieve import Retrieval, RetrievalOptions, Retriever, within_budget
-from ragstone.vocabulary import Chunk, Filters, Hit, Passage, Query, Scope, SparseVector, Standing
+from ragstone.retrieval.retrieve import Retrieval, RetrievalOptions, Retriever
+from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import Filters, Query, Scope, SparseVector, Standing
 from ragstone.wiring import Platform
 from tests.platforms import small_platform
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEXTS = {
     "danube": "The Danube rises in the Black Forest and flows into the Black Sea after 2,850 kilometres.",
@@ -69,24 +72,25 @@ async def fill(platform: Platform, scope: Scope, texts: dict[str, str]) -> None:
     await platform.ingestion.work(until_job=(scope, job.id))
 
 
-@pytest.fixture
-async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
-    async with small_platform(tmp_path) as opened:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """One for all tests: none changes what it holds of the default tenant."""
+    async with small_platform(tmp_path_factory.mktemp("data")) as opened:
         await fill(opened, Scope(), TEXTS)
         yield opened
 
 
 def retriever(platform: Platform, **parts: object) -> Retriever:
-    chosen = {"embedder": platform.embedder, "index": platform.index, **parts}
-    return Retriever(library=platform.library, metrics=platform.metrics, **chosen)  # type: ignore[arg-type]  # by name
+    chosen = {"embedder": platform.embedder, "index": platform.index, "metrics": Metrics(), **parts}
+    return Retriever(library=platform.library, **chosen)  # type: ignore[arg-type]  # by name
 
 
 def titles(found: Retrieval) -> list[str]:
     return [passage.title for passage in found.passages]
 
 
-def counted(platform: Platform, policy: str) -> float:
-    return platform.metrics.registry.get_sample_value("ragstone_degraded_total", {"policy": policy}) or 0.0
+def counted(metrics: Metrics, policy: str) -> float | None:
+    return metrics.registry.get_sample_value("ragstone_degraded_total", {"policy": policy})
 
 
 async def test_the_passage_that_answers_comes_first_with_its_standing_in_every_stage(platform: Platform):
@@ -160,21 +164,24 @@ async def test_before_the_first_document_the_error_says_how_to_begin(platform: P
 
 @pytest.mark.parametrize("embedder", [SilentEmbedder(), BrokenEmbedder()])
 async def test_without_the_model_the_words_still_find(platform: Platform, embedder: HashingEmbedder):
-    found = await retriever(platform, embedder=embedder).search(Scope(), Query("Where does the Danube rise?"))
+    metrics = Metrics()
+    lexical = retriever(platform, embedder=embedder, metrics=metrics)
+    found = await lexical.search(Scope(), Query("Where does the Danube rise?"))
     assert titles(found)[0] == "danube"
     assert found.degraded == ("dense_unavailable",)
     assert set(found.passages[0].hit.stages) == {"sparse", "fused"}
-    assert counted(platform, "dense_unavailable") == 1
+    assert counted(metrics, "dense_unavailable") == 1
 
 
 @pytest.mark.parametrize(("fails", "answers"), [("dense", "sparse"), ("sparse", "dense")])
 async def test_a_leg_that_fails_leaves_the_other(platform: Platform, fails: str, answers: str):
-    limping = retriever(platform, index=LimpingIndex(platform.index, fails))
+    metrics = Metrics()
+    limping = retriever(platform, index=LimpingIndex(platform.index, fails), metrics=metrics)
     found = await limping.retrieve(Scope(), Query("Where does the Danube rise?"))
     assert titles(found)[0] == "danube"
     assert found.degraded == (f"{fails}_unavailable",)
     assert set(found.passages[0].hit.stages) == {answers, "fused"}
-    assert counted(platform, f"{fails}_unavailable") == 1
+    assert counted(metrics, f"{fails}_unavailable") == 1
 
 
 async def test_only_both_legs_failing_is_an_error(platform: Platform):
@@ -184,9 +191,10 @@ async def test_only_both_legs_failing_is_an_error(platform: Platform):
 
 
 async def test_each_stage_is_timed(platform: Platform):
-    await platform.retriever.search(Scope(), Query("Danube?"))
+    metrics = Metrics()
+    await retriever(platform, metrics=metrics).search(Scope(), Query("Danube?"))
     for stage in ("embed", "search", "fuse", "load"):
-        seen = platform.metrics.registry.get_sample_value("ragstone_stage_seconds_count", {"stage": stage})
+        seen = metrics.registry.get_sample_value("ragstone_stage_seconds_count", {"stage": stage})
         assert seen == 1, stage
 
 
@@ -209,19 +217,3 @@ async def test_hits_of_a_version_no_longer_active_make_room_for_the_next(platfor
     found = await stale.search(Scope(), query)
     assert titles(found) == titles(await platform.retriever.search(Scope(), query))
     assert len(found.passages) == 2
-
-
-def passage(ordinal: int, tokens: int) -> Passage:
-    chunk = Chunk(f"d:1:{ordinal}", "d", 1, ordinal, 0, 1, "x", tokens)
-    return Passage(chunk, "d", "text:d", "text/plain", Hit(chunk.id, 1.0, {}))
-
-
-def test_the_budget_cuts_where_the_next_passage_does_not_fit():
-    passages = [passage(n, 40) for n in range(4)]
-    assert within_budget(passages, 100) == tuple(passages[:2])
-    assert within_budget(passages, 160) == tuple(passages)
-
-
-def test_the_best_passage_is_kept_whatever_its_length():
-    assert within_budget([passage(0, 500), passage(1, 1)], 100) == (passage(0, 500),)
-    assert within_budget([], 100) == ()
