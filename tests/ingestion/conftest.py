@@ -1,0 +1,16 @@
+"""The stand that ingestion tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.ingestion.stand import Stand, open_stand
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    async with open_stand(tmp_path) as opened:
+        yield opened

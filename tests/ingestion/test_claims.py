@@ -1,0 +1,106 @@
+"""Work is taken over from the dead, and those who only slept are kept from harm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+
+from ragstone.embedding.base import Matrix, Purpose
+from ragstone.embedding.hashing import HashingEmbedder
+from ragstone.ingestion.claims import ClaimOptions, Claims
+from ragstone.vocabulary import DocumentState, FileState, JobState
+from tests.ingestion.stand import SCOPE, Stand, upload
+
+
+class Killed(BaseException):
+    """Ends a worker where it stands, as kill -9 would: nothing of it cleans up in SQL."""
+
+
+class PoisonedEmbedder(HashingEmbedder):
+    """One text ends the process that embeds it."""
+
+    async def embed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:
+        if any("poison" in text for text in texts):
+            raise Killed
+        return await super().embed(texts, purpose=purpose)
+
+
+def dies_at(step: str):
+    def die(at: str) -> None:
+        if at == step:
+            raise Killed
+
+    return die
+
+
+async def die(stand: Stand, step: str) -> None:
+    with pytest.raises(Killed):
+        await stand.another(faults=dies_at(step), lease_s=0.05).work()
+
+
+@pytest.mark.parametrize("step", ["claimed", "parsed", "embedded", "upserted", "published", "old_points_deleted"])
+async def test_the_work_of_a_dead_worker_is_finished_by_another(stand: Stand, step: str):
+    await stand.ingest(upload("zoo.md", "old zebra"))
+    job = await stand.ingestion.submit(SCOPE, [upload("zoo.md", "new zebra")])
+    await die(stand, step)
+    assert len(await stand.found("zebra")) == 1
+    assert (await stand.finish(job)).state is JobState.DONE
+    await stand.settle()
+    assert [passage.chunk.text for passage in await stand.found("zebra")] == ["new zebra"]
+    assert await stand.index.count(SCOPE) == 1
+    assert stand.stored_bytes() == {b"new zebra"}
+
+
+@pytest.mark.parametrize("step", ["parsed", "embedded", "upserted"])
+async def test_a_worker_that_slept_through_its_lease_changes_nothing(stand: Stand, step: str):
+    job = await stand.ingestion.submit(SCOPE, [upload("zoo.md", "zebra")])
+    async with stand.paused_at(step, job, lease_s=0.05):
+        await stand.finish(job)
+        (before,) = await stand.library.documents(SCOPE)
+    await stand.settle()
+    (after,) = await stand.library.documents(SCOPE)
+    assert after == before
+    assert after.active_version == 2
+    assert (await stand.ingestion.job(SCOPE, job.id)).done == 1
+    assert await stand.index.count(SCOPE) == 1
+    assert len(await stand.found("zebra")) == 1
+
+
+async def test_a_living_worker_keeps_its_claim_beyond_the_lease(stand: Stand):
+    """Its heart beats while its embedder takes three leases; nobody else gets the file."""
+    options = ClaimOptions(lease_s=0.3)
+    mine, theirs = Claims(stand.database, "mine", options), Claims(stand.database, "theirs", options)
+    await stand.ingestion.submit(SCOPE, [upload("zoo.md", "zebra")])
+    assert await mine.take(1)
+    async with mine.kept(SCOPE.tenant):
+        never = asyncio.Event()
+        await asyncio.wait([asyncio.ensure_future(never.wait())], timeout=0.9)
+        assert not await theirs.take(1)
+
+
+async def test_a_file_that_kills_its_worker_is_given_up_and_the_others_are_not(stand: Stand):
+    texts = {"a.md": "zebra", "b.md": "poison", "c.md": "gnu"}
+    job = await stand.ingestion.submit(SCOPE, [upload(name, text) for name, text in texts.items()])
+
+    for _ in range(20):
+        with suppress(Killed):
+            await stand.another(embedder=PoisonedEmbedder(), lease_s=0.01, max_attempts=3).work(
+                until_job=(SCOPE, job.id)
+            )
+            break
+    finished = await stand.ingestion.job(SCOPE, job.id)
+    assert [file.state for file in finished.files] == [FileState.DONE, FileState.FAILED, FileState.DONE]
+    assert "tried 3 times" in (finished.files[1].error or "")
+    failed = [document for document in await stand.library.documents(SCOPE) if document.state is DocumentState.FAILED]
+    assert [document.source for document in failed] == ["upload:b.md"]
+
+
+async def test_a_death_between_bytes_and_job_loses_only_the_unanswered_submission(stand: Stand):
+    dying = stand.another(faults=dies_at("stored"))
+    with pytest.raises(Killed):
+        await dying.submit(SCOPE, [upload("zoo.md", "zebra")])
+    assert await stand.ingestion.jobs(SCOPE) == []
+    assert (await stand.ingest(upload("zoo.md", "zebra"))).state is JobState.DONE
