@@ -12,12 +12,12 @@ from ragstone.wiring import Platform, open_platform
 def small_settings(folder: Path, **changes: object) -> Settings:
     """No model and no other process: hashing embedder, exact index in memory."""
     groups = {"embedding": {"model": "hashing"}, "index": {"engine": "memory"}, **changes}
-    return Settings(_env_file=None, data_dir=folder, **groups)  # type: ignore[arg-type, call-arg]  # checked by pydantic
+    return Settings(_env_file=None, data_dir=folder, **groups)  # type: ignore[arg-type]  # checked by pydantic
 
 
 def default_settings(folder: Path, **changes: object) -> Settings:
     """What a stranger's first run uses: MiniLM, Qdrant Edge, extractive answers."""
-    return Settings(_env_file=None, data_dir=folder, **changes)  # type: ignore[arg-type, call-arg]  # as above
+    return Settings(_env_file=None, data_dir=folder, **changes)  # type: ignore[arg-type]  # as above
 
 
 def small_platform(folder: Path, **changes: object) -> AbstractAsyncContextManager[Platform]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import running_server
+from tests.commands import running_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])

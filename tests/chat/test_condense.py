@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -78,7 +78,7 @@ class ScriptedModel:
         self.reply = reply
         self.seen: list[Message] = []
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str | Usage]:
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
         self.seen = list(messages)
         if isinstance(self.reply, Exception):
             raise self.reply
