@@ -139,7 +139,7 @@ def _stops(text: str, start: int, end: int) -> Iterator[int]:
 
 def _goes_on(text: str, start: int, match: re.Match[str], end: int) -> bool:
     """Whether the mark belongs to an abbreviation, an initial or a number, or the text runs on."""
-    following = text[match.end() : end].lstrip()[:2].lstrip("\"'“‘(*_")
+    following = text[match.end() : min(end, match.end() + 80)].lstrip()[:2].lstrip("\"'“‘(*_")
     if not following:
         return False
     if match["latin"][0] != "." or match["latin"].startswith(".."):
