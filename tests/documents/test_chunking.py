@@ -159,7 +159,7 @@ def test_a_small_section_never_joins_one_outside_its_parent():
 
 
 def test_paragraphs_are_preferred_to_sentences_as_places_to_cut():
-    paragraphs = [numbered(4), numbered(3, 4), numbered(4, 7)]
+    paragraphs = [numbered(4), numbered(4, 4), numbered(4, 8)]
     chunks = cut("\n\n".join(paragraphs), ChunkingOptions(max_tokens=24, overlap_tokens=0))
     assert [one.text for one in chunks] == paragraphs
 

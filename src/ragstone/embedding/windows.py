@@ -1,0 +1,59 @@
+"""What of a chunk is embedded, and how one beyond the embedder's window keeps its tail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import accumulate
+
+from ragstone.embedding.base import Embedder, Matrix
+from ragstone.vocabulary import Chunk
+
+HEAD_SHARE = 2  # title, headings and table header take at most half of a window
+OVERLAP_SHARE = 8  # neighbouring windows share an eighth of one
+
+
+async def embed_chunks(embedder: Embedder, chunks: Sequence[Chunk], *, title: str) -> list[Matrix]:
+    """Embed chunks of one document: for each chunk one row per window, at least one.
+
+    A chunk that fits the embedder's window is one row. A longer one is cut into windows
+    of like length that overlap, and a search scores it by its best row (why: see
+    docs/chunking.md). All windows of all chunks go to the embedder in one call.
+
+    Raises:
+        ModelUnavailable: see `Embedder.embed`.
+    """
+    texts = await asyncio.to_thread(lambda: [window_texts(embedder, chunk, title=title) for chunk in chunks])
+    vectors = await embedder.embed([text for of_chunk in texts for text in of_chunk], purpose="document")
+    ends = accumulate(len(of_chunk) for of_chunk in texts)
+    return [vectors[end - len(of_chunk) : end] for end, of_chunk in zip(ends, texts, strict=True)]
+
+
+def window_texts(embedder: Embedder, chunk: Chunk, *, title: str) -> list[str]:
+    """The texts that are embedded for `chunk`: each window below the title, headings and table header."""
+    head = _head(embedder, chunk, title)
+    room = embedder.window_tokens - len(embedder.token_offsets(head))
+    if chunk.token_count <= room:
+        return [head + chunk.text]
+    offsets = embedder.token_offsets(chunk.text)
+    return [
+        head + chunk.text[offsets[first, 0] : offsets[last - 1, 1]]
+        for first, last in windows(len(offsets), room, overlap=room // OVERLAP_SHARE)
+    ]
+
+
+def windows(count: int, room: int, *, overlap: int) -> list[tuple[int, int]]:
+    """Cut `count` tokens into the fewest windows of at most `room`, of like length; neighbours share `overlap`."""
+    number = max(1, -(-(count - overlap) // (room - overlap)))
+    step = -(-(count - overlap) // number)
+    return [(at * step, min(count, (at + 1) * step + overlap)) for at in range(number)]
+
+
+def _head(embedder: Embedder, chunk: Chunk, title: str) -> str:
+    path = chunk.heading_path if chunk.heading_path[:1] == (title,) else (title, *chunk.heading_path)
+    head = "\n".join(part for part in (" > ".join(part for part in path if part), chunk.table_header) if part)
+    offsets = embedder.token_offsets(head)
+    limit = embedder.window_tokens // HEAD_SHARE
+    if len(offsets) > limit:
+        head = head[: offsets[limit - 1, 1]]
+    return f"{head}\n" if head else ""
