@@ -59,12 +59,9 @@ def owner(folder: Path) -> int:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that nobody has waited for yet does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    """Whether the process runs; one that ended and that nobody has waited for does not."""
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return listed.strip() != "" and not listed.startswith("Z")
 
 
 def serves(folder: Path) -> bool:
@@ -303,6 +300,41 @@ async def test_nobody_else_may_talk_to_the_process(index: EdgeIndex, folder: Pat
     assert await index.count(HERE) == 0
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "index.sock").stat().st_mode & 0o077 == 0
+
+
+async def test_a_folder_that_was_removed_and_made_anew_is_served_anew(connect: Connect, folder: Path) -> None:
+    old = await connect()
+    await old.upsert(HERE, [point(1)])
+    pid = owner(folder)
+    shutil.rmtree(folder)
+    new = await connect()
+    await until(lambda: not alive(pid))
+    await new.upsert(HERE, [point(2)])
+    assert await old.count(HERE) == await new.count(HERE) == 1
+
+
+async def test_space_of_deleted_chunks_is_reclaimed_and_scores_stay(connect: Connect, folder: Path) -> None:
+    index = await connect()
+    await index.upsert(HERE, [point(number, document=f"d{number % 3}") for number in range(3000)])
+    for document in ("d1", "d2"):
+        await index.delete_document(HERE, document)
+    segments = segment_names(folder)
+    before = await scores(index)
+    await index.close()
+    await until(lambda: not serves(folder))
+    assert segment_names(folder) != segments
+    assert await scores(await connect()) == before
+
+
+def segment_names(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "current" / "shard" / "segments").iterdir()}
+
+
+async def scores(index: EdgeIndex) -> list[tuple[str, float]]:
+    terms = SparseVector(np.arange(0, 100, dtype=np.uint32), np.ones(100, np.float32))
+    dense = np.ones(DIMENSIONS, np.float32)
+    hits = await index.search(HERE, dense=dense, sparse=terms, filters=Filters(), limit=20)
+    return [(c.chunk_id, round(c.standing.score, 5)) for c in hits.dense + hits.sparse]
 
 
 async def test_another_embedder_is_told_to_rebuild(connect: Connect) -> None:

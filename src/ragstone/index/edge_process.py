@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +41,10 @@ EX_SOFTWARE = 70  # sysexits.h
 class IndexProcess:
     """Answers clients, flushes when there is time for it, and knows when to end."""
 
-    def __init__(self, store: ShardStore, *, linger_s: float) -> None:
+    def __init__(self, store: ShardStore, *, linger_s: float, owns: Callable[[], bool]) -> None:
         self._store = store
         self._linger_s = linger_s
+        self._owns = owns
         self._clients: set[asyncio.StreamWriter] = set()
         self._stop = asyncio.Event()
         self._last_request = self._last_client = time.monotonic()
@@ -50,13 +52,16 @@ class IndexProcess:
         self._changed = False
 
     async def run(self, listening: socket.socket) -> None:
-        """Serve until SIGTERM, or until no client has been here for a while."""
+        """Serve until SIGTERM, until no client has been here for a while, or until the folder is gone."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         server = await asyncio.start_unix_server(self._serve, sock=listening)
         while not self._stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK_S)
-            self._keep_house(time.monotonic())
+            if self._owns():
+                self._keep_house(time.monotonic())
+            else:
+                self._stop.set()
         server.close()
         for client in self._clients:
             client.close()
@@ -154,16 +159,19 @@ def main(folder: Path, linger_s: float) -> None:
     # Not before the fork: threads of the engine would not survive it.
     from ragstone.index.edge_shard import ShardStore
 
+    os.chdir("/")
     path = edge_protocol.socket_path(folder)
     path.unlink(missing_ok=True)
     store = ShardStore(folder)
+    process = IndexProcess(store, linger_s=linger_s, owns=lambda: _owns(owner, folder))
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
         os.pwrite(owner, json.dumps({"pid": os.getpid(), "socket": str(path)}).encode(), 0)
-        asyncio.run(IndexProcess(store, linger_s=linger_s).run(listening))
-    path.unlink(missing_ok=True)
-    store.close()
+        asyncio.run(process.run(listening))
+    if _owns(owner, folder):
+        path.unlink(missing_ok=True)
+        store.close()
 
 
 def _take(folder: Path) -> int | None:
@@ -181,6 +189,14 @@ def _take(folder: Path) -> int | None:
             os.ftruncate(owner, 0)
             return owner
     return None
+
+
+def _owns(owner: int, folder: Path) -> bool:
+    """Whether the locked file is still in the folder; somebody may have removed it and begun anew."""
+    try:
+        return os.path.samestat(os.fstat(owner), edge_protocol.owner_file(folder).stat())
+    except FileNotFoundError:
+        return False
 
 
 def _is_served(folder: Path) -> bool:
@@ -203,4 +219,4 @@ def _point_output_at(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]).resolve(), float(sys.argv[2]))

@@ -19,7 +19,7 @@ from ragstone.index.qdrant_points import document_points, payload, point_id, sco
 from ragstone.index.vectors import check_point, check_query
 from ragstone.vocabulary import Filters, Scope, SparseVector, Standing
 
-SLICE_POINTS = 64  # 3 ms of work for the index process, in which it answers no search
+SLICE_POINTS = 32  # 5 ms of work for the index process, in which it answers no search
 SLICE_BYTES = 8 << 20
 
 
