@@ -25,6 +25,7 @@ from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.index.base import Index
 from ragstone.ingestion.ingest import Ingestion, IngestionOptions
+from ragstone.ingestion.jobs import Jobs
 from ragstone.llm.base import LanguageModel
 from ragstone.retrieval.retrieve import Retrieval, RetrievalOptions, Retriever
 from ragstone.settings import Settings, load_settings
@@ -90,9 +91,36 @@ async def open_platform(settings: Settings | None = None, **overrides: object) -
     settings = settings or load_settings(**overrides)
     folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
-        database = await Database.open(f"sqlite+aiosqlite:///{folder / 'ragstone.db'}")
+        database = await _open_database(folder)
         stack.push_async_callback(database.close)
         yield await _assemble(settings, folder, database, stack)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What SQL knows, for those who only look: it opens though model or index are broken."""
+
+    library: Library
+    jobs: Jobs
+
+
+@asynccontextmanager
+async def open_records(settings: Settings) -> AsyncIterator[Records]:
+    """Open the database alone; quick, as no model is loaded and no index process started.
+
+    Raises:
+        DataDirectoryError: the data directory needs mending.
+    """
+    folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    database = await _open_database(folder)
+    try:
+        yield Records(Library(database, LocalBlobs(folder / "blobs")), Jobs(database))
+    finally:
+        await database.close()
+
+
+async def _open_database(folder: Path) -> Database:
+    return await Database.open(f"sqlite+aiosqlite:///{folder / 'ragstone.db'}")
 
 
 async def _assemble(settings: Settings, folder: Path, database: Database, stack: AsyncExitStack) -> Platform:

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.util import find_spec
-from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
@@ -23,14 +22,10 @@ import numpy as np
 from ragstone import __version__
 from ragstone.app import check_address, listen
 from ragstone.documents.parsing import SandboxedParser
-from ragstone.embedding.base import Embedder
 from ragstone.errors import PortInUse, RagstoneError
 from ragstone.settings import Settings
-from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database
-from ragstone.storage.library import Library
 from ragstone.vocabulary import DEFAULT_TENANT, JobState, Scope
-from ragstone.wiring import open_embedder, open_index, prepare_data_dir
+from ragstone.wiring import open_embedder, open_index, open_records, prepare_data_dir
 
 MIN_SQLITE = (3, 38, 0)  # the first that has json_each in every build
 LOW_DISK_BYTES = 1 << 30
@@ -101,13 +96,9 @@ async def data_directory(settings: Settings) -> Check:
 
 async def database(settings: Settings) -> Check:
     """Whether it opens, and what it holds."""
-    opened = await _open_database(settings)
-    try:
-        library = Library(opened, LocalBlobs(settings.data_dir / "blobs"))
-        names = await library.collections(DEFAULT_TENANT)
-        stats = [await library.stats(Scope(collection=name)) for name in names]
-    finally:
-        await opened.close()
+    async with open_records(settings) as records:
+        names = await records.library.collections(DEFAULT_TENANT)
+        stats = [await records.library.stats(Scope(collection=name)) for name in names]
     documents, chunks = sum(one.documents for one in stats), sum(one.chunks for one in stats)
     found = f"{documents} documents, {chunks} chunks in {len(names)} collections"
     unfinished = sum(one.jobs[JobState.QUEUED] + one.jobs[JobState.RUNNING] for one in stats)
@@ -144,19 +135,12 @@ async def embedding_model(settings: Settings) -> Check:
 async def search_index(settings: Settings) -> Check:
     """Whether its process answers, and holds the chunks that the database has."""
     embedder = await open_embedder(settings, settings.data_dir)
-    opened = await _open_database(settings)
-    try:
-        return await _compare(settings, embedder, Library(opened, LocalBlobs(settings.data_dir / "blobs")))
-    finally:
-        await opened.close()
-
-
-async def _compare(settings: Settings, embedder: Embedder, library: Library) -> Check:
     index = await open_index(settings, settings.data_dir.resolve(), embedder)
     try:
-        scopes = [Scope(collection=name) for name in await library.collections(DEFAULT_TENANT)]
-        held = sum([await index.count(scope) for scope in scopes])
-        known = sum([(await library.stats(scope)).chunks for scope in scopes])
+        async with open_records(settings) as records:
+            scopes = [Scope(collection=name) for name in await records.library.collections(DEFAULT_TENANT)]
+            held = sum([await index.count(scope) for scope in scopes])
+            known = sum([(await records.library.stats(scope)).chunks for scope in scopes])
     finally:
         await index.close()
     if settings.index.engine == "memory":
@@ -212,8 +196,3 @@ async def server(settings: Settings) -> Check:
             return Check("server", "ok", f"a server answers on {place}")
         raise
     return Check("server", "ok", f"{place} is free")
-
-
-async def _open_database(settings: Settings) -> Database:
-    folder: Path = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
-    return await Database.open(f"sqlite+aiosqlite:///{folder / 'ragstone.db'}")

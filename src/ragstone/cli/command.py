@@ -26,7 +26,7 @@ from ragstone.errors import ConfigurationError, InvalidInput, NotFound, Ragstone
 if TYPE_CHECKING:
     from ragstone.settings import Settings
     from ragstone.vocabulary import Scope
-    from ragstone.wiring import Platform
+    from ragstone.wiring import Platform, Records
 
 DEBUG_VARIABLE = "RAGSTONE_DEBUG"
 MAX_STDIN_BYTES = 1 << 20  # far above any question
@@ -146,6 +146,20 @@ async def opened(data_dir: Path | None) -> AsyncIterator[Platform]:
 
     async with open_platform(settings) as platform:
         yield platform
+
+
+@asynccontextmanager
+async def opened_records(data_dir: Path | None) -> AsyncIterator[Records]:
+    """The database of the data directory alone, for commands that only look.
+
+    Raises:
+        ConfigurationError: a setting or the data directory needs mending.
+    """
+    settings = settings_for(data_dir)
+    from ragstone.wiring import open_records
+
+    async with open_records(settings) as records:
+        yield records
 
 
 def scope_of(collection: str | None) -> Scope:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperGroup
 
-from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, run, scope_of
+from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, opened_records, run, scope_of
 from ragstone.cli.output import complain, one_line, say, say_json, say_table
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ async def list_(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """List the documents of a collection, by source."""
-    async with opened(data_dir) as platform:
-        found = [document async for document in _all(platform.library, scope_of(collection), limit)]
+    async with opened_records(data_dir) as records:
+        found = [document async for document in _all(records.library, scope_of(collection), limit)]
     if as_json:
         say_json(found)
     elif found:
@@ -84,14 +84,14 @@ async def show(
 ) -> ExitCode:
     """Show the text of a document, as Ragstone reads it."""
     scope = scope_of(collection)
-    async with opened(data_dir) as platform:
-        document = await platform.library.document(scope, document_id)
+    async with opened_records(data_dir) as records:
+        document = await records.library.document(scope, document_id)
         if chunks:
-            found = await platform.library.chunks(scope, document_id)
+            found = await records.library.chunks(scope, document_id)
             shown: object = {"document": document, "chunks": found}
             lines = [line for chunk in found for line in (_chunk_line(chunk), chunk.text, "")]
         else:
-            text = await platform.library.text(scope, document_id)
+            text = await records.library.text(scope, document_id)
             shown, lines = {"document": document, "text": text}, [text]
     if as_json:
         say_json(shown)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, run, scope_of
+from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, opened_records, run, scope_of
 from ragstone.cli.output import complain, console, one_line, say, say_json, say_table
 from ragstone.errors import InvalidInput, NotFound, TooLarge
 
@@ -182,14 +182,15 @@ async def jobs(
     scope = scope_of(collection)
     if resume and not job_id:
         raise InvalidInput("--resume needs the id of a job: ragstone jobs ID --resume.")
-    async with opened(data_dir) as platform:
-        if job_id:
-            job = await platform.ingestion.job(scope, job_id)
-            if resume:
-                job = await _work(platform, scope, job)
-            return _conclude(job, as_json=as_json)
-        _list_jobs(await platform.ingestion.jobs(scope, limit=limit), as_json=as_json)
-    return ExitCode.OK
+    async with opened_records(data_dir) as records:
+        if job_id is None:
+            _list_jobs(await records.jobs.jobs(scope, limit=limit), as_json=as_json)
+            return ExitCode.OK
+        job = await records.jobs.job(scope, job_id)
+    if resume:
+        async with opened(data_dir) as platform:
+            job = await _work(platform, scope, job)
+    return _conclude(job, as_json=as_json)
 
 
 def _list_jobs(found: list[Job], *, as_json: bool) -> None:
