@@ -76,7 +76,7 @@ class Stand:
         self,
         *,
         faults: Callable[[str], None] = lambda _step: None,
-        embedder: HashingEmbedder = HashingEmbedder(),
+        embedder: HashingEmbedder | None = None,
         **changes: object,
     ) -> Ingestion:
         """Ingestion as another process has it: on the same data."""
@@ -85,7 +85,7 @@ class Stand:
             blobs=self.blobs,
             library=self.library,
             parser=PlainParser(),
-            embedder=embedder,
+            embedder=embedder or HashingEmbedder(),
             index=self.index,
             metrics=self.metrics,
             options=replace(QUICK, **changes),  # type: ignore[arg-type]  # fields of the options, by name
