@@ -9,6 +9,16 @@ from dataclasses import dataclass
 SAMPLE_BYTES = 64 << 10  # enough to tell an encoding; the detector is slow beyond
 MAX_CONTROL_SHARE = 0.02  # logs hold some escapes; machine code holds 10 % and more
 
+MAX_LOSS_SHARE = 0.01  # a declared encoding with more errors than this is a wrong one
+
+# Undeclared text is in one of these. Rarer ones (Mac, DOS, Baltic, EBCDIC) look alike to
+# the detector and would win by accident: French in cp1252 was taken for Baltic cp1257.
+_LIKELY = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp874"),
+    *("iso8859_2", "iso8859_5", "iso8859_7", "koi8_r", "cp866", "cp850"),
+    *("cp932", "euc_jp", "gb18030", "big5hkscs", "cp949", "johab"),
+)
+_CENTRAL_EUROPEAN = ("cp1250", "iso8859_2")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins like that of UTF-16, so it comes first
@@ -45,18 +55,18 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Text, the encoding it was in, and whether that was a guess that lost characters."""
+    """Text, the encoding it was in, and how many characters were lost."""
 
     text: str
     encoding: str
-    lossy: bool = False
+    losses: int = 0
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """One sentence if characters were lost."""
-        if not self.lossy:
+        if not self.losses:
             return ()
-        return (f"The encoding is unclear; it was read as {self.encoding}, and some characters are missing.",)
+        return (f"The encoding is unclear; it was read as {self.encoding}, and {self.losses} characters are missing.",)
 
 
 def looks_like_text(content: bytes) -> bool:
@@ -87,6 +97,8 @@ def decode(content: bytes) -> Decoded:
         return Decoded(text, declared)
     if is_seven_bit:
         return _seven_bit(content)
+    if declared and (slightly := _lossy(content, declared)).losses <= len(content) * MAX_LOSS_SHARE:
+        return slightly
     return _guessed(content)
 
 
@@ -119,10 +131,10 @@ def _declared(content: bytes) -> str | None:
     label = (found[1] or found[2]).decode("ascii").lower()
     label = _LABELS.get(label, label)
     try:
-        codec = codecs.lookup(label)
-    except LookupError:
+        b"a".decode(label)
+    except (LookupError, UnicodeError):  # unknown, or like rot13 not an encoding of text
         return None
-    return None if codec.name.startswith(("utf-16", "utf-32")) else codec.name  # no declaration survives in these
+    return None if label.startswith(("utf-16", "utf-32", "utf16", "utf32")) else label  # these hold no ASCII label
 
 
 def _seven_bit(content: bytes) -> Decoded:
@@ -134,17 +146,23 @@ def _seven_bit(content: bytes) -> Decoded:
 def _guessed(content: bytes) -> Decoded:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(content[:SAMPLE_BYTES]).best()
-    encoding = best.encoding if best else "cp1252"
-    if encoding.startswith("utf"):
-        encoding = "utf-8"
-    return _lossy(content, _LABELS.get(encoding.replace("_", "-"), encoding))
+    guesses = [guess.encoding for guess in from_bytes(content[:SAMPLE_BYTES], cp_isolation=list(_LIKELY))]
+    best = guesses[0] if guesses else "cp1252"
+    if best in _CENTRAL_EUROPEAN and "cp1252" in guesses and not _is_hungarian(content[:SAMPLE_BYTES]):
+        best = "cp1252"
+    return _lossy(content, best)
+
+
+def _is_hungarian(sample: bytes) -> bool:
+    """The one language whose cp1250 makes good letters in cp1252 too: its ő and ű become õ and û."""
+    letters = set(sample.decode("cp1252", "replace").lower())
+    return bool(letters & set("õû")) and not letters & set("àèêïãñç¿")
 
 
 def _strict(content: bytes, encoding: str) -> str | None:
     try:
         return content.decode(encoding)
-    except (UnicodeError, LookupError):  # LookupError: a declared codec that is not of text
+    except UnicodeError:
         return None
 
 
@@ -152,4 +170,5 @@ def _lossy(content: bytes, encoding: str) -> Decoded:
     text = _strict(content, encoding)
     if text is not None:
         return Decoded(text, encoding)
-    return Decoded(content.decode(encoding, "replace"), encoding, lossy=True)
+    text = content.decode(encoding, "replace")
+    return Decoded(text, encoding, losses=text.count("\ufffd"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import structlog
@@ -33,6 +35,9 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_S = 60.0  # a cold interpreter on a busy machine
 MAX_BYTES_PER_CHAR = 4  # UTF-8
 STDERR_TAIL_BYTES = 4096
+MEMORY_SAMPLE_S = 0.1
+CRASH_MEMORY_SHARE = 0.7  # a crash with more than this in use is C code that met the end of memory
+PAGE_BYTES = resource.getpagesize()
 READ_BUFFER_BYTES = 1 << 20
 EXIT_TIMEOUT_S = 5.0  # from the end of a worker's pipe to the end of the worker
 DEFAULT_LIMITS = ParserLimits()
@@ -43,6 +48,7 @@ _INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "LD
 _SET = {"PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 _ERRORS = {kind.code: kind for kind in (Unsupported, UnreadableDocument, EmptyDocument, EncryptedDocument, ParserLimit)}
+_CLOCK_SIGNALS = (-signal.SIGXCPU, -signal.SIGALRM)
 # Rust and C++ end the process when memory runs out, and say so on stderr.
 _OUT_OF_MEMORY = (b"memory allocation of", b"std::bad_alloc", b"MemoryError", b"Out of memory")
 
@@ -58,6 +64,7 @@ class _Worker:
     served: int = 0
     busy: bool = False
     retiring: bool = False
+    peak_memory_bytes: int = 0
 
     @property
     def usable(self) -> bool:
@@ -83,6 +90,14 @@ class _Worker:
         self.busy = False
         self.retiring = reply.get("retiring", False)
         return reply, body
+
+    async def watch_memory(self) -> None:
+        """Note the address space in use now and then, for `_obituary`; only Linux tells."""
+        self.peak_memory_bytes = 0
+        with suppress(OSError):
+            while True:
+                self.peak_memory_bytes = max(self.peak_memory_bytes, _address_space_bytes(self.process.pid))
+                await asyncio.sleep(MEMORY_SAMPLE_S)
 
     async def end(self) -> None:
         """Kill the worker with its process group, and wait until it is gone."""
@@ -126,9 +141,9 @@ class SandboxedParser(Parser):
                         reply, text = await self._in_time(worker, request, content)
                     except _WorkerDied:
                         failure = await self._obituary(worker)
-                        if not worker.served or isinstance(failure, ParserLimit):
+                        if not worker.served or worker.process.returncode in _CLOCK_SIGNALS:
                             raise failure from None
-                        continue  # an earlier document may be to blame: try once more in a younger worker
+                        continue  # an earlier document or a passer-by may be to blame: once more, in another worker
                 worker.served += 1
                 return await asyncio.to_thread(_document, reply, text)
 
@@ -182,11 +197,14 @@ class SandboxedParser(Parser):
 
     async def _in_time(self, worker: _Worker, request: Request, content: bytes) -> tuple[Reply, bytes]:
         max_body = self._limits.max_text_chars * MAX_BYTES_PER_CHAR
+        watch = asyncio.create_task(worker.watch_memory())
         try:
             async with asyncio.timeout(self._limits.max_wall_s):
                 return await worker.exchange(request, content, max_body=max_body)
         except TimeoutError as error:
             raise limit_reached(self._limits, "max_wall_s") from error
+        finally:
+            watch.cancel()
 
     async def _obituary(self, worker: _Worker) -> UnreadableDocument:
         """Why a worker died, from its signal and its last words."""
@@ -194,14 +212,14 @@ class SandboxedParser(Parser):
             async with asyncio.timeout(EXIT_TIMEOUT_S):
                 await worker.process.wait()
         log.warning("parser.died", returncode=worker.process.returncode, served=worker.served)
-        match worker.process.returncode:
-            case signal_ if signal_ == -signal.SIGXCPU:
-                return limit_reached(self._limits, "max_cpu_s")
-            case signal_ if signal_ == -signal.SIGALRM:
-                return limit_reached(self._limits, "max_wall_s")
-            case signal_ if signal_ == -signal.SIGKILL:  # not from here: the kernel was out of memory
-                return limit_reached(self._limits, "max_memory_bytes")
-        if any(words in _tail(worker.stderr) for words in _OUT_OF_MEMORY):
+        if worker.process.returncode == -signal.SIGXCPU:
+            return limit_reached(self._limits, "max_cpu_s")
+        if worker.process.returncode == -signal.SIGALRM:
+            return limit_reached(self._limits, "max_wall_s")
+        if worker.process.returncode == -signal.SIGKILL:  # not from here: the machine ran out of memory
+            return limit_reached(self._limits, "max_memory_bytes")
+        said_so = any(words in _tail(worker.stderr) for words in _OUT_OF_MEMORY)
+        if said_so or worker.peak_memory_bytes > self._limits.max_memory_bytes * CRASH_MEMORY_SHARE:
             return limit_reached(self._limits, "max_memory_bytes")
         return UnreadableDocument(
             "The parser crashed on this file; it is damaged, or needs more than the memory that "
@@ -219,6 +237,10 @@ def _document(reply: Reply, text: bytes) -> ParsedDocument:
         pages=tuple(PageSpan(*span) for span in reply["pages"]),
         warnings=tuple(reply["warnings"]),
     )
+
+
+def _address_space_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[0]) * PAGE_BYTES
 
 
 def _tail(stderr: IO[bytes]) -> bytes:
