@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ragstone.generation.base import Abstained
 from ragstone.generation.facts import content_terms, plain_text
-from ragstone.generation.relevance import Candidate, Scored, relevance
+from ragstone.generation.relevance import Candidate, relevance
 from ragstone.vocabulary import Passage, Turn, Usage
 
 NAME = "extractive"
@@ -23,15 +23,15 @@ _SPACE = re.compile(r"\s+>?\s*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractiveOptions:
-    """When to answer, and how much to say.
+    """When to answer, and how much to say; chosen with `benchmarks/extractive_answers.py`.
 
-    `answer_at`: the probability of the best sentence from which there is an answer.
-    `also_at`: the share of it that further sentences need. `same_at`: the share of common
-    terms from which two sentences count as one.
+    `answer_at`: the probability that there is an answer, from which one is given.
+    `within`: how much lower than the best, in log odds, a further sentence may be.
+    `same_at`: the share of common terms from which two sentences count as one.
     """
 
-    answer_at: float = 0.3
-    also_at: float = 0.6
+    answer_at: float = 0.5
+    within: float = 1.5
     same_at: float = 0.8
     max_sentences: int = 3
 
@@ -60,17 +60,17 @@ class ExtractiveAnswerer:
 
 
 def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions) -> list[Candidate]:
-    """The sentences that answer, in reading order; none if the best is not good enough."""
-    scored = sorted(relevance(question, passages), key=lambda one: -one.probability)
-    if not scored or scored[0].probability < options.answer_at:
+    """The sentences that answer, in reading order; none if there seems to be no answer."""
+    found = relevance(question, passages)
+    if found.answerable < options.answer_at:
         return []
-    enough = scored[0].probability * options.also_at
+    best = found.ranked[0][1]
     chosen: list[Candidate] = []
-    for one in scored:
-        if one.probability < enough or len(chosen) == options.max_sentences:
+    for candidate, odds in found.ranked:
+        if odds < best - options.within or len(chosen) == options.max_sentences:
             break
-        if not any(_same(one, other, options.same_at) for other in chosen):
-            chosen.append(one.candidate)
+        if not any(_same(candidate, other, options.same_at) for other in chosen):
+            chosen.append(candidate)
     return sorted(chosen, key=lambda candidate: (candidate.passage, candidate.place))
 
 
@@ -86,6 +86,6 @@ def shown(candidate: Candidate) -> str:
     return f"{body} [{candidate.passage + 1}]{stop}"
 
 
-def _same(one: Scored, other: Candidate, same_at: float) -> bool:
-    mine, theirs = content_terms(one.candidate.text), content_terms(other.text)
+def _same(one: Candidate, other: Candidate, same_at: float) -> bool:
+    mine, theirs = content_terms(one.text), content_terms(other.text)
     return len(mine & theirs) >= same_at * max(1, min(len(mine), len(theirs)))
