@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -15,9 +18,10 @@ class EncoderSession:
     """Runs the encoder; safe to call from several threads at once."""
 
     def __init__(self, model: Model, *, threads: int | None = None) -> None:
-        """Load `model`; `threads` compute one batch together (default: one per physical core)."""
+        """Load `model`; `threads` compute one batch together (default: one per core this process may use)."""
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        # Left to itself, the runtime counts the machine's cores and pins its threads to them.
+        options.intra_op_num_threads = threads or _cores()
         # Memory plans are kept per input shape, and every batch has another shape.
         options.enable_mem_pattern = False
         # Threads that spin between batches take the processor from everyone else.
@@ -37,3 +41,7 @@ class EncoderSession:
         except (Fail, RuntimeException) as error:
             raise ModelUnavailable("The embedding model failed on a batch; is there enough free memory?") from error
         return vectors
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
