@@ -55,7 +55,7 @@ async def searched(parts: Parts) -> dict[str, tuple[set[str], int]]:
         SCOPE, dense=None, sparse=query_vector("zebra"), filters=Filters(), limit=1000
     )
     hits = [Hit(each.chunk_id, each.standing.score, {}) for each in candidates.sparse]
-    words = defaultdict(set)
+    words: dict[str, set[str]] = defaultdict(set)
     counts: dict[str, int] = defaultdict(int)
     for passage in await parts.library.passages(SCOPE, hits):
         words[passage.source] |= {word for word in passage.chunk.text.split() if word.startswith("generation")}
