@@ -33,6 +33,7 @@ from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.cache import SqlVectorStore
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
+from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Filters, Job, Query, Scope
 
@@ -88,6 +89,7 @@ async def open_platform(settings: Settings | None = None, **overrides: object) -
     Raises:
         ConfigurationError: a setting, the data directory or the model needs mending.
     """
+    leave_logs_to_the_host()
     settings = settings or load_settings(**overrides)
     folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:

@@ -44,6 +44,20 @@ def configure_logs(level: Level = "info", json: bool | None = None) -> None:
     _handle(formatter, threshold)
 
 
+def leave_logs_to_the_host() -> None:
+    """As a library: hand events to the standard `logging`, unless somebody configured structlog.
+
+    Nothing is printed by itself; the host sees and formats them like any other library's.
+    """
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *_shared_processors(), structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
 def _shared_processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
