@@ -55,7 +55,8 @@ def broad_excepts(tree: ast.Module) -> int:
     return sum(
         1
         for handler in handlers
-        if handler.type is None or broad & {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
+        if not isinstance(handler.body[-1], ast.Raise)
+        and (handler.type is None or broad & {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)})
     )
 
 
