@@ -66,7 +66,8 @@ async def report(name: str, asked: list[Case], *, every: int) -> None:
         checked = sum(citation.verified for citation in citations) / max(1, len(citations))
         per_answer = len(citations) / max(1, sum(not answer.abstained for answer in given))
         print(
-            f"  {threshold:.2f}{'*' if threshold == SHIPPED.answer_at else ' '} contained {held:.3f}  abstained {silent:.3f}"
+            f"  {threshold:.2f}{'*' if threshold == SHIPPED.answer_at else ' '}"
+            f" contained {held:.3f}  abstained {silent:.3f}"
             f"  mean {(held + silent) / 2:.3f}  sentences {per_answer:.2f}  verified {checked:.3f}"
             f"  p50 {median(seconds) * 1e3:.1f} ms  p95 {quantiles(seconds, n=20)[-1] * 1e3:.1f} ms"
         )

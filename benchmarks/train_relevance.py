@@ -79,7 +79,7 @@ def train(examples: list[Example]) -> tuple[Array, Array]:
 
 
 def best_row(one: Example, rank: Array) -> Array:
-    return one.rows[int(np.argmax(one.rows @ rank))]
+    return np.asarray(one.rows[int(np.argmax(one.rows @ rank))])
 
 
 def measure(name: str, examples: list[Example], rank: Array, answerable: Array) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ragstone.embedding.sparse import STOPWORDS, terms
 
@@ -62,8 +63,12 @@ class Facts:
     negated: frozenset[str]
 
 
+@lru_cache(maxsize=1 << 12)
 def facts(text: str) -> Facts:
-    """Read `text`, of which markers and Markdown marks do not count."""
+    """Read `text`, of which markers and Markdown marks do not count.
+
+    Cached: the same sentence is read to be picked, to be cited and for the next question.
+    """
     plain = plain_text(text)
     words = [found[0] for found in _WORD.finditer(plain)]
     lower = [word.casefold() for word in words]
