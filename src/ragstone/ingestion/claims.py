@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import RagstoneError, Unavailable
-from ragstone.ingestion.jobs import Task, discard_blob, settle
+from ragstone.ingestion.jobs import Fate, Task, discard_blobs, settle
 from ragstone.storage.database import (
     Database,
     any_of,
@@ -73,11 +73,14 @@ class Claims:
             if not rows:
                 return None
             scope = Scope(rows[0]["tenant"], rows[0]["collection"])
-            ids = [row["document_id"] for row in rows]
-            found = await connection.execute(scoped(documents, scope).where(any_of(documents.c.id, ids)))
+            found = await connection.execute(
+                scoped(documents, scope).where(any_of(documents.c.id, [row["document_id"] for row in rows]))
+            )
             known = {row["id"]: row for row in found.mappings()}
-            tasks = [await self._claim(connection, scope, row, known.get(row["document_id"])) for row in rows]
-            return [task for task in tasks if task is not None]
+            fates = [self._idle_fate(row, known.get(row["document_id"])) for row in rows]
+            await self._settle(connection, scope, rows, known, [fate for fate in fates if fate is not None])
+            due = [row for row, fate in zip(rows, fates, strict=True) if fate is None]
+            return await self._assign(connection, scope, due, known) if due else []
 
     @asynccontextmanager
     async def kept(self, tenant: str) -> AsyncIterator[None]:
@@ -89,13 +92,15 @@ class Claims:
             beating.cancel()
             await asyncio.wait([beating])
 
-    async def holds(self, connection: AsyncConnection, scope: Scope, document_id: str) -> bool:
-        """Whether the claim is still this owner's; if not, it is noted that its points may litter the index."""
-        mine = scoped(claims, scope, claims.c.owner).where(claims.c.document_id == document_id)
-        if (await connection.execute(mine)).scalar() == self.owner:
-            return True
-        await abandon(self._database, connection, scope, document_id)
-        return False
+    async def holds(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
+        """Which of the documents are still this owner's; of the others it is noted that points may be left over."""
+        owned = scoped(claims, scope, claims.c.document_id).where(
+            any_of(claims.c.document_id, document_ids), claims.c.owner == self.owner
+        )
+        mine = set((await connection.scalars(owned)).all())
+        for lost in set(document_ids) - mine:
+            await abandon(self._database, connection, scope, lost)
+        return mine
 
     async def release(self, scope: Scope, document_ids: Sequence[str], *, clean: bool = True) -> None:
         """Let go of claims. If not `clean`, or if others littered meanwhile, the sweeper looks after the points."""
@@ -111,10 +116,10 @@ class Claims:
             return
         scope = tasks[0].scope
         async with self._database.write() as connection:
-            for task in tasks:
-                if await self.holds(connection, scope, task.document_id):
-                    unbegun = scoped_update(job_files, scope).where(job_files.c.id == task.file_id)
-                    await connection.execute(unbegun.values(attempts=task.attempts - 1, not_before=0))
+            mine = await self.holds(connection, scope, [task.document_id for task in tasks])
+            ids = [task.file_id for task in tasks if task.document_id in mine]
+            unbegun = scoped_update(job_files, scope).where(any_of(job_files.c.id, ids))
+            await connection.execute(unbegun.values(attempts=job_files.c.attempts - 1, not_before=0))
         await self.release(scope, [task.document_id for task in tasks], clean=False)
 
     async def take_leftover(self) -> tuple[Scope, str] | None:
@@ -126,17 +131,18 @@ class Claims:
             if row is None:
                 return None
             scope = Scope(row["tenant"], row["collection"])
-            await self.hold(connection, scope, row["document_id"])
+            await self.hold(connection, scope, [row["document_id"]])
             return scope, row["document_id"]
 
-    async def hold(self, connection: AsyncConnection, scope: Scope, document_id: str) -> bool:
-        """Claim a document unless another worker's lease on it runs; whether it is claimed now."""
-        free = (claims.c.document_id == document_id) & (
+    async def hold(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
+        """Claim the documents that no other worker's lease runs on; which are claimed now."""
+        await connection.execute(self._database.insert_missing(claims), [_unheld(scope, each) for each in document_ids])
+        free = any_of(claims.c.document_id, document_ids) & (
             (claims.c.lease_until < time.time()) | (claims.c.owner == self.owner)
         )
-        await connection.execute(self._database.insert_missing(claims), _unheld(scope, document_id))
         mine = {"owner": self.owner, "lease_until": time.time() + self._options.lease_s, "littered": False}
-        return (await connection.execute(scoped_update(claims, scope).where(free).values(mine))).rowcount == 1
+        taken = scoped_update(claims, scope).where(free).values(mine).returning(claims.c.document_id)
+        return set((await connection.scalars(taken)).all())
 
     async def _beat(self, tenant: str) -> None:
         while True:
@@ -173,48 +179,59 @@ class Claims:
             return rows[:1]
         return [row for row in rows if row["attempts"] == 0 and row["collection"] == rows[0]["collection"]]
 
-    async def _claim(
-        self, connection: AsyncConnection, scope: Scope, row: RowMapping, document: RowMapping | None
-    ) -> Task | None:
+    def _idle_fate(self, row: RowMapping, document: RowMapping | None) -> Fate | None:
+        """The fate of a file that there is nothing to do for; None: it is to be ingested."""
+        file_id, job_id = row["id"], row["job_id"]
         if document is None:
-            await settle(connection, scope, row["id"], FileState.REMOVED, warnings=(GONE,))
-        elif document["wanted_file"] != row["id"]:
-            await settle(connection, scope, row["id"], FileState.SKIPPED, warnings=(SUPERSEDED,))
-        elif document["active_version"] is not None and document["fingerprint"] == row["fingerprint"]:
-            await settle(connection, scope, row["id"], FileState.SKIPPED)
-            if document["state"] != DocumentState.READY:  # a change that failed was taken back
-                await mark(connection, scope, document["id"], DocumentState.READY, None)
-        elif row["attempts"] >= self._options.max_attempts:
-            await self._give_up(connection, scope, row)
-        else:
-            return await self._assign(connection, scope, row, document)
-        if document is None or document["blob_key"] != row["blob_key"]:
-            await discard_blob(self._database, connection, scope, row["blob_key"])
+            return Fate(file_id, job_id, FileState.REMOVED, warnings=(GONE,))
+        if document["wanted_file"] != file_id:
+            return Fate(file_id, job_id, FileState.SKIPPED, warnings=(SUPERSEDED,))
+        if document["active_version"] is not None and document["fingerprint"] == row["fingerprint"]:
+            return Fate(file_id, job_id, FileState.SKIPPED)
+        if row["attempts"] >= self._options.max_attempts:
+            return Fate(file_id, job_id, FileState.FAILED, error=_gave_up(row["attempts"]))
         return None
 
-    async def _assign(
-        self, connection: AsyncConnection, scope: Scope, row: RowMapping, document: RowMapping
-    ) -> Task | None:
-        if not await self.hold(connection, scope, document["id"]):
-            return None
-        version = document["last_version"] + 1
-        by_id = scoped_update(documents, scope).where(documents.c.id == document["id"])
-        await connection.execute(by_id.values(last_version=version))
-        # The wait before a retry is set now, for a worker that dies cannot set it.
-        wait_s = self._options.retry_s * 2 ** row["attempts"]
-        attempt = scoped_update(job_files, scope).where(job_files.c.id == row["id"])
-        await connection.execute(attempt.values(attempts=row["attempts"] + 1, not_before=time.time() + wait_s))
-        start = scoped_update(jobs, scope).where(jobs.c.id == row["job_id"], jobs.c.state == JobState.QUEUED)
-        await connection.execute(start.values(state=JobState.RUNNING, started_at=datetime.now(UTC)))
-        return _task(row, scope, version)
+    async def _settle(
+        self,
+        connection: AsyncConnection,
+        scope: Scope,
+        rows: Sequence[RowMapping],
+        known: Mapping[str, RowMapping],
+        fates: Sequence[Fate],
+    ) -> None:
+        if not fates:
+            return
+        await settle(connection, scope, fates)
+        by_id = {row["id"]: row for row in rows}
+        for fate in fates:
+            document = known.get(by_id[fate.file_id]["document_id"])
+            if document is None or document["wanted_file"] != fate.file_id:
+                continue
+            state = DocumentState.FAILED if fate.error else DocumentState.READY
+            if document["state"] != state:  # given up, or a change that failed was taken back
+                await mark(connection, scope, document["id"], state, fate.error.message if fate.error else None)
+        in_use = {document["blob_key"] for document in known.values()}
+        let_go = {by_id[fate.file_id]["blob_key"] for fate in fates} - in_use
+        await discard_blobs(self._database, connection, scope, let_go)
 
-    async def _give_up(self, connection: AsyncConnection, scope: Scope, row: RowMapping) -> None:
-        error = Unavailable(
-            f"The file was tried {row['attempts']} times, and each time its worker ended before it was done. "
-            "Look at the worker's log, or leave the file out."
-        )
-        await settle(connection, scope, row["id"], FileState.FAILED, error=error)
-        await mark(connection, scope, row["document_id"], DocumentState.FAILED, error.message)
+    async def _assign(
+        self, connection: AsyncConnection, scope: Scope, rows: Sequence[RowMapping], known: Mapping[str, RowMapping]
+    ) -> list[Task]:
+        held = await self.hold(connection, scope, [row["document_id"] for row in rows])
+        rows = [row for row in rows if row["document_id"] in held]
+        versions = scoped_update(documents, scope).where(any_of(documents.c.id, list(held)))
+        await connection.execute(versions.values(last_version=documents.c.last_version + 1))
+        # The wait before a retry is set now, for a worker that dies cannot set it. All
+        # of a batch have as many attempts behind them.
+        wait_s = self._options.retry_s * 2 ** rows[0]["attempts"] if rows else 0
+        attempt = scoped_update(job_files, scope).where(any_of(job_files.c.id, [row["id"] for row in rows]))
+        counted = {"attempts": job_files.c.attempts + 1, "not_before": time.time() + wait_s}
+        await connection.execute(attempt.values(counted))
+        queued = any_of(jobs.c.id, [row["job_id"] for row in rows]) & (jobs.c.state == JobState.QUEUED)
+        start = scoped_update(jobs, scope).where(queued)
+        await connection.execute(start.values(state=JobState.RUNNING, started_at=datetime.now(UTC)))
+        return [_task(row, scope, known[row["document_id"]]["last_version"] + 1) for row in rows]
 
 
 async def abandon(database: Database, connection: AsyncConnection, scope: Scope, document_id: str) -> None:
@@ -230,6 +247,13 @@ async def mark(
     """Show on the document how its last submission went."""
     by_id = scoped_update(documents, scope).where(documents.c.id == document_id)
     await connection.execute(by_id.values(state=state, error=error))
+
+
+def _gave_up(attempts: int) -> Unavailable:
+    return Unavailable(
+        f"The file was tried {attempts} times, and each time its worker ended before it was done. "
+        "Look at the worker's log, or leave the file out."
+    )
 
 
 def _unheld(scope: Scope, document_id: str) -> dict[str, object]:

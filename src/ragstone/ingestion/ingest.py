@@ -42,7 +42,7 @@ from ragstone.vocabulary import FileState, Job, Scope
 log = structlog.get_logger()
 
 RECIPE = 1  # raise it when parsing or chunking changes: unchanged files are then ingested anew
-FILES_AT_ONCE = 16  # claimed together, so that small files share embedding batches and transactions
+FILES_AT_ONCE = 32  # claimed together, so that small files share embedding batches and transactions
 PARSE_AHEAD = 2  # files parsed while the one before is embedded
 
 

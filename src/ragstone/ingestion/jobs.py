@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from sqlalchemy import bindparam, case
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import NotFound, RagstoneError
-from ragstone.storage.database import Database, scoped, scoped_update
+from ragstone.storage.database import Database, any_of, scoped, scoped_update
 from ragstone.storage.schema import discarded_blobs, job_files, jobs
 from ragstone.vocabulary import FileState, Job, JobFile, JobState, MetadataValue, Scope
 
@@ -98,54 +99,75 @@ class Jobs:
         return _job(row)
 
 
-async def settle(
-    connection: AsyncConnection,
-    scope: Scope,
-    file_id: int,
-    state: FileState,
-    *,
-    error: RagstoneError | None = None,
-    warnings: tuple[str, ...] = (),
-    chunks: int = 0,
-) -> bool:
-    """Give a pending file its final state and count it in its job, which may finish by it.
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """The final state of a file, and what to tell its owner."""
 
-    Returns:
-        Whether the file was still pending; if not, nothing was changed.
+    file_id: int
+    job_id: str
+    state: FileState
+    error: RagstoneError | None = None
+    warnings: tuple[str, ...] = ()
+    chunks: int = 0
+
+
+async def settle(connection: AsyncConnection, scope: Scope, fates: Sequence[Fate]) -> None:
+    """Give files their final state and count them in their jobs, which may finish by it.
+
+    A file that has met its fate already keeps it.
     """
-    pending = (job_files.c.id == file_id) & (job_files.c.state == FileState.PENDING)
-    change = scoped_update(job_files, scope).where(pending).returning(job_files.c.job_id)
-    values = {"state": state, "warnings": list(warnings)}
-    if error is not None:
-        values |= {"error_code": error.code, "error": error.message}
-    job_id = (await connection.execute(change.values(values))).scalar()
-    if job_id is None:
-        return False
-    counter = _COUNTERS[state]
-    count = scoped_update(jobs, scope).where(jobs.c.id == job_id)
-    await connection.execute(count.values({counter: counter + 1, jobs.c.chunks: jobs.c.chunks + chunks}))
-    await finish_if_complete(connection, scope, job_id)
-    return True
+    ids = [fate.file_id for fate in fates]
+    pending = scoped(job_files, scope, job_files.c.id).where(
+        any_of(job_files.c.id, ids), job_files.c.state == FileState.PENDING
+    )
+    waiting = set((await connection.scalars(pending)).all())
+    fates = [fate for fate in fates if fate.file_id in waiting]
+    if not fates:
+        return
+    change = scoped_update(job_files, scope).where(job_files.c.id == bindparam("file_id"))
+    await connection.execute(change, [_outcome(fate) for fate in fates])
+    for job_id in {fate.job_id for fate in fates}:
+        await _count(connection, scope, job_id, [fate for fate in fates if fate.job_id == job_id])
 
 
 async def finish_if_complete(connection: AsyncConnection, scope: Scope, job_id: str) -> None:
     """End the job if all its files are settled: `failed` if every one failed, else `done`."""
     settled = sum(_COUNTERS.values(), start=0 * jobs.c.total)
     complete = scoped_update(jobs, scope).where(jobs.c.id == job_id, settled == jobs.c.total)
-    now = datetime.now(UTC)
-    every_one = (jobs.c.failed == jobs.c.total) & (jobs.c.total > 0)
-    await connection.execute(complete.values(state=JobState.DONE, finished_at=now))
+    hopeless = (jobs.c.failed == jobs.c.total) & (jobs.c.total > 0)
     await connection.execute(
-        complete.where(every_one).values(state=JobState.FAILED, error="No file could be ingested; each says why.")
+        complete.values(
+            state=case((hopeless, JobState.FAILED), else_=JobState.DONE),
+            error=case((hopeless, "No file could be ingested; each says why.")),
+            finished_at=datetime.now(UTC),
+        )
     )
 
 
-async def discard_blob(database: Database, connection: AsyncConnection, scope: Scope, blob_key: str) -> None:
-    """Note that somebody let go of a blob; `sweep` deletes it unless others refer to it."""
-    if blob_key:
-        await connection.execute(
-            database.insert_missing(discarded_blobs), {"tenant": scope.tenant, "blob_key": blob_key}
-        )
+async def discard_blobs(
+    database: Database, connection: AsyncConnection, scope: Scope, blob_keys: Iterable[str]
+) -> None:
+    """Note that somebody let go of blobs; `sweep` deletes those that nobody else refers to."""
+    rows = [{"tenant": scope.tenant, "blob_key": key} for key in set(blob_keys) if key]
+    if rows:
+        await connection.execute(database.insert_missing(discarded_blobs), rows)
+
+
+async def _count(connection: AsyncConnection, scope: Scope, job_id: str, fates: Sequence[Fate]) -> None:
+    counted = {counter: counter + sum(fate.state is state for fate in fates) for state, counter in _COUNTERS.items()}
+    counted[jobs.c.chunks] = jobs.c.chunks + sum(fate.chunks for fate in fates)
+    await connection.execute(scoped_update(jobs, scope).where(jobs.c.id == job_id).values(counted))
+    await finish_if_complete(connection, scope, job_id)
+
+
+def _outcome(fate: Fate) -> dict[str, object]:
+    return {
+        "file_id": fate.file_id,
+        "state": fate.state,
+        "error_code": fate.error.code if fate.error else None,
+        "error": fate.error.message if fate.error else None,
+        "warnings": list(fate.warnings),
+    }
 
 
 def _job(row: RowMapping) -> Job:

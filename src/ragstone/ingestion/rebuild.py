@@ -71,7 +71,7 @@ async def _rebuild_document(
 async def _hold(database: Database, claims: Claims, scope: Scope, document_id: str) -> None:
     while True:
         async with database.write() as connection:
-            if await claims.hold(connection, scope, document_id):
+            if await claims.hold(connection, scope, [document_id]):
                 return
         await asyncio.sleep(RETRY_S)
 

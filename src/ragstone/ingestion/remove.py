@@ -31,7 +31,7 @@ async def remove(
         if document is None:
             raise NotFound(f"There is no document {document_id[:80]!r} in this collection. List them for their ids.")
         await unlist(database, connection, document)
-        held = await claims.hold(connection, scope, document_id)
+        held = await claims.hold(connection, scope, [document_id])
     if held:  # else a worker is at it, and clears up when it finds the document gone
         await _clear(database, index, claims, scope, document_id)
     await sweep_blobs(database, blobs)

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sqlalchemy import bindparam
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.documents.base import ParsedDocument
 from ragstone.errors import RagstoneError
 from ragstone.ingestion.claims import GONE, Claims, abandon, mark
-from ragstone.ingestion.jobs import Task, discard_blob, settle
-from ragstone.storage.database import Database, scoped, scoped_delete, scoped_insert, scoped_update
+from ragstone.ingestion.jobs import Fate, Task, discard_blobs, settle
+from ragstone.storage.database import Database, any_of, scoped, scoped_delete, scoped_insert, scoped_update
 from ragstone.storage.schema import chunks, document_texts, documents, job_files
 from ragstone.vocabulary import Chunk, DocumentState, FileState, Scope
 
@@ -37,17 +38,26 @@ class Published:
 
 
 async def publish(database: Database, claims: Claims, drafts: Sequence[Draft]) -> Published:
-    """Make each draft the active version of its document: searches see it from here on.
+    """Make each draft, all of one scope, the active version of its document: searches see it from here on.
 
     The points of all drafts must be in the index.
     """
+    scope = drafts[0].task.scope
+    ids = [draft.task.document_id for draft in drafts]
     async with database.write() as connection:
-        fates = [await _publish(database, connection, claims, draft) for draft in drafts]
-    by_fate = list(zip(fates, drafts, strict=True))
-    return Published(
-        active=tuple(draft for fate, draft in by_fate if fate is FileState.DONE),
-        gone=tuple(draft for fate, draft in by_fate if fate is FileState.REMOVED),
-    )
+        mine = await claims.holds(connection, scope, ids)
+        found = await connection.execute(
+            scoped(documents, scope, documents.c.id, documents.c.blob_key).where(any_of(documents.c.id, ids))
+        )
+        old_blobs = {row.id: row.blob_key for row in found}
+        drafts = [draft for draft in drafts if draft.task.document_id in mine]
+        active = tuple(draft for draft in drafts if draft.task.document_id in old_blobs)
+        gone = tuple(draft for draft in drafts if draft.task.document_id not in old_blobs)
+        await settle(connection, scope, [_done(draft) for draft in active] + [_gone(draft) for draft in gone])
+        await _replace_rows(connection, scope, active)
+        replaced = {old_blobs[draft.task.document_id] for draft in active} - {draft.task.blob_key for draft in active}
+        await discard_blobs(database, connection, scope, replaced | {draft.task.blob_key for draft in gone})
+    return Published(active, gone)
 
 
 async def fail(database: Database, claims: Claims, task: Task, error: RagstoneError, *, max_attempts: int) -> bool:
@@ -57,71 +67,73 @@ async def fail(database: Database, claims: Claims, task: Task, error: RagstoneEr
         Whether it is final.
     """
     final = task.attempts >= max_attempts
+    scope = task.scope
     async with database.write() as connection:
-        if not await claims.holds(connection, task.scope, task.document_id):
+        if not await claims.holds(connection, scope, [task.document_id]):
             return False
         if not final:
-            by_id = scoped_update(job_files, task.scope).where(job_files.c.id == task.file_id)
+            by_id = scoped_update(job_files, scope).where(job_files.c.id == task.file_id)
             await connection.execute(by_id.values(error_code=error.code, error=error.message))
-        elif await settle(connection, task.scope, task.file_id, FileState.FAILED, error=error):
-            await mark(connection, task.scope, task.document_id, DocumentState.FAILED, error.message)
-            await discard_blob(database, connection, task.scope, task.blob_key)
-    return final
+            return False
+        await settle(connection, scope, [Fate(task.file_id, task.job_id, FileState.FAILED, error)])
+        await mark(connection, scope, task.document_id, DocumentState.FAILED, error.message)
+        await discard_blobs(database, connection, scope, [task.blob_key])
+    return True
 
 
 async def unlist(database: Database, connection: AsyncConnection, document: RowMapping) -> None:
     """Remove a document from SQL: searches miss it at once; its points and bytes are left to the sweeper."""
     scope = Scope(document["tenant"], document["collection"])
     await abandon(database, connection, scope, document["id"])
-    await discard_blob(database, connection, scope, document["blob_key"])
+    await discard_blobs(database, connection, scope, [document["blob_key"]])
     await connection.execute(scoped_delete(documents, scope).where(documents.c.id == document["id"]))
 
 
-async def _publish(database: Database, connection: AsyncConnection, claims: Claims, draft: Draft) -> FileState | None:
-    task, scope = draft.task, draft.task.scope
-    if not await claims.holds(connection, scope, task.document_id):
-        return None
-    found = await connection.execute(scoped(documents, scope).where(documents.c.id == task.document_id))
-    document = found.mappings().first()
-    if document is None:
-        await settle(connection, scope, task.file_id, FileState.REMOVED, warnings=(GONE,))
-        await discard_blob(database, connection, scope, task.blob_key)
-        return FileState.REMOVED
-    warnings = draft.parsed.warnings
-    await settle(connection, scope, task.file_id, FileState.DONE, warnings=warnings, chunks=len(draft.chunks))
-    await _replace_rows(connection, draft)
-    if document["blob_key"] != task.blob_key:
-        await discard_blob(database, connection, scope, document["blob_key"])
-    return FileState.DONE
+async def _replace_rows(connection: AsyncConnection, scope: Scope, drafts: Sequence[Draft]) -> None:
+    """Texts, chunks and documents as the drafts have them."""
+    if not drafts:
+        return
+    ids = [draft.task.document_id for draft in drafts]
+    await connection.execute(scoped_delete(chunks, scope).where(any_of(chunks.c.document_id, ids)))
+    await connection.execute(scoped_delete(document_texts, scope).where(any_of(document_texts.c.document_id, ids)))
+    await connection.execute(scoped_insert(document_texts, scope), [_text_row(draft) for draft in drafts])
+    rows = [_chunk_row(chunk) for draft in drafts for chunk in draft.chunks]
+    if rows:
+        await connection.execute(scoped_insert(chunks, scope), rows)
+    by_id = scoped_update(documents, scope).where(documents.c.id == bindparam("document_id"))
+    await connection.execute(by_id, [_document_changes(draft) for draft in drafts])
 
 
-async def _replace_rows(connection: AsyncConnection, draft: Draft) -> None:
-    task, scope = draft.task, draft.task.scope
-    await connection.execute(scoped_delete(chunks, scope).where(chunks.c.document_id == task.document_id))
-    await connection.execute(
-        scoped_delete(document_texts, scope).where(document_texts.c.document_id == task.document_id)
-    )
-    body = {"document_id": task.document_id, "version": task.version, "text": draft.parsed.text}
-    await connection.execute(scoped_insert(document_texts, scope), body)
-    if draft.chunks:
-        await connection.execute(scoped_insert(chunks, scope), [_chunk_row(chunk) for chunk in draft.chunks])
-    by_id = scoped_update(documents, scope).where(documents.c.id == task.document_id)
-    await connection.execute(
-        by_id.values(
-            title=draft.title,
-            media_type=draft.parsed.media_type,
-            fingerprint=task.fingerprint,
-            blob_key=task.blob_key,
-            size_bytes=task.size_bytes,
-            state=DocumentState.READY,
-            active_version=task.version,
-            chunk_count=len(draft.chunks),
-            page_count=draft.parsed.pages[-1].number if draft.parsed.pages else None,
-            error=None,
-            metadata=dict(task.metadata),
-            updated_at=datetime.now(UTC),
-        )
-    )
+def _done(draft: Draft) -> Fate:
+    task, warnings = draft.task, draft.parsed.warnings
+    return Fate(task.file_id, task.job_id, FileState.DONE, warnings=warnings, chunks=len(draft.chunks))
+
+
+def _gone(draft: Draft) -> Fate:
+    return Fate(draft.task.file_id, draft.task.job_id, FileState.REMOVED, warnings=(GONE,))
+
+
+def _text_row(draft: Draft) -> dict[str, object]:
+    return {"document_id": draft.task.document_id, "version": draft.task.version, "text": draft.parsed.text}
+
+
+def _document_changes(draft: Draft) -> dict[str, object]:
+    task, pages = draft.task, draft.parsed.pages
+    return {
+        "document_id": task.document_id,
+        "title": draft.title,
+        "media_type": draft.parsed.media_type,
+        "fingerprint": task.fingerprint,
+        "blob_key": task.blob_key,
+        "size_bytes": task.size_bytes,
+        "state": DocumentState.READY,
+        "active_version": task.version,
+        "chunk_count": len(draft.chunks),
+        "page_count": pages[-1].number if pages else None,
+        "error": None,
+        "metadata": dict(task.metadata),
+        "updated_at": datetime.now(UTC),
+    }
 
 
 def _chunk_row(chunk: Chunk) -> dict[str, object]:

@@ -83,7 +83,7 @@ def unscoped(table: Table, *columns: ColumnElement[Any] | Table) -> Select[Any]:
     return select(*(columns or (table,)))
 
 
-def any_of(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+def any_of(column: ColumnElement[Any], values: Sequence[str] | Sequence[int]) -> ColumnElement[bool]:
     """`column` is one of `values`, as one bound parameter however many there are.
 
     A plain IN has a parameter per value, which the database limits and which makes
