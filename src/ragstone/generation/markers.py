@@ -27,11 +27,13 @@ _TARGET = r"\((?P<{0}>(?:[^()\n]|\([^()\n]*\))*)\)"
 _SCHEMES = r"(?:https?|ftp|file)://|javascript:|data:\w+/|www\.|//(?=\w[\w-]*\.)"
 _ADDRESS = rf"(?:{_SCHEMES})[^\s<>\[\]\"'`|\\^{{}}]+"
 _LOADING = "a|area|audio|base|button|embed|form|iframe|img|input|link|math|meta|object|script|source|style|svg|video"
+_MARKER = r"[\[【][ ]?\d{1,3}(?:[ ]?[,;][ ]?\d{1,3})*[ ]?[\]】]"
+_PERHAPS_MARKER = re.compile(r"[\[【][\d,; ]*\Z")
 _CONSTRUCT = re.compile(
     r"(?P<code>(?P<tick>`+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`))"
     rf"|(?P<image>!{_LABEL.format('alt')}{_TARGET.format('picture')})"
     rf"|(?P<link>{_LABEL.format('label')}{_TARGET.format('target')})"
-    r"|(?P<marker>[ ]?[\[【][ ]?(?P<numbers>\d{1,3}(?:[ ]?[,;][ ]?\d{1,3})*)[ ]?[\]】](?!\())"
+    rf"|(?P<marker>[ ]?(?:{_MARKER})+(?!\())"
     rf"|(?P<generic></?(?!(?:{_LOADING})\b)[a-z](?:\w|[&*',]|::)*>)"
     r"|(?P<tag><(?=[a-z/!?]))"
     r"|(?P<join>\](?=[(:]))"
@@ -103,6 +105,8 @@ class MarkerFilter:
         if not certain and _PERHAPS_GENERIC.match(held):
             return None
         found = None if (self._last == "\\" and held[0] == "`") else _CONSTRUCT.match(held)
+        if found and not certain and _PERHAPS_MARKER.match(held, found.end()):
+            return None
         if found and (certain or found.end() < len(held)):
             return found.end(), self._rewritten(found)
         if certain or (len(held) > 1 and held[0] in "]<"):
@@ -142,7 +146,7 @@ class MarkerFilter:
         return _IN_CODE.sub(lambda found: found[0] + " " if found["join"] else self._address(found[0]), code)
 
     def _marker(self, found: re.Match[str]) -> str:
-        numbers = [int(number) for number in re.findall(r"\d+", found["numbers"])]
+        numbers = [int(number) for number in re.findall(r"\d+", found[0])]
         kept = [number for number in numbers if 1 <= number <= len(self._passages)]
         self.removed += len(numbers) - len(kept)
         space = " " if kept and found[0].startswith(" ") else ""

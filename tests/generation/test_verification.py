@@ -1,0 +1,76 @@
+"""Whether a passage bears a sentence out."""
+
+from __future__ import annotations
+
+import pytest
+
+from ragstone.generation.verification import VERIFIED_AT, Evidence
+from tests.generation.passages import BRIDGE, TOWER
+
+
+def checked(claim, passage=TOWER):
+    return Evidence(passage.chunk.text, passage.title).verify(claim)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "The tower was completed in March 1889 [1].",
+        "The Eiffel Tower was completed in 1889.",
+        "It weighs 10100 tonnes.",
+        "The tower, 330 m tall, weighs 10,100 tonnes.",
+        "Completed in March 1889, it is 330 metres tall.",
+        "**Gustave Eiffel's** company built the tower.",
+    ],
+)
+def test_what_the_passage_says_is_verified(claim):
+    assert checked(claim).score >= VERIFIED_AT
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param("The tower was completed in March 1899.", id="year"),
+        pytest.param("The tower was completed in May 1889.", id="month"),
+        pytest.param("It is 330 feet tall and weighs 10,100 tonnes.", id="unit"),
+        pytest.param("It is 333 metres tall and weighs 10,100 tonnes.", id="figure"),
+        pytest.param("The tower was not completed in March 1889.", id="negated"),
+        pytest.param("It was meant to stay.", id="negation lost"),
+        pytest.param("Charles Garnier's company built it.", id="name"),
+        pytest.param("The bridge opened in 1937.", id="another passage"),
+        pytest.param("Painting it takes sixty tons of paint.", id="not said"),
+        pytest.param("Yes.", id="nothing said"),
+    ],
+)
+def test_what_the_passage_does_not_say_is_not(claim):
+    assert checked(claim).score < VERIFIED_AT
+
+
+def test_two_names_that_changed_places_are_seen():
+    evidence = Evidence("In the final match the team of Brazil defeated the team of Germany.")
+    assert evidence.verify("In the final match the team of Brazil defeated the team of Germany.").score == 1
+    assert evidence.verify("In the final match the team of Germany defeated the team of Brazil.").score < VERIFIED_AT
+
+
+def test_the_opposite_word_is_seen():
+    evidence = Evidence("Oil prices increased sharply after the embargo.")
+    assert evidence.verify("Oil prices decreased sharply after the embargo.").score < VERIFIED_AT
+
+
+def test_the_span_is_the_sentence_and_no_more():
+    found = checked("It weighs 10,100 tonnes.")
+    assert TOWER.chunk.text[found.start : found.end] == "It is 330 metres tall and weighs 10,100 tonnes."
+
+
+def test_the_span_takes_in_two_sentences_where_one_is_not_enough():
+    found = checked("Completed in March 1889, the tower is 330 metres tall.")
+    assert TOWER.chunk.text[found.start : found.end].startswith("The tower was completed")
+    assert TOWER.chunk.text[found.start : found.end].endswith("tonnes.")
+
+
+def test_an_empty_passage_bears_nothing_out():
+    assert Evidence("").verify("The tower is tall.").score == 0
+
+
+def test_a_negation_that_stands_in_both_is_no_conflict():
+    assert checked("It does not carry trains.", BRIDGE).score == 1
