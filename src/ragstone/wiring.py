@@ -69,7 +69,7 @@ class Platform:
         self, question: str, *, scope: Scope = Scope(), filters: Filters = Filters(), limit: int = 8
     ) -> Retrieval:
         """The passages that bear on a question, best first."""
-        return await self.retriever.retrieve(scope, Query(question, filters=filters, limit=limit))
+        return await self.retriever.search(scope, Query(question, filters=filters, limit=limit))
 
     async def ask(self, question: str, *, scope: Scope = Scope(), conversation_id: str | None = None) -> Answer:
         """The complete answer to a question, with its citations."""
