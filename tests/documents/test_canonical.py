@@ -21,6 +21,7 @@ from ragstone.errors import EmptyDocument, ParserLimit
         ("no\u00a0break \u2009thin", "no break  thin"),
         ("hi\U000e0049\U000e0067\U000e006e\U000e006f", "hi"),
         ("a" + "\ufe0f\U000e0101\U000e0102" * 5, "a\ufe0f"),
+        ("a\U000e0101b\ufe00 葛\U000e0101", "ab 葛\U000e0101"),
         ("\ud800 alone", "\ufffd alone"),
         ("\n\n  \n    indented code\n\n", "    indented code"),
         ("\ttab\tstays", "\ttab\tstays"),

@@ -38,7 +38,9 @@ def markdown(html: str) -> str:
     ],
 )
 def test_what_is_not_the_article_goes(junk: str):
-    text = markdown(f"<html><body>{junk}<article><h1>Bridge</h1><p>{PROSE}</p>{junk}</article>{junk}</body></html>")
+    text = markdown(
+        f"<html><script></script><body>{junk}<article><h1>Bridge</h1><p>{PROSE}</p>{junk}</article>{junk}</body></html>"
+    )
     assert "junk" not in text
     assert text.startswith("# Bridge\n\nThe bridge was opened")
 
@@ -80,6 +82,20 @@ def test_the_title_is_that_of_the_page():
 
 def test_text_like_markup_stays_text():
     assert markdown(f"<p>{PROSE}</p><p># no heading</p><p>1. no list</p>").endswith("\\# no heading\n\n1\\. no list")
+
+
+def test_a_document_without_any_furniture_is_kept_whole():
+    text = markdown(
+        f"<h1>T</h1><p>intro</p><div><p>{PROSE}</p></div><ul><li><a href='/a'>a list of links</a></li></ul>"
+    )
+    assert text.startswith("# T\n\nintro")
+    assert text.endswith("- a list of links")
+
+
+def test_a_page_of_links_is_not_empty():
+    assert "Chapter one" in markdown(
+        "<nav></nav><ul><li><a href='1'>Chapter one</a><li><a href='2'>Chapter two</a></ul>"
+    )
 
 
 @pytest.mark.parametrize(

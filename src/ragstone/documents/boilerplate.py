@@ -1,8 +1,9 @@
 """The content of a web page without navigation, banners, forms, and what is hidden.
 
 Two steps, both general: elements that are not content by their tag, role or name go;
-then, from the page's declared main element or its body, the walk goes down as long as
-one child holds nearly all the prose. Prose is text outside links.
+then, if there is any furniture of a web site, the walk goes down from the declared main
+element or the body as long as one child holds nearly all the prose, and lists of links go.
+Prose is text outside links. A bare document, such as an export, is kept whole.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import re
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 MAIN_SHARE = 0.4  # a declared main element with less of the prose is a teaser, not the content
-CHILD_SHARE = 0.8  # tuned with benchmarks/html_extraction.py
+CHILD_SHARE = 0.9  # 0.8 has a better F1 in benchmarks/html_extraction.py, and loses more of other pages
 MAX_DESCENT = 60  # levels; deeper nesting is an attack
 MIN_LINK_BLOCK_CHARS = 25
 MAX_LINK_SHARE = 0.75  # more of a list or box in links makes it navigation
 
+_NEVER_SHOWN = "script, style, template, [hidden]"
 _NOT_CONTENT = """
-    script, style, noscript, template, svg, canvas, iframe, object, embed, audio, video,
+    noscript, svg, canvas, iframe, object, embed, audio, video,
     nav, aside, form, button, select, textarea, input, dialog, menu,
-    [hidden], [aria-hidden=true], [role=navigation], [role=banner], [role=search], [role=contentinfo],
+    [aria-hidden=true], [role=navigation], [role=banner], [role=search], [role=contentinfo],
     [role=complementary], [role=dialog], [role=alertdialog], [role=menu], [role=menubar], [role=toolbar],
     [role=tooltip]
 """
+_FURNITURE = "nav, aside, footer, form, iframe, script, [role=navigation], [class*=nav], [id*=nav], [id*=menu]"
 _HIDING_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?(?![.\d])|font-size\s*:\s*0(?![.\d])",
     re.IGNORECASE,
@@ -48,21 +51,30 @@ def content_of(page: LexborHTMLParser) -> LexborNode | None:
     body = page.body
     if body is None:
         return None
+    is_web_page = body.css_first(_FURNITURE) is not None
     _strip(body)
-    whole = _prose(body)
-    main = _declared_main(body, whole) or body
+    if not is_web_page:
+        return body
+    main = _declared_main(body, _prose(body)) or body
     content = _descended(main)
     _drop_link_blocks(content)
     return content
+
+
+def drop_hidden(body: LexborNode) -> None:
+    """Take out what a browser never shows: it is there for machines, or to deceive them."""
+    for node in body.css(_NEVER_SHOWN):
+        node.decompose()
+    for node in body.css("[style]"):
+        if _HIDING_STYLE.search(node.attributes.get("style") or ""):
+            node.decompose()
 
 
 def _strip(body: LexborNode) -> None:
     for node in body.css(_NOT_CONTENT):
         if not _wraps_page(node):
             node.decompose()
-    for node in body.css("[style]"):
-        if _HIDING_STYLE.search(node.attributes.get("style") or ""):
-            node.decompose()
+    drop_hidden(body)
     for node in body.css("header, footer"):
         if not node.css_first("h1, h2"):
             node.decompose()

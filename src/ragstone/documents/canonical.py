@@ -4,13 +4,14 @@ Kept: every visible character, tab and `\n`. Changed: composed to NFC, all line 
 `\n`, all no-break and typographic spaces to a plain space, lone surrogates to U+FFFD.
 Dropped: what a reader cannot see but a language model or a search engine would read:
 control characters, zero-width spaces, soft hyphens, direction overrides, the tag block
-that can hide whole sentences, runs of variation selectors.
+that can hide whole sentences, variation selectors that select nothing.
 
 Two invisible characters carry meaning and stay where they do: the zero-width joiner and
 non-joiner after a letter of a script that joins (Arabic and Persian, Indic scripts,
-Mongolian, ...), and the joiner between two emoji. One variation selector stays after a
-visible character. Flags of regions (England) lose their tag letters: a black flag is a
-fair price for closing the best known hiding place.
+Mongolian, ...), and the joiner between two emoji. One variation selector stays where there
+are variants: after ideographs and Mongolian letters, and the two for text and emoji.
+Flags of regions (England) lose their tag letters: a black flag is a fair price for closing
+the best known hiding place.
 """
 
 from __future__ import annotations
@@ -35,13 +36,16 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _JOINING = "\u0600-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ufb50-\ufdff\ufe70-\ufefc"
 _EMOJI = "\u00a9\u00ae\u2190-\u2bff\ufe0f\U0001f000-\U0001faff"
 _VARIATION = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_IDEOGRAPH = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e00ff"
     "\U000e01f0-\U000e0fff]"
     f"|(?<![{_JOINING}])\u200c"
     f"|(?<![{_JOINING}{_EMOJI}])\u200d"
     f"|(?<=[{_EMOJI}])(?<![{_JOINING}])\u200d(?![{_EMOJI}])"
+    "|(?<![\u1820-\u18af])[\u180b-\u180d\u180f]"
+    f"|(?<![{_IDEOGRAPH}])[\ufe00-\ufe0d\U000e0100-\U000e01ef]"
     f"|(?:(?<=[{_VARIATION}\\s])|^)[{_VARIATION}]+"
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html_to_markdown import ConversionOptions, convert
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from ragstone.documents.boilerplate import content_of
+from ragstone.documents.boilerplate import content_of, drop_hidden
 from ragstone.documents.canonical import Draft
 from ragstone.documents.encodings import decode
 
@@ -25,17 +25,20 @@ def read_html(content: bytes) -> Draft:
     page = LexborHTMLParser(decoded.text)
     title = _title(page)
     body = content_of(page)
-    if body is None:
-        return Draft((), title=title, warnings=decoded.warnings)
-    markdown = to_markdown(body)
+    markdown = to_markdown(body) if body is not None else ""
+    if body is None or not markdown.strip():  # a page of links, or one that fits no rule
+        return Draft((fragment_to_markdown(decoded.text),), title=title, warnings=decoded.warnings)
     heading = "" if body.css_first("h1") else _heading_elsewhere(page)
     return Draft((heading, markdown), title=title, warnings=decoded.warnings)
 
 
 def fragment_to_markdown(html: str) -> str:
-    """All of an HTML fragment as Markdown; nothing is taken for boilerplate."""
+    """All that is shown of an HTML fragment as Markdown; nothing is taken for boilerplate."""
     body = LexborHTMLParser(html).body
-    return to_markdown(body) if body is not None else ""
+    if body is None:
+        return ""
+    drop_hidden(body)
+    return to_markdown(body)
 
 
 def to_markdown(node: LexborNode) -> str:
