@@ -29,7 +29,7 @@ from ragstone.index.edge_protocol import PROTOCOL, Header, MalformedFrame
 if TYPE_CHECKING:
     from ragstone.index.edge_shard import ShardStore
 
-TICK_S = 0.1
+TICK_S = 0.1  # how often the process looks whether there is something to tidy up
 FLUSH_IDLE_S = 1.0
 FLUSH_BUSY_S = 10.0
 VACUUM_IDLE_S = 30.0
@@ -58,10 +58,12 @@ class IndexProcess:
         while not self._stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK_S)
-            if self._owns():
+            if not self._owns():
+                break
+            try:
                 self._keep_house(time.monotonic())
-            else:
-                self._stop.set()
+            except IndexUnavailable as error:
+                _log(error)
         server.close()
         for client in self._clients:
             client.close()
@@ -69,14 +71,14 @@ class IndexProcess:
     def _keep_house(self, now: float) -> None:
         idle_s = now - self._last_request
         if self._dirty_since and (idle_s > FLUSH_IDLE_S or now - self._dirty_since > FLUSH_BUSY_S):
-            self._store.flush()
             self._dirty_since = None
+            self._store.flush()
         if self._clients:
             self._last_client = now
         alone = now - self._last_client > self._linger_s
         if self._changed and (alone or idle_s > VACUUM_IDLE_S):
-            self._store.vacuum()
             self._changed = False
+            self._store.vacuum()
         elif alone:
             self._stop.set()
 
@@ -92,7 +94,7 @@ class IndexProcess:
         except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
             pass
         except MalformedFrame as error:
-            print(f"Closed a connection: {error}", file=sys.stderr)  # noqa: T201 - goes to the process's log
+            _log(error)
         except BaseException:  # noqa: BLE001 - also a panic of the engine, after which nothing is certain
             traceback.print_exc()
             os._exit(EX_SOFTWARE)
@@ -209,6 +211,11 @@ def _is_served(folder: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def _log(error: Exception) -> None:
+    """Append to the log of the process, which its standard error leads to."""
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _point_output_at(path: str) -> None:

@@ -135,12 +135,14 @@ class ShardStore:
     def flush(self) -> None:
         """Write everything out, so that the next start has no log to replay."""
         if self._shard is not None:
-            self._shard.flush()
+            with _engine("The index could not be written out"):
+                self._shard.flush()
 
     def vacuum(self) -> None:
         """Copy the points that are left if many were deleted; blocks, 1 s for 10,000 chunks."""
         if self._shard is not None:
-            self._shard.optimize()
+            with _engine("The index could not be tidied up"):
+                self._shard.optimize()
 
     def close(self) -> None:
         """Write everything out and let go of the shard."""
