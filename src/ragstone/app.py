@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from errno import EADDRINUSE
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from ragstone import __version__
+from ragstone import __version__, worker
 from ragstone.api import chat, documents, health, jobs, search
 from ragstone.errors import ConfigurationError, PortInUse
 from ragstone.http.auth import Door
@@ -88,16 +88,15 @@ async def _lifespan(app: FastAPI, *, source: Platform | Settings) -> AsyncIterat
 async def _working(platform: Platform) -> AsyncIterator[asyncio.Task[None]]:
     """Work on ingestion jobs meanwhile. What is not finished in time at the end, the next start takes up again."""
     stop = asyncio.Event()
-    worker = asyncio.create_task(platform.ingestion.work(stop=stop))
+    working = asyncio.create_task(worker.run(platform.ingestion, stop))
     try:
-        yield worker
+        yield working
     finally:
         stop.set()
-        await asyncio.wait({worker}, timeout=GRACE_S)
-        worker.cancel()
-        (outcome,) = await asyncio.gather(worker, return_exceptions=True)
-        if isinstance(outcome, Exception):
-            raise outcome
+        await asyncio.wait({working}, timeout=GRACE_S)
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
 
 
 async def serve(

@@ -38,7 +38,7 @@ class DocumentOut(Out):
     source: str = Field(description="Identifies it within its collection, for example `upload:report.pdf`.")
     title: str
     media_type: str
-    fingerprint: str = Field(description="SHA-256 of the bytes.")
+    fingerprint: str = Field(description="Equal for equal bytes that are treated equally.")
     size_bytes: int
     state: DocumentState
     active_version: int | None = Field(description="The version that searches see; null until the first is ready.")

@@ -87,7 +87,7 @@ async def uploads(
     """Read one file after the other; of one that is too large only enough for ingestion to see it."""
     for name, file in files:
         content = await file.read(max_file_bytes + 1)
-        yield Upload(f"upload:{name}", name, content, _hint(file.content_type), metadata)
+        yield Upload(f"upload:{name}", "", content, _hint(file.content_type), metadata)
 
 
 def _hint(content_type: str | None) -> str | None:

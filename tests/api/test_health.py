@@ -1,0 +1,63 @@
+"""Alive, ready, and counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx2
+from fastapi import FastAPI
+
+from tests.api.conftest import KEY, calling
+
+
+async def test_a_process_that_answers_is_alive(client: httpx2.AsyncClient):
+    response = await client.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+async def test_ready_names_each_part(client: httpx2.AsyncClient):
+    response = await client.get("/ready")
+    assert response.status_code == 200
+    assert set(response.json()["parts"]) == {"database", "index", "embedder", "model", "disk", "worker"}
+    assert all(part["ok"] for part in response.json()["parts"].values())
+
+
+async def test_a_part_that_fails_makes_it_not_ready_without_saying_where_it_is(
+    app: FastAPI, client: httpx2.AsyncClient, tmp_path: Path
+):
+    await app.state.platform.index.close()
+    response = await client.get("/ready")
+    assert response.status_code == 503
+    body = response.json()
+    assert not body["ready"]
+    assert [name for name, part in body["parts"].items() if not part["ok"]] == ["index"]
+    assert str(tmp_path) not in response.text
+    assert "ragstone doctor" in body["parts"]["index"]["detail"]
+
+
+async def test_a_worker_that_ended_makes_it_not_ready(app: FastAPI, client: httpx2.AsyncClient):
+    async def nothing() -> None:
+        return
+
+    import asyncio
+
+    ended = asyncio.ensure_future(nothing())
+    await ended
+    working, app.state.worker = app.state.worker, ended
+    response = await client.get("/ready")
+    app.state.worker = working
+    assert (response.status_code, response.json()["parts"]["worker"]["ok"]) == (503, False)
+
+
+async def test_metrics_count_requests_by_route(client: httpx2.AsyncClient):
+    await client.get("/api/documents/" + "0" * 32)
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert 'ragstone_http_requests_total{route="/api/documents/{document_id}",status="404"} 1.0' in response.text
+
+
+async def test_with_keys_only_the_probes_answer_without_one(keyed_app: FastAPI):
+    async with calling(keyed_app) as stranger, calling(keyed_app, authorization=f"Bearer {KEY}") as owner:
+        for path, status in {"/health": 200, "/ready": 200, "/metrics": 401, "/api/stats": 401}.items():
+            assert (await stranger.get(path)).status_code == status
+            assert (await owner.get(path)).status_code == 200
