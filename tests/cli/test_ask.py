@@ -16,9 +16,10 @@ def test_an_answer_is_followed_by_its_sources(filled):
     assert result.exit_code == ExitCode.OK
     answer, sources = result.stdout.split("\nSources\n")
     assert "28 days" in answer
-    assert sources.startswith("[1] Leave: Leave (verified)\n")
-    assert "leave.md" in sources
-    assert '"Employees have 28 days of paid leave per year.' in sources
+    place, quote, *_ = sources.splitlines()
+    assert place.startswith("[1] /")
+    assert place.endswith("/leave.md: Leave")
+    assert quote == '    verified: "Employees have 28 days of paid leave per year."'
 
 
 def test_json_is_the_answer_with_exact_spans(filled):

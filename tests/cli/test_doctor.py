@@ -3,44 +3,65 @@
 from __future__ import annotations
 
 import json
-import socket
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
+from ragstone.cli.checks import PARTS, check
 from ragstone.cli.command import ExitCode
-
-PARTS = {
-    "settings",
-    "versions",
-    "data directory",
-    "database",
-    "parsers",
-    "embedding model",
-    "search index",
-    "language model",
-    "server",
-}
+from ragstone.settings import Settings
+from tests.platforms import small_settings
 
 
 def checks(result) -> dict[str, dict[str, str]]:
     return {check["name"]: check for check in json.loads(result.stdout)["checks"]}
 
 
-def test_a_fresh_data_directory_is_in_order(cli):
+@pytest.fixture
+def settings(tmp_path: Path):
+    def with_changes(**changes: object) -> Settings:
+        return small_settings(tmp_path / "data", **changes)
+
+    return with_changes
+
+
+@contextmanager
+def http_server(status: int) -> Iterator[str]:
+    """A server that answers every GET with `status`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}"
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def test_a_filled_data_directory_is_in_order(cli, handbook):
+    job = json.loads(cli("ingest", handbook, "--json").stdout)
     result = cli("doctor", "--json", RAGSTONE_SERVER__PORT="0")
     found = checks(result)
-    assert set(found) == PARTS
+    assert set(found) == {"settings", *PARTS}
     assert {name: check for name, check in found.items() if check["state"] != "ok"} == {}
-    assert result.exit_code == ExitCode.OK
-
-
-def test_the_index_holds_what_the_database_has(cli, handbook):
-    job = json.loads(cli("ingest", handbook, "--json").stdout)
-    found = checks(cli("doctor", "--json", RAGSTONE_SERVER__PORT="0"))
     assert found["database"]["found"].startswith(f"2 documents, {job['chunks']} chunks")
-    assert found["search index"]["state"] == "ok"
-    assert str(job["chunks"]) in found["search index"]["found"]
+    assert f"{job['chunks']} chunks, as in the database" in found["search index"]["found"]
+    assert result.exit_code == ExitCode.OK
 
 
 def test_settings_are_listed_with_their_origin_and_without_secrets(cli, tmp_path, monkeypatch):
@@ -65,31 +86,10 @@ def test_settings_are_listed_with_their_origin_and_without_secrets(cli, tmp_path
 
 
 def test_a_misspelt_variable_is_pointed_out(cli):
-    check = checks(cli("doctor", "--json", RAGSTONE_ANSWER__MODLE="x", RAGSTONE_SERVER__PORT="0"))["settings"]
-    assert (check["state"], check["mend"]) == ("warning", "Did you mean RAGSTONE_ANSWER__MODEL?")
-
-
-def test_a_setting_that_cannot_be_used_ends_with_its_name(cli):
-    result = cli("doctor", RAGSTONE_SERVER__PORT="many")
-    assert result.exit_code == ExitCode.CONFIGURATION
-    assert "RAGSTONE_SERVER__PORT" in result.stderr
-
-
-def test_a_port_in_use_is_broken_with_a_way_out(cli):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        result = cli("doctor", "--json", RAGSTONE_SERVER__PORT=str(other.getsockname()[1]))
-    check = checks(result)["server"]
-    assert result.exit_code == ExitCode.FAILED
-    assert check["state"] == "broken"
-    assert "RAGSTONE_SERVER__PORT" in check["mend"]
-
-
-def test_a_server_open_to_the_network_without_keys_is_broken(cli):
-    check = checks(cli("doctor", "--json", RAGSTONE_SERVER__HOST="0.0.0.0", RAGSTONE_SERVER__PORT="0"))["server"]
-    assert check["state"] == "broken"
-    assert "RAGSTONE_SERVER__API_KEYS" in check["mend"]
+    check = checks(cli("doctor", "--json", RAGSTONE_DATADIR="x", RAGSTONE_SERVER__PORT="0"))["settings"]
+    assert (check["state"], check["mend"]) == ("warning", "Did you mean RAGSTONE_DATA_DIR?")
+    refused = cli("doctor", RAGSTONE_ANSWER__MODLE="x")
+    assert (refused.exit_code, "RAGSTONE_ANSWER__MODLE" in refused.stderr) == (ExitCode.CONFIGURATION, True)
 
 
 def test_a_missing_model_is_broken_and_the_other_parts_are_still_looked_at(cli, tmp_path):
@@ -98,40 +98,70 @@ def test_a_missing_model_is_broken_and_the_other_parts_are_still_looked_at(cli, 
         "RAGSTONE_EMBEDDING__MODEL_FOLDER": str(tmp_path / "nowhere"),
         "RAGSTONE_SERVER__PORT": "0",
     }
-    result = cli("doctor", "--json", **environment)
-    found = checks(result)
+    result = cli("doctor", **environment)
     assert result.exit_code == ExitCode.FAILED
-    assert found["embedding model"]["state"] == "broken"
-    assert "RAGSTONE_EMBEDDING__MODEL_FOLDER" in found["embedding model"]["mend"]
-    assert found["server"]["state"] == found["database"]["state"] == "ok"
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("BROKEN   embedding model: ")]
+    assert "RAGSTONE_EMBEDDING__MODEL_FOLDER" in line
+    assert "ok       server: " in result.stdout
+    assert "ok       database: " in result.stdout
 
 
-def test_a_database_of_a_newer_version_is_broken_with_a_way_out(cli, tmp_path):
-    cli("documents")
-    with sqlite3.connect(tmp_path / "data" / "ragstone.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+async def test_a_port_in_use_is_broken_with_a_way_out(settings):
+    with http_server(404) as address:
+        found = await check("server", settings(server={"port": int(address.rpartition(":")[2])}))
+    assert found.state == "broken"
+    assert "RAGSTONE_SERVER__PORT" in found.found
+
+
+async def test_a_port_that_a_healthy_server_holds_is_in_order(settings):
+    with http_server(200) as address:
+        found = await check("server", settings(server={"port": int(address.rpartition(":")[2])}))
+    assert (found.state, "a server answers" in found.found) == ("ok", True)
+
+
+async def test_a_server_open_to_the_network_without_keys_is_broken(settings):
+    found = await check("server", settings(server={"host": "0.0.0.0", "port": 0}))
+    assert found.state == "broken"
+    assert "RAGSTONE_SERVER__API_KEYS" in found.found
+
+
+async def test_a_database_of_a_newer_version_is_broken_with_a_way_out(settings, tmp_path):
+    assert (await check("database", settings())).state == "ok"
+    connection = sqlite3.connect(tmp_path / "data" / "ragstone.db")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
     connection.close()
-    result = cli("doctor", "--json", RAGSTONE_SERVER__PORT="0")
-    assert result.exit_code == ExitCode.FAILED
-    assert "newer version" in checks(result)["database"]["mend"]
-    assert cli("documents").exit_code == ExitCode.CONFIGURATION
+    found = await check("database", settings())
+    assert found.state == "broken"
+    assert "newer version" in found.found
 
 
-def test_a_language_model_that_cannot_be_reached_is_broken(cli):
-    environment = {
-        "RAGSTONE_ANSWER__PROVIDER": "openai",
-        "RAGSTONE_ANSWER__MODEL": "m",
-        "RAGSTONE_ANSWER__BASE_URL": "http://127.0.0.1:9/v1",
-        "RAGSTONE_SERVER__PORT": "0",
-    }
-    pytest.importorskip("openai", reason="the extra `openai` is not installed")
-    check = checks(cli("doctor", "--json", **environment))["language model"]
-    assert check["state"] == "broken"
-    assert "RAGSTONE_ANSWER__BASE_URL" in check["mend"]
-
-
-def test_a_data_directory_that_is_a_file_is_broken(cli, tmp_path):
+async def test_a_data_directory_that_is_a_file_is_broken(settings, tmp_path):
     (tmp_path / "data").write_text("a file", encoding="utf-8")
-    result = cli("doctor", "--json", RAGSTONE_SERVER__PORT="0")
-    assert checks(result)["data directory"]["state"] == "broken"
-    assert result.exit_code == ExitCode.FAILED
+    found = await check("data directory", settings())
+    assert found.state == "broken"
+    assert "RAGSTONE_DATA_DIR" in found.found
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "hint"), [(200, "ok", "reachable"), (401, "broken", "the key is refused"), (404, "ok", "")]
+)
+async def test_a_language_model_is_asked_for_its_list_not_for_words(settings, status, state, hint):
+    pytest.importorskip("openai", reason="the extra `openai` is not installed")
+    with http_server(status) as address:
+        found = await check(
+            "language model",
+            settings(answer={"provider": "openai", "model": "m", "api_key": "k" * 8, "base_url": f"{address}/v1"}),
+        )
+    assert found.state == state
+    assert hint in found.found
+    assert "k" * 8 not in found.found
+
+
+async def test_a_language_model_that_cannot_be_reached_is_broken(settings):
+    pytest.importorskip("openai", reason="the extra `openai` is not installed")
+    found = await check(
+        "language model", settings(answer={"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"})
+    )
+    assert found.state == "broken"
+    assert "RAGSTONE_ANSWER__BASE_URL" in found.mend

@@ -36,10 +36,10 @@ def test_a_pattern_chooses_files_and_a_collection_keeps_them_apart(cli, handbook
 
 
 def test_a_document_from_stdin_is_named_by_its_title(cli):
-    result = cli("ingest", "-", "--title", "note.md", stdin="# Parking\n\nParking is free on weekends.\n")
+    result = cli("ingest", "-", "--title", "Parking rules", stdin="# Parking\n\nParking is free on weekends.\n")
     assert result.exit_code == ExitCode.OK
     [document] = json.loads(cli("documents", "--json").stdout)
-    assert (document["source"], document["title"]) == ("text:note.md", "note.md")
+    assert (document["source"], document["title"]) == ("text:Parking rules", "Parking rules")
 
 
 def test_files_that_fail_are_listed_with_their_reason_and_the_others_are_in(cli, handbook):
@@ -104,7 +104,6 @@ def test_resuming_a_finished_job_shows_it(cli, handbook):
 
 def test_the_index_is_made_again_with_every_chunk(cli, handbook):
     job = json.loads(cli("ingest", handbook, "--json").stdout)
-    assert json.loads(cli("rebuild", "--json").stdout) == {"chunks": job["chunks"]}
-    result = cli("rebuild")
+    result = cli("rebuild", "--json")
     assert result.exit_code == ExitCode.OK
-    assert f"{job['chunks']} chunks" in result.stdout
+    assert json.loads(result.stdout) == {"chunks": job["chunks"]}

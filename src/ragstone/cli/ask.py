@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -87,18 +89,34 @@ def _list_sources(answer: Answer) -> None:
         complain(f"\nDegraded: {policy}. The answer was given without that part; see docs/troubleshooting.md.")
     if answer.citations:
         say("\nSources")
+    shown = 0
     for citation in _one_per_quote(answer.citations):
-        place = " > ".join(citation.heading_path)
-        page = f", page {citation.page}" if citation.page else ""
+        if citation.marker != shown:
+            shown = citation.marker
+            say(f"[{shown}] {_place(citation.source, citation.page, citation.title, citation.heading_path)}")
         verdict = "verified" if citation.verified else f"not verified ({citation.score:.2f})"
-        say(f"[{citation.marker}] {one_line(citation.title)}{page}{': ' * bool(place)}{one_line(place)} ({verdict})")
-        say(f'    {one_line(citation.source)}\n    "{one_line(citation.quote, max_chars=QUOTE_CHARS)}"')
+        say(f'    {verdict}: "{one_line(citation.quote, max_chars=QUOTE_CHARS)}"')
 
 
 def _one_per_quote(citations: Sequence[Citation]) -> list[Citation]:
     """Several sentences may rest on the same words; they are listed once, in order of markers."""
-    spans = {(one.marker, one.document_id, one.start, one.end, one.verified): one for one in citations}
+    spans = {(one.marker, one.start, one.end, one.verified): one for one in citations}
     return sorted(spans.values(), key=lambda one: (one.marker, one.start))
+
+
+def _place(source: str, page: int | None, title: str, headings: Sequence[str]) -> str:
+    """File, page and headings, in one line."""
+    path = headings if headings[:1] == (title,) else (title, *headings)
+    number = f", page {page}" if page else ""
+    return one_line(f"{_file_of(source)}{number}: {' > '.join(path)}")
+
+
+def _file_of(source: str) -> str:
+    """The path of a source that is a file, as seen from here."""
+    if not source.startswith("file://"):
+        return source
+    path, here = Path(unquote(urlsplit(source).path)), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 @run
@@ -139,6 +157,6 @@ def _row(rank: int, passage: Passage, stages: Sequence[str]) -> tuple[object, ..
     standings = (passage.hit.stages.get(stage) for stage in stages)
     cells = (f"{standing.rank} ({standing.score:.3f})" if standing else "-" for standing in standings)
     chunk = passage.chunk
-    page = f", page {chunk.page_first}" if chunk.page_first else ""
-    place = one_line(" > ".join((passage.title, *chunk.heading_path)))
-    return rank, *cells, f"{place}{page}\n{one_line(chunk.text, max_chars=SNIPPET_CHARS)}"
+    place = _place(passage.source, chunk.page_first, passage.title, chunk.heading_path)
+    text = " ".join(line for line in chunk.text.splitlines() if not line.startswith("#"))
+    return rank, *cells, f"{place}\n{one_line(text, max_chars=SNIPPET_CHARS)}"

@@ -1,0 +1,108 @@
+"""The real command in processes of its own: together with a server, interrupted, and with its pipe closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ragstone.cli.command import ExitCode
+from tests.cli.conftest import NOTICE
+from tests.commands import running_server
+
+SMALL = {"RAGSTONE_EMBEDDING__MODEL": "hashing", "RAGSTONE_PARSER__PROCESSES": "1"}
+
+
+@contextmanager
+def started(data_dir: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ragstone", "--data-dir", str(data_dir), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **SMALL},
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def finished(data_dir: Path, *arguments: str | Path) -> tuple[int, str, str]:
+    with started(data_dir, *arguments) as process:
+        stdout, stderr = process.communicate(timeout=120)
+        return process.returncode, stdout, stderr
+
+
+def write_notes(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"note-{number}.md").write_text(f"# Note {number}\n\nRoom {number} is blue.\n", encoding="utf-8")
+    return folder
+
+
+def test_a_server_and_commands_share_one_data_directory(tmp_path):
+    data = tmp_path / "data"
+    (tmp_path / "notice.md").write_text(NOTICE, encoding="utf-8")
+    notes = write_notes(tmp_path / "notes", 3)
+    with (
+        running_server(data, **SMALL),
+        started(data, "ingest", tmp_path / "notice.md") as first,
+        started(data, "ingest", notes) as second,
+    ):
+        for process in (first, second):
+            _, stderr = process.communicate(timeout=120)
+            assert process.returncode == ExitCode.OK, stderr
+        code, answer, stderr = finished(data, "ask", "How long is the notice period?")
+        assert (code, "six weeks" in answer) == (ExitCode.OK, True), stderr
+        code, documents, _ = finished(data, "documents", "--json")
+        assert [document["state"] for document in json.loads(documents)] == ["ready"] * 4
+
+
+def test_an_interrupted_ingestion_is_kept_and_resumed(tmp_path):
+    data, notes = tmp_path / "data", write_notes(tmp_path / "notes", 200)
+    with started(data, "ingest", notes) as process:
+        assert process.stderr
+        assert process.stderr.readline() == "0 of 200 files\n"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == ExitCode.INTERRUPTED
+    assert "Interrupted." in stderr
+    assert "Traceback" not in stderr
+    [job] = json.loads(finished(data, "jobs", "--json")[1])
+    assert f"ragstone jobs {job['id']} --resume" in stderr
+    assert job["state"] != "done"
+    code, stdout, stderr = finished(data, "jobs", job["id"], "--resume")
+    assert (code, "200 files: 200 ingested" in stdout) == (ExitCode.OK, True), stderr
+
+
+def test_a_reader_that_leaves_early_ends_the_command_quietly(tmp_path):
+    write_notes(tmp_path / "notes", 1)
+    finished(tmp_path / "data", "ingest", tmp_path / "notes")
+    with started(tmp_path / "data", "documents", "--json") as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == ExitCode.FAILED
+
+
+def test_a_second_server_on_the_same_port_says_so(tmp_path):
+    with running_server(tmp_path / "data", **SMALL) as address:
+        code, stdout, stderr = finished(tmp_path / "data", "serve", "--port", address.rpartition(":")[2])
+    assert (code, stdout) == (ExitCode.CONFIGURATION, "")
+    assert "taken" in stderr
+
+
+def test_a_data_directory_that_cannot_be_used_is_one_sentence_and_a_code(tmp_path):
+    (tmp_path / "data").write_text("a file", encoding="utf-8")
+    code, stdout, stderr = finished(tmp_path / "data", "documents")
+    assert (code, stdout, len(stderr.splitlines())) == (ExitCode.CONFIGURATION, "", 1)
+    assert "RAGSTONE_DATA_DIR" in stderr
