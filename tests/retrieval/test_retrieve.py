@@ -207,13 +207,12 @@ class StaleIndex:
 
     async def search(self, scope: Scope, **arguments: Any) -> Candidates:
         found = await self._inner.search(scope, **arguments)
-        ghosts = tuple(Candidate(chunk, "gone", 1, Standing(1, 1.0)) for chunk in self._stale)
-        return Candidates(dense=(*ghosts, *found.dense), sparse=found.sparse)
+        ghosts = tuple(Candidate(chunk, "gone", 1, Standing(1, 9.0)) for chunk in self._stale)
+        return Candidates(dense=(*ghosts, *found.dense), sparse=(*ghosts, *found.sparse))
 
 
 async def test_hits_of_a_version_no_longer_active_make_room_for_the_next(platform: Platform):
     query = Query("Which river flows into a sea?", limit=2)
     stale = retriever(platform, index=StaleIndex(platform.index, "gone:1:0", "gone:1:1", "gone:1:2"))
     found = await stale.search(Scope(), query)
-    assert titles(found) == titles(await platform.retriever.search(Scope(), query))
-    assert len(found.passages) == 2
+    assert set(titles(found)) == {"danube", "elbe"}
