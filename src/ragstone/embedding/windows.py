@@ -13,8 +13,8 @@ HEAD_SHARE = 2  # title, headings and table header take at most half of a window
 OVERLAP_SHARE = 8  # neighbouring windows share an eighth of one
 
 
-async def embed_chunks(embedder: Embedder, chunks: Sequence[Chunk], *, title: str) -> list[Matrix]:
-    """Embed chunks of one document: for each chunk one row per window, at least one.
+async def embed_chunks(embedder: Embedder, chunks: Sequence[Chunk], *, title: str | Sequence[str]) -> list[Matrix]:
+    """Embed chunks, of one document or with a title each: for each chunk one row per window, at least one.
 
     A chunk that fits the embedder's window is one row. A longer one is cut into windows
     of like length that overlap, and a search scores it by its best row (why: see
@@ -23,7 +23,9 @@ async def embed_chunks(embedder: Embedder, chunks: Sequence[Chunk], *, title: st
     Raises:
         ModelUnavailable: see `Embedder.embed`.
     """
-    texts = await asyncio.to_thread(lambda: [window_texts(embedder, chunk, title=title) for chunk in chunks])
+    titles = [title] * len(chunks) if isinstance(title, str) else title
+    pairs = list(zip(chunks, titles, strict=True))
+    texts = await asyncio.to_thread(lambda: [window_texts(embedder, chunk, title=its) for chunk, its in pairs])
     vectors = await embedder.embed([text for of_chunk in texts for text in of_chunk], purpose="document")
     ends = accumulate(len(of_chunk) for of_chunk in texts)
     return [vectors[end - len(of_chunk) : end] for end, of_chunk in zip(ends, texts, strict=True)]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from ragstone.documents.base import ParsedDocument, Parser
 from ragstone.documents.chunking import ChunkingOptions, chunk, sections
 from ragstone.documents.media_types import SUPPORTED_SUFFIXES, suffix_of
 from ragstone.embedding.base import Embedder, Matrix
 from ragstone.embedding.sparse import document_vector
-from ragstone.embedding.windows import window_texts
+from ragstone.embedding.windows import embed_chunks
 from ragstone.index.base import Point
 from ragstone.ingestion.jobs import Task
 from ragstone.ingestion.versions import Draft
@@ -69,21 +68,9 @@ async def make_points(sources: Sequence[Source], embedder: Embedder) -> AsyncGen
     """
     for start in range(0, len(sources), EMBED_CHUNKS):
         batch = sources[start : start + EMBED_CHUNKS]
-        dense = await _dense_vectors(batch, embedder)
+        dense = await embed_chunks(embedder, [each.chunk for each in batch], title=[each.title for each in batch])
         sparse = await asyncio.to_thread(_sparse_vectors, batch)
         yield [_point(*parts) for parts in zip(batch, dense, sparse, strict=True)]
-
-
-async def _dense_vectors(sources: Sequence[Source], embedder: Embedder) -> list[Matrix]:
-    """One (windows, dimensions) matrix a chunk; all windows go to the embedder in one call."""
-    texts = await asyncio.to_thread(_window_texts, sources, embedder)
-    vectors = await embedder.embed([text for windows in texts for text in windows], purpose="document")
-    ends = list(accumulate(len(windows) for windows in texts))
-    return [vectors[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _window_texts(sources: Sequence[Source], embedder: Embedder) -> list[list[str]]:
-    return [list(window_texts(embedder, source.chunk, title=source.title)) for source in sources]
 
 
 def _sparse_vectors(sources: Sequence[Source]) -> list[SparseVector]:
@@ -93,7 +80,8 @@ def _sparse_vectors(sources: Sequence[Source]) -> list[SparseVector]:
 def _lexical_text(source: Source) -> str:
     """What of a chunk the lexical side searches: title, headings, repeated table header, text."""
     chunk = source.chunk
-    return "\n".join(part for part in (source.title, *chunk.heading_path, chunk.table_header, chunk.text) if part)
+    title = () if chunk.heading_path[:1] == (source.title,) else (source.title,)
+    return "\n".join((*title, *chunk.heading_path, chunk.table_header, chunk.text))
 
 
 def _point(source: Source, dense: Matrix, sparse: SparseVector) -> Point:
