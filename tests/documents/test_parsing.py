@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -35,23 +36,24 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def is_alive(pid: int) -> bool:
+def ends(pid: int) -> bool:
+    """Whether a process that is not ours ends within half a minute."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - other processes set no events here
-            await asyncio.sleep(0.02)
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], 30)[0])
+    finally:
+        os.close(handle)
 
 
 async def deep_in_work(parser: SandboxedParser) -> asyncio.Task[ParsedDocument]:
     """A parse that has used more CPU time than any start does, and is far from its end."""
     task = asyncio.create_task(parser.parse(SLOW, name="slow.docx"))
-    await until(lambda: any(cpu_s(pid) > 0.8 for pid in workers()))
+    while not task.done() and not any(cpu_s(pid) > 0.8 for pid in workers()):
+        await asyncio.wait({task}, timeout=0.05)
+    assert not task.done()
     return task
 
 
@@ -200,7 +202,7 @@ async def test_no_worker_outlives_a_killed_parent():
         ]
         parent.kill()
     assert len(children) == 1
-    await until(lambda: not any(map(is_alive, children)))
+    assert all([await asyncio.to_thread(ends, pid) for pid in children])
 
 
 @pytest.mark.parametrize("attempt", ["socket.socket()", "os.system('true')", "subprocess.run(['true'])", "os.fork()"])

@@ -51,7 +51,7 @@ def content_of(page: LexborHTMLParser) -> LexborNode | None:
     body = page.body
     if body is None:
         return None
-    is_web_page = body.css_first(_FURNITURE) is not None
+    is_web_page = page.css_first(_FURNITURE) is not None
     _strip(body)
     if not is_web_page:
         return body
