@@ -83,7 +83,7 @@ def shown(candidate: Candidate) -> str:
         text = _CELLS.sub(" · ", text.strip().strip("|").strip())
     text = _SPACE.sub(" ", text).strip()
     body, stop = (text[:-1], text[-1]) if text.endswith(_STOPS) else (text, "" if _CLOSED.search(text) else ".")
-    return f"{body} [{candidate.passage + 1}]{stop}"
+    return f"{body.rstrip()} [{candidate.passage + 1}]{stop}"
 
 
 def _same(one: Candidate, other: Candidate, same_at: float) -> bool:

@@ -46,7 +46,7 @@ _PERHAPS_FENCE = re.compile(r"[ ]{0,3}(?:`+[^`\n]*|~+[^\n]*)?\Z")
 # Where a construct begins, or, at the end of what has come, may begin.
 _OPENING = re.compile(
     rf"[ ]?[\[【]|!\[|[\]<`]|{_SCHEMES}"
-    r"|(?:[ !/]|\b(?:h|ht|htt|https?|f|ft|ftp|fi|fil|file)(?::/?)?|\b(?:da|dat|data(?::\w*)?|ww?|ja\w{0,8}))\Z"
+    r"|(?:[ !]|//?|(?:h|ht|htt|https?|f|ft|ftp|fi|fil|file)(?::/?)?|d|da|dat|data(?::\w*)?|w{1,3}|j|ja\w{0,8}:?)\Z"
     r"|//\w[\w-]*\Z",
     re.IGNORECASE,
 )

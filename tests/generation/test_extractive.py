@@ -1,0 +1,69 @@
+"""Answers without a model."""
+
+from __future__ import annotations
+
+import pytest
+
+from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions
+from ragstone.vocabulary import Usage
+from tests.generation.passages import BRIDGE, TOWER, passage
+
+
+async def said(question, passages, **options):
+    answerer = ExtractiveAnswerer(ExtractiveOptions(**options))
+    pieces = [piece async for piece in answerer.stream(question, passages, ())]
+    assert pieces[-1] == Usage("extractive")
+    return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("When did the bridge open?", "The bridge opened in 1937 [2]."),
+        ("How long is the main span of the bridge?", "Its main span is 1,280 m long [2]."),
+        ("How tall is the tower?", "It is 330 metres tall and weighs 10,100 tonnes [1]."),
+        ("Which company built the tower?", "Gustave Eiffel's company built it [1]."),
+    ],
+)
+async def test_the_sentence_that_answers_is_quoted(question, answer):
+    assert answer in await said(question, [TOWER, BRIDGE])
+
+
+@pytest.mark.parametrize("question", ["Who invented the telephone?", "what is the price of a banana in Norway", "???"])
+async def test_it_abstains_when_nothing_bears_on_the_question(question):
+    assert await said(question, [TOWER, BRIDGE]) == ""
+
+
+async def test_sentences_come_in_reading_order_and_only_once():
+    twin = passage(BRIDGE.chunk.text, title="Golden Gate Bridge", document="twin")
+    text = await said("When did the bridge open and does it carry trains?", [BRIDGE, twin], within=9.0)
+    assert text.index("1937") < text.index("trains")
+    assert text.count("1937") == 1
+
+
+async def test_an_answer_has_at_most_as_many_sentences_as_allowed():
+    many = passage(" ".join(f"The bridge has {number} red towers." for number in range(20, 60)), title="Bridge")
+    text = await said("How many red towers has the bridge?", [many], within=99.0, same_at=1.1, max_sentences=4)
+    assert text.count("[1]") == 4
+
+
+async def test_markdown_marks_and_foreign_markers_are_not_shown():
+    page = passage(
+        "- The **bridge** opened in [1937](https://a.example/1937)[12], see ![map](m.png).\n", title="Bridge"
+    )
+    assert await said("When did the bridge open?", [page]) == "The bridge opened in 1937, see [1]."
+
+
+async def test_a_table_row_is_read_as_its_cells():
+    table = passage("| Bridge | Opened |\n|---|---|\n| Golden Gate Bridge | 1937 |\n| Tower Bridge | 1894 |", title="B")
+    assert "Golden Gate Bridge · 1937 [1]." in await said("When was Golden Gate Bridge opened?", [table])
+
+
+async def test_no_passages_and_blank_ones_give_no_answer():
+    assert await said("When did the bridge open?", []) == ""
+    assert await said("When did the bridge open?", [passage(" ")]) == ""
+
+
+async def test_other_scripts_are_answered_too():
+    page = passage("東京の天気は晴れです。大阪の天気は雨です。", title="天気")
+    assert "大阪の天気は雨です [1]。" in await said("大阪の天気は?", [page])
