@@ -31,6 +31,7 @@ def markdown(html: str) -> str:
         "<div id='sidebar'>junk</div>",
         "<p style='display: none'>junk</p>",
         "<p hidden>junk</p>",
+        "<span style='opacity:0'>junk</span>",
         "<span style='font-size:0px'>junk</span>",
         "<ul><li><a href='/a'>more junk to read</a></li><li><a href='/b'>and other junk</a></li></ul>",
         "<!-- junk -->",
@@ -90,6 +91,11 @@ def test_a_document_without_any_furniture_is_kept_whole():
     )
     assert text.startswith("# T\n\nintro")
     assert text.endswith("- a list of links")
+
+
+@pytest.mark.parametrize("style", ["display:none", "visibility: hidden", "font-size:0", "opacity:0"])
+def test_hidden_text_goes_from_bare_documents_too(style: str):
+    assert markdown(f"<p>shown</p><p style='{style}'>junk</p><script>junk</script><p hidden>junk</p>") == "shown"
 
 
 def test_a_page_of_links_is_not_empty():
