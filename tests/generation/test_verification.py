@@ -52,6 +52,12 @@ def test_two_names_that_changed_places_are_seen():
     assert evidence.verify("In the final match the team of Germany defeated the team of Brazil.").score < VERIFIED_AT
 
 
+def test_a_denial_is_not_outvoted_by_sentences_around_it():
+    evidence = Evidence("The plan was approved by the council. It was not funded. Nobody was surprised.")
+    assert evidence.verify("The plan was not approved by the council.").score < VERIFIED_AT
+    assert evidence.verify("The plan was approved by the council.").score == 1
+
+
 def test_the_opposite_word_is_seen():
     evidence = Evidence("Oil prices increased sharply after the embargo.")
     assert evidence.verify("Oil prices decreased sharply after the embargo.").score < VERIFIED_AT

@@ -37,8 +37,8 @@ _ASKS_DATE = re.compile(
     r"\bwhen\b|\b(?:what|which|in what|in which) (?:year|date|day|month|decade|century)\b", re.IGNORECASE
 )
 _ASKS_NUMBER = re.compile(
-    r"\bhow (?:many|much|long|far|old|large|big|tall|high|deep|wide|fast|often|heavy)\b"
-    r"|\b(?:what|which) (?:percent|percentage|number|amount|fraction|proportion|size|price|cost|population|age)\b",
+    r"\bhow (?:many|much|often)\b|\bhow (?=(?:long|far|old|large|big|tall|high|deep|wide|fast|heavy)\b)"
+    r"|\b(?:what|which) (?=(?:percent|percentage|number|amount|fraction|proportion|size|price|cost|age|population)\b)",
     re.IGNORECASE,
 )
 _ASKS_PERSON = re.compile(r"\bwho\b|\bwhose\b|\bwhom\b", re.IGNORECASE)

@@ -20,7 +20,6 @@ the numbers are in docs/citations.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from ragstone.documents.sentences import sentences
 from ragstone.embedding.sparse import terms
@@ -75,15 +74,22 @@ class Evidence:
         self._around = merged([facts(context), *self._facts]) if units else facts(context)
 
     def verify(self, claim: str) -> Verification:
-        """The best-scoring span for `claim`; of two alike the shorter, then the earlier."""
+        """The span that covers most of `claim`; of equals one without a contradiction, then the earlier.
+
+        A contradiction does not make another span better: what the nearest words deny is
+        not borne out by words further away.
+        """
         stated = facts(claim)
         best = Verification(0.0, *(self._spans[0] if self._spans else (0, 0)))
-        best_value = 0.0
+        best_value = (0.0, False)
         for first, last in self._windows(stated):
-            score = agreement(stated, merged(self._facts[first : last + 1]), self._around)
-            value = score - SENTENCE_COST * (last - first)
+            span = merged(self._facts[first : last + 1])
+            covered = coverage(stated, span, self._around)
+            agrees = not contradicts(stated, span, self._around)
+            value = (covered - SENTENCE_COST * (last - first), agrees)
             if value > best_value:
                 best_value = value
+                score = covered if agrees else covered * CONFLICT
                 best = Verification(score, self._spans[first][0], self._spans[last][1])
         return best
 
@@ -99,14 +105,13 @@ class Evidence:
         ]
 
 
-def agreement(claim: Facts, span: Facts, around: Facts) -> float:
-    """The score described above; 0 for a claim without content terms."""
+def coverage(claim: Facts, span: Facts, around: Facts) -> float:
+    """The share of the claim's terms in the span, those that are only around it counting half."""
     if not claim.terms:
         return 0.0
     here = len(claim.terms & span.terms)
     nearby = len((claim.terms - span.terms) & around.terms)
-    coverage = (here + nearby / 2) / len(claim.terms)
-    return coverage * (CONFLICT if contradicts(claim, span, around) else 1.0)
+    return (here + nearby / 2) / len(claim.terms)
 
 
 def contradicts(claim: Facts, span: Facts, around: Facts) -> bool:
@@ -136,9 +141,11 @@ def _words(around: Facts) -> set[str]:
 
 
 def _negation_differs(claim: Facts, span: Facts) -> bool:
-    if claim.negates:
-        return not span.negates
-    return bool(span.negated & claim.terms)
+    """One negates a term that the other states."""
+    if claim.negates and not span.negates:
+        return True
+    shared = claim.terms & span.terms
+    return bool((claim.negated ^ span.negated) & shared)
 
 
 def opposed(claim: frozenset[str], span: frozenset[str]) -> bool:
@@ -148,8 +155,8 @@ def opposed(claim: frozenset[str], span: frozenset[str]) -> bool:
 
 
 def _swapped(claim: Facts, span: Facts) -> bool:
-    """Two names have changed places in what is otherwise a copy."""
-    shared = [name for name in claim.names if span.names.count(name) == 1 and claim.names.count(name) == 1]
-    if len(shared) < 2 or len(claim.terms & span.terms) < NEAR_COPY * len(claim.terms):
+    """The names of what is otherwise a copy come in an order that the span does not have."""
+    if len(claim.terms & span.terms) < NEAR_COPY * len(claim.terms):
         return False
-    return any(span.names.index(left) > span.names.index(right) for left, right in pairwise(shared))
+    following = iter(span.names)
+    return not all(name in following for name in claim.names if name in span.names)
