@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
 
 from ragstone.http.auth import AdmittedRoute
 from tests.api.conftest import KEY, calling
@@ -22,7 +23,7 @@ PUBLIC = {
 UNKNOWN = "0" * 32
 
 
-def routes(app: FastAPI) -> list[tuple[str, str, object]]:
+def routes(app: FastAPI) -> list[tuple[str, str, BaseRoute]]:
     """Method, path and route of everything that the application answers."""
     found = [
         (method, context.path or "", context.original_route)

@@ -85,7 +85,7 @@ async def test_every_configured_key_admits_by_either_header(headers: dict[str, s
 )
 async def test_anything_but_a_configured_key_is_refused_without_an_echo(headers: dict[str, str]):
     async with caller(small_app(KEY)) as client:
-        encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         response = await client.get("/who", headers=encoded)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"

@@ -138,9 +138,9 @@ async def test_work_that_ends_first_gives_its_result_or_its_error():
     async def fails() -> int:
         raise IndexUnavailable("The index does not answer.")
 
-    assert await unless_disconnected(never, two()) == 2  # type: ignore[arg-type]
+    assert await unless_disconnected(never, two()) == 2
     with pytest.raises(IndexUnavailable):
-        await unless_disconnected(never, fails())  # type: ignore[arg-type]
+        await unless_disconnected(never, fails())
 
 
 async def test_a_silent_stream_beats():
