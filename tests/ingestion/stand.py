@@ -93,10 +93,10 @@ class Stand:
         )
 
     @asynccontextmanager
-    async def paused_at(self, step: str, job: Job, *, lease_s: float = 600.0) -> AsyncIterator[None]:
+    async def paused_at(self, step: str, job: Job, *, lease_s: float = 600.0) -> AsyncIterator[Callable[[], None]]:
         """While the block runs, a worker with an event loop of its own stands still after `step`; then it goes on.
 
-        It stands as a stopped process does: without signs of life.
+        It stands as a stopped process does: without signs of life. What is yielded lets it go on early.
         """
         reached, go_on = threading.Event(), threading.Event()
 
@@ -114,7 +114,7 @@ class Stand:
         working = asyncio.create_task(asyncio.to_thread(asyncio.run, work()))
         try:
             assert await asyncio.to_thread(reached.wait, 30)
-            yield
+            yield go_on.set
         finally:
             go_on.set()
             await working

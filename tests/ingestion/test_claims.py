@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
+from sqlalchemy import Row
 
 from ragstone.embedding.base import Matrix, Purpose
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.ingestion.claims import ClaimOptions, Claims
+from ragstone.storage.database import unscoped
+from ragstone.storage.schema import claims
 from ragstone.vocabulary import DocumentState, FileState, JobState
 from tests.ingestion.stand import SCOPE, Stand, upload
 
@@ -67,6 +72,25 @@ async def test_a_worker_that_slept_through_its_lease_changes_nothing(stand: Stan
     assert (await stand.ingestion.job(SCOPE, job.id)).done == 1
     assert await stand.index.count(SCOPE) == 1
     assert len(await stand.found("zebra")) == 1
+
+
+async def test_a_worker_that_wakes_while_another_is_at_it_changes_nothing(stand: Stand):
+    job = await stand.ingestion.submit(SCOPE, [upload("zoo.md", "zebra")])
+    async with stand.paused_at("upserted", job, lease_s=0.05) as wake, stand.paused_at("embedded", job):
+        wake()
+        while not (claim := await the_claim(stand)).littered:  # the woken one says that its points may be left over
+            (document,) = await stand.library.documents(SCOPE)
+            assert document.active_version is None
+        assert claim.lease_until > time.time()
+    await stand.settle()
+    assert await stand.index.count(SCOPE) == 1
+    assert [passage.chunk.version for passage in await stand.found("zebra")] == [2]
+
+
+async def the_claim(stand: Stand) -> Row[Any]:
+    async with stand.database.read() as connection:
+        row: Row[Any] = (await connection.execute(unscoped(claims))).one()
+        return row
 
 
 async def test_a_living_worker_keeps_its_claim_beyond_the_lease(stand: Stand):
