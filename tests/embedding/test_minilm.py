@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.errors import ModelUnavailable
+from ragstone.inference.model_files import read_model_files
+from ragstone.inference.session import EncoderSession
 
 # First components from sentence-transformers 6.2.0 on torch 2.13.0 with the same weights;
 # over 66 texts (abstracts, odd Unicode, empty, overlong) the largest difference was 2e-7.
@@ -39,11 +43,39 @@ async def test_padding_does_not_change_a_vector(minilm):
 
 
 async def test_a_query_overtakes_a_bulk_of_documents(minilm):
-    bulk = asyncio.create_task(minilm.embed(["A long passage about rivers. " * 40] * 20, purpose="document"))
-    await asyncio.sleep(0)
-    await minilm.embed(["What is a river?"], purpose="query")
-    assert not bulk.done()
+    finished = []
+
+    async def embed(texts, purpose):
+        await minilm.embed(texts, purpose=purpose)
+        finished.append(purpose)
+
+    bulk = ["A long passage about rivers. " * 40] * 20
+    await asyncio.gather(embed(bulk, "document"), embed(["What is a river?"], "query"))
+    assert finished == ["query", "document"]
+
+
+async def test_a_query_does_not_wait_for_a_batch_of_documents():
+    class HeldSession(EncoderSession):
+        """Finishes a batch of documents only after a query."""
+
+        def __init__(self):
+            self.bulk_runs = threading.Event()
+            self.query_done = threading.Event()
+
+        def vectors(self, ids, mask):
+            if len(ids) > 1:
+                self.bulk_runs.set()
+                assert self.query_done.wait(10)
+            return np.ones((len(ids), 384), np.float32)
+
+    session = HeldSession()
+    embedder = MiniLMEmbedder(session, Tokenizer.from_buffer(read_model_files(None).tokenizer))
+    bulk = asyncio.create_task(embedder.embed(["one", "two"], purpose="document"))
+    assert await asyncio.to_thread(session.bulk_runs.wait, 10)
+    await embedder.embed(["one"], purpose="query")
+    session.query_done.set()
     await bulk
+    embedder.close()
 
 
 async def test_many_tasks_at_once_get_their_own_vectors(minilm):

@@ -297,12 +297,10 @@ def _stop(pieces: Sequence[_Piece], ends: Sequence[int], first: int, new: int, m
     # A last chunk of a few tokens says little: leave it enough.
     room = min(room, max(rest - max_tokens // SMALL_SHARE, int(FULL_SHARE * room)))
     furthest = max(new + 1, bisect_right(ends, begin + room))
-    fullest = [
-        stop
-        for stop in range(furthest, new, -1)
-        if ends[stop - 1] - begin >= FULL_SHARE * room and pieces[stop - 1].pause is not _Pause.HEADING
-    ]
-    return max(fullest, key=lambda stop: pieces[stop].pause, default=furthest)
+    while furthest - 1 > new and pieces[furthest - 1].pause is _Pause.HEADING:
+        furthest -= 1  # a heading stays with what it heads
+    full_enough = [stop for stop in range(furthest, new, -1) if ends[stop - 1] - begin >= FULL_SHARE * room]
+    return max(full_enough, key=lambda stop: pieces[stop].pause, default=furthest)
 
 
 def _overlap(pieces: Sequence[_Piece], ends: Sequence[int], first: int, stop: int, options: ChunkingOptions) -> int:
