@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ragstone.cli.command import ExitCode
@@ -16,17 +16,18 @@ from tests.cli.conftest import NOTICE
 from tests.commands import running_server
 
 SMALL = {"RAGSTONE_EMBEDDING__MODEL": "hashing", "RAGSTONE_PARSER__PROCESSES": "1"}
+BUFFERED = {"PYTHONUNBUFFERED": ""}  # as in a user's shell: a closed pipe shows when the buffer is written
 
 
 @contextmanager
-def started(data_dir: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def started(data_dir: Path, *arguments: str | Path, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "ragstone", "--data-dir", str(data_dir), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **SMALL},
+        env={**os.environ, **SMALL, **BUFFERED},
     )
     with process:
         try:
@@ -92,6 +93,29 @@ def test_a_reader_that_leaves_early_ends_the_command_quietly(tmp_path):
         assert process.stderr
         assert process.stderr.read() == ""
         assert process.wait(timeout=60) == ExitCode.FAILED
+
+
+def test_on_a_terminal_the_answer_is_streamed_and_stands_there_once(tmp_path):
+    data = tmp_path / "data"
+    (tmp_path / "notice.md").write_text(NOTICE, encoding="utf-8")
+    finished(data, "ingest", tmp_path / "notice.md")
+    ours, theirs = os.openpty()
+    with started(data, "ask", "How long is the notice period?", stdout=theirs) as process:
+        os.close(theirs)
+        shown = all_of(ours)
+        assert process.wait(timeout=60) == ExitCode.OK
+    answer, sources = shown.replace("\r\n", "\n").split("\nSources\n")
+    assert answer.count("six weeks") == 1
+    assert "verified" in sources
+
+
+def all_of(terminal: int) -> str:
+    """What was written to a pseudo-terminal until its other side was closed, which Linux reports as an error."""
+    parts = []
+    with suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as reader:
+        while part := reader.read(4096):
+            parts.append(part)
+    return b"".join(parts).decode()
 
 
 def test_a_second_server_on_the_same_port_says_so(tmp_path):

@@ -86,8 +86,8 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(Text(column), overflow="fold", no_wrap=number == 0)  # the first names the row: to be copied
     for row in rows:
         table.add_row(*(Text(safe(str(cell))) for cell in row))
     console().print(table)
