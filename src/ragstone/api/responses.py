@@ -219,7 +219,7 @@ class AnswerOut(Out):
         json_schema_extra=shown(
             {
                 "conversation_id": CONVERSATION_ID,
-                "text": "Water boils at 100 degrees at sea level. [1]",
+                "text": "Water boils at 100 degrees at sea level [1].",
                 "citations": [CITATION],
                 "passages": [PASSAGE],
                 "usage": USAGE,
@@ -286,7 +286,7 @@ class ConversationOut(ConversationSummary):
                     {
                         "question": "At what temperature does water boil?",
                         "condensed": "At what temperature does water boil?",
-                        "answer": "Water boils at 100 degrees at sea level. [1]",
+                        "answer": "Water boils at 100 degrees at sea level [1].",
                         "citations": [CITATION],
                         "abstained": False,
                         "degraded": [],
@@ -306,7 +306,7 @@ class StatsOut(Out):
 
     model_config = ConfigDict(
         json_schema_extra=shown(
-            {"documents": 1, "chunks": 1, "bytes": 58, "jobs": {"queued": 0, "running": 0, "done": 1, "failed": 0}}
+            {"documents": 1, "chunks": 1, "bytes": 60, "jobs": {"queued": 0, "running": 0, "done": 1, "failed": 0}}
         )
     )
 
