@@ -20,6 +20,8 @@ MetadataValue = str | int | float | bool
 
 DEFAULT_TENANT = "default"
 DEFAULT_COLLECTION = "default"
+COLLECTION_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""What a collection may be called, checked at every door."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ragstone.api.examples import shown
-from ragstone.http.dependencies import COLLECTION_PATTERN, ID_PATTERN
-from ragstone.vocabulary import DEFAULT_COLLECTION, Filters, MetadataValue
+from ragstone.http.dependencies import ID_PATTERN
+from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Filters, MetadataValue
 
 MAX_METADATA_FIELDS = 32
 MAX_METADATA_CHARS = 1000

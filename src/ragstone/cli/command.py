@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -163,10 +164,19 @@ async def opened_records(data_dir: Path | None) -> AsyncIterator[Records]:
 
 
 def scope_of(collection: str | None) -> Scope:
-    """The scope a command works in; the default collection unless it names one."""
-    from ragstone.vocabulary import Scope
+    """The scope a command works in; the default collection unless it names one.
 
-    return Scope(collection=collection) if collection else Scope()
+    Raises:
+        InvalidInput: no collection can be called so.
+    """
+    from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Scope
+
+    name = DEFAULT_COLLECTION if collection is None else collection
+    if not re.fullmatch(COLLECTION_PATTERN, name):
+        raise InvalidInput(
+            f"{name[:80]!r} cannot name a collection. Use up to 64 small letters, digits, - and _; no - or _ in front."
+        )
+    return Scope(collection=name)
 
 
 def text_of(argument: str) -> str:

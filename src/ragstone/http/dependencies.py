@@ -6,10 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
-from ragstone.vocabulary import DEFAULT_COLLECTION, Principal, Scope
+from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Principal, Scope
 from ragstone.wiring import Platform
 
-COLLECTION_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 
 
