@@ -8,15 +8,14 @@ seen is in docs/citations.md. No network, no model file: 8 passages take millise
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ragstone.documents.sentences import Kind, sentences
 from ragstone.embedding.sparse import STOPWORDS, terms
-from ragstone.generation.facts import MONTHS, Facts, content_terms, facts
+from ragstone.generation.facts import Facts, facts
+from ragstone.generation.questions import Question, holds_kind, read
 from ragstone.generation.verification import opposed
 from ragstone.vocabulary import Passage
 
@@ -33,34 +32,6 @@ RELATED_COSINE = 0.6
 """Medians of the open sets, for the eighth passage and for the best one of an answerable question. Where the
 dense leg did not answer, words decide: a passage gets a cosine between the two, by its share of the question."""
 
-_ASKS_DATE = re.compile(
-    r"\bwhen\b|\b(?:what|which|in what|in which) (?:year|date|day|month|decade|century)\b", re.IGNORECASE
-)
-_ASKS_NUMBER = re.compile(
-    r"\bhow (?:many|much|often)\b|\bhow (?=(?:long|far|old|large|big|tall|high|deep|wide|fast|heavy)\b)"
-    r"|\b(?:what|which) (?=(?:percent|percentage|number|amount|fraction|proportion|size|price|cost|age|population)\b)",
-    re.IGNORECASE,
-)
-_ASKS_PERSON = re.compile(r"\bwho\b|\bwhose\b|\bwhom\b", re.IGNORECASE)
-_ASKS_PLACE = re.compile(
-    r"\bwhere\b|\b(?:what|which|in what|in which) (?:city|country|state|place|region|town|continent)\b", re.IGNORECASE
-)
-_ASKS_REASON = re.compile(
-    r"\bwhy\b|\b(?:what|which) (?:is |was |were |are )?(?:the )?(?:reason|cause|purpose)\b", re.IGNORECASE
-)
-_DATE = re.compile(
-    rf"\b(?:1\d{{3}}|20\d\d)(?:s|\b)|\b\d{{1,2}}(?:st|nd|rd|th) century|\b(?:{'|'.join(MONTHS)})\b|\bago\b"
-)
-_NUMBER = re.compile(
-    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand|million|billion|half)\b"
-)
-_REASON = re.compile(
-    r"\bbecause\b|\bdue to\b|\bsince\b|\bso that\b|\bin order to\b|\bas a result\b|\btherefore\b|\breason\b|\bto \w+"
-    r"|\bcause|\bled to\b|\bfor \w+ing\b"
-)
-_NO_FOCUS = "is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must|of|kind|type|other"
-_FOCUS = re.compile(rf"\b(?:what|which) (?!(?:{_NO_FOCUS})\b)([a-z]+)")
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -72,18 +43,6 @@ class Candidate:
     end: int
     kind: Kind
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question, taken apart."""
-
-    text: str
-    ordered: tuple[str, ...]
-    facts: Facts
-    weights: dict[str, float]
-    asks: str
-    focus: str
 
 
 FEATURES = (
@@ -172,7 +131,7 @@ def relevance(question: str, passages: Sequence[Passage]) -> Relevance:
 def features(question: str, passages: Sequence[Passage], found: Sequence[Candidate]) -> list[tuple[float, ...]]:
     """One row for each candidate, in the order of `FEATURES`."""
     units = [_Unit(candidate) for candidate in found]
-    asked = _question(question, units)
+    asked = read(question, [unit.facts for unit in units])
     surroundings = [_Surroundings(passage, passages) for passage in passages]
     for unit in units:
         surroundings[unit.candidate.passage].add(unit)
@@ -218,40 +177,13 @@ def _words(stated: Facts) -> frozenset[str]:
     return stated.terms | set(stated.names) | set(stated.numbers) | stated.months
 
 
-def _question(text: str, units: Sequence[_Unit]) -> Question:
-    asks, rest = _asks(text)
-    content = content_terms(rest)
-    ordered = tuple(dict.fromkeys(term for term in terms(rest) if term in content))
-    counts = Counter(term for unit in units for term in unit.facts.terms if term in content)
-    weights = {term: math.log(1 + (len(units) - counts[term] + 0.5) / (counts[term] + 0.5)) for term in ordered}
-    focus = _FOCUS.search(rest.lower())
-    return Question(text, ordered, facts(rest), weights, asks, "".join(terms(focus[1])[:1]) if focus else "")
-
-
-def _asks(text: str) -> tuple[str, str]:
-    """The kind of thing asked for, and the question without the words that say so: no answer repeats "how many"."""
-    for kind, pattern in _ASKS.items():
-        if found := pattern.search(text):
-            return kind, f"{text[: found.start()]} {text[found.end() :]}"
-    return "", text
-
-
-_ASKS = {
-    "date": _ASKS_DATE,
-    "number": _ASKS_NUMBER,
-    "person": _ASKS_PERSON,
-    "place": _ASKS_PLACE,
-    "reason": _ASKS_REASON,
-}
-
-
 def _row(asked: Question, unit: _Unit, passage: _Surroundings) -> tuple[float, ...]:
     own = unit.facts
     near = passage.near(unit)
     covered = _share(asked, own.terms)
     nearby = _share(asked, near)
     everywhere = _share(asked, passage.words)
-    found = _type_found(asked, unit)
+    found = holds_kind(asked, unit.lower, unit.facts)
     names = set(asked.facts.names)
     return (
         1.0,
@@ -298,23 +230,6 @@ def _together(asked: Question, unit: _Unit) -> float:
         if left in unit.places and right in unit.places
     )
     return near / len(pairs) if pairs else 0.0
-
-
-def _type_found(asked: Question, unit: _Unit) -> bool | None:
-    """Whether the sentence holds, beyond the question's words, the kind of thing asked for; `None`: any thing."""
-    match asked.asks:
-        case "date":
-            return any(found not in asked.text.lower() for found in _DATE.findall(unit.lower))
-        case "number":
-            return bool(_NUMBER.search(unit.lower)) and bool(
-                set(unit.facts.numbers) - set(asked.facts.numbers) or "half" in unit.lower or "hundred" in unit.lower
-            )
-        case "person" | "place":
-            return bool(set(unit.facts.names) - set(asked.facts.names) - asked.facts.terms)
-        case "reason":
-            return bool(_REASON.search(unit.lower))
-        case _:
-            return None
 
 
 def _missing(wanted: AbstractSet[str], there: AbstractSet[str]) -> float:
