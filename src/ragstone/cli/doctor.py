@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragstone.cli.command import DEBUG_VARIABLE, AsJson, DataDir, ExitCode, run, settings_for
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ragstone.cli.checks import Check
     from ragstone.settings import Settings
 
+DEFAULT = "default"
 HIDDEN = "(set, hidden)"
 SIGNS = {"ok": "ok     ", "warning": "warning", "broken": "BROKEN "}
 NO_SETTINGS = frozenset({DEBUG_VARIABLE, "RAGSTONE_OPEN_DATA"})
@@ -41,17 +41,18 @@ async def doctor(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCo
     settings = settings_for(data_dir)
     from ragstone.cli.checks import all_checks
 
-    found = list(settings_found(settings, flag=data_dir))
-    if as_json:
-        checks = [unknown_variables(os.environ, found), *[check async for check in all_checks(settings)]]
-        say_json({"settings": found, "checks": checks})
-    else:
+    given = given_variables()
+    found = list(settings_found(settings, given if data_dir is None else given | {"RAGSTONE_DATA_DIR": "--data-dir"}))
+    checks = [unknown_variables(given, known=[one.variable for one in found])]
+    if not as_json:
         _show_settings(found)
-        checks = [unknown_variables(os.environ, found)]
         _show(checks[0])
-        async for check in all_checks(settings):
+    async for check in all_checks(settings):
+        checks.append(check)
+        if not as_json:
             _show(check)
-            checks.append(check)
+    if as_json:
+        say_json({"settings": found, "checks": checks})
     return ExitCode.FAILED if any(check.state == "broken" for check in checks) else ExitCode.OK
 
 
@@ -61,25 +62,36 @@ def _show(check: Check) -> None:
         say(f"         {check.mend}")
 
 
-def _show_settings(found: list[SettingFound]) -> None:
-    changed = [one for one in found if one.origin != "default"]
+def _show_settings(found: Sequence[SettingFound]) -> None:
+    changed = [one for one in found if one.origin != DEFAULT]
     say(f"Settings: {len(found) - len(changed)} at their defaults (all of them: --json)")
     for one in changed:
         say(f"  {one.variable}={one.value}  from {one.origin}")
     say()
 
 
-def unknown_variables(environment: Mapping[str, str], found: list[SettingFound]) -> Check:
+def given_variables() -> dict[str, str]:
+    """The names of all variables of ours that are not empty, and where each comes from."""
+    from dotenv import dotenv_values
+
+    places: dict[str, Mapping[str, str | None]] = {
+        ".env": dotenv_values(".env"),
+        "environment": {**os.environ},
+    }  # the last one wins
+    return {
+        name.upper(): place
+        for place, variables in places.items()
+        for name, value in variables.items()
+        if value and name.upper().startswith("RAGSTONE_")
+    }
+
+
+def unknown_variables(given: Iterable[str], *, known: Sequence[str]) -> Check:
     """A misspelt variable has no effect, and nobody says so: look for them."""
     from ragstone.cli.checks import Check
 
-    known = {one.variable for one in found}
-    groups = {variable.partition("__")[0] for variable in known}
-    strange = sorted(
-        name
-        for name in (variable.upper() for variable in environment)
-        if name.startswith("RAGSTONE_") and name not in known | groups | NO_SETTINGS
-    )
+    groups = {_group(variable) for variable in known}
+    strange = sorted(set(given) - set(known) - groups - NO_SETTINGS)
     if not strange:
         return Check("settings", "ok", "every RAGSTONE_ variable is known")
     near = get_close_matches(strange[0], known, n=1)
@@ -87,12 +99,18 @@ def unknown_variables(environment: Mapping[str, str], found: list[SettingFound])
     return Check("settings", "warning", f"no such setting: {', '.join(strange)}", mend)
 
 
-def settings_found(settings: Settings, *, flag: Path | None) -> Iterator[SettingFound]:
-    """Every setting in force; `flag` is what `--data-dir` gave."""
+def settings_found(settings: Settings, given: Mapping[str, str]) -> Iterator[SettingFound]:
+    """Every setting in force; a group that was given whole, as JSON, counts for its members."""
+    from ragstone.settings import variable_name
+
     for path, value in _leaves(settings):
-        variable = "RAGSTONE_" + "__".join(path).upper()
-        by_flag = flag is not None and path == ("data_dir",)
-        yield SettingFound(variable, _shown(value), "--data-dir" if by_flag else _origin(variable))
+        variable = variable_name(path)
+        origin = given.get(variable) or given.get(_group(variable)) or DEFAULT
+        yield SettingFound(variable, _shown(value), origin)
+
+
+def _group(variable: str) -> str:
+    return variable.partition("__")[0]
 
 
 def _leaves(branch: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -118,14 +136,3 @@ def _shown(value: object) -> str:
     if separator and "@" in rest.partition("/")[0]:  # a password in a URL
         return f"{scheme}://***@{rest.partition('@')[2]}"
     return text
-
-
-def _origin(variable: str) -> str:
-    """`environment`, `.env` or `default`; a group given whole as JSON counts for its members."""
-    from dotenv import dotenv_values
-
-    names = {variable, variable.partition("__")[0]} if "__" in variable else {variable}
-    if any(name.upper() in names and value for name, value in os.environ.items()):
-        return "environment"
-    in_file = dotenv_values(".env")
-    return ".env" if any(name.upper() in names and value for name, value in in_file.items()) else "default"
