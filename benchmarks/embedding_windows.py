@@ -3,7 +3,8 @@
 Cuts documents into chunks of 500 tokens, embeds them in several ways, and asks the
 questions of public collections: nDCG@10 and recall@10 of the dense leg alone. In the
 collections of documents a document scores by its best chunk; in chunking_eval a chunk
-is relevant if it holds at least half of a gold span.
+is relevant if it holds at least half of a gold span. squad_v2 has short passages: it
+shows what the title adds.
 
     python -m benchmarks.embedding_windows --data ../shared/data [--documents 800]
 """
@@ -15,6 +16,7 @@ import asyncio
 import json
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +85,8 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def documents_collection(folder: Path, embedder: MiniLMEmbedder, limit: int) -> Collection:
-    """Questions answered by a document longer than the window, all of those documents, and others."""
+def documents_collection(folder: Path, embedder: MiniLMEmbedder, limit: int, *, beyond: int) -> Collection:
+    """Questions answered by a document of more than `beyond` tokens, all of those documents, and others."""
     corpus = {row["id"]: row for row in lines(folder / "corpus.jsonl")}
     qrels: dict[str, set[str]] = defaultdict(set)
     for row in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
@@ -92,7 +94,7 @@ def documents_collection(folder: Path, embedder: MiniLMEmbedder, limit: int) -> 
         if int(score) > 0 and document in corpus:
             qrels[question].add(document)
     sizes = {key: len(embedder.token_offsets(row["text"])) for key, row in corpus.items()}
-    long = {question: found for question, found in qrels.items() if any(sizes[key] > 254 for key in found)}
+    long = {question: found for question, found in qrels.items() if any(sizes[key] > beyond for key in found)}
     draw = random.Random(SEED)
     asked = draw.sample(sorted(long), min(len(long), limit // 3))
     needed = {key for question in asked for key in long[question]}
@@ -179,13 +181,18 @@ async def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--data", type=Path, default=Path("../shared/data"))
     arguments.add_argument("--documents", type=int, default=800, help="documents taken of each collection")
+    arguments.add_argument("--only", nargs="+", default=["scifact", "clapnq", "squad_v2", "chunking_eval"])
     asked = arguments.parse_args()
     model = MiniLMEmbedder.load()
     embedder = CachedEmbedder(model, MemoryStore())
-    collections = [
-        *(documents_collection(asked.data / name, model, asked.documents) for name in ("scifact", "clapnq")),
-        spans_collection(asked.data / "chunking_eval", model),
-    ]
+    long = model.window_tokens
+    makers: dict[str, Callable[[Path], Collection]] = {
+        "scifact": lambda folder: documents_collection(folder, model, asked.documents, beyond=long),
+        "clapnq": lambda folder: documents_collection(folder, model, asked.documents, beyond=long),
+        "squad_v2": lambda folder: documents_collection(folder, model, asked.documents, beyond=0),
+        "chunking_eval": lambda folder: spans_collection(folder, model),
+    }
+    collections = [make(asked.data / name) for name, make in makers.items() if name in asked.only]
     for data in collections:
         long = sum(one.token_count > model.window_tokens for one in data.chunks)
         print(f"- {data.name}: {len(data.questions)} questions, {len(data.chunks)} chunks, {long} beyond the window")
