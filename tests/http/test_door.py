@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from errno import ENOSPC
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from ragstone.http.dependencies import Admitted, AdmittedScope
 from ragstone.http.errors import install_error_handlers
 from ragstone.http.middleware import RequestFrame
 from ragstone.settings import ServerSettings
+from tests.servers import serving
 
 KEY = "k" * 40
 OTHER_KEY = "o" * 40
@@ -169,19 +171,38 @@ async def test_a_content_length_that_is_no_number_is_refused(length: str):
     assert await post(small_app(), "/body", Body(b"", 1), {"content-length": length}) == 400
 
 
-@pytest.mark.parametrize(
-    ("path", "headers"), [("/body", {}), ("/files", MULTIPART), ("/body", {"content-length": "5"})]
-)
-async def test_an_unannounced_body_is_cut_off_at_the_limit(path: str, headers: dict[str, str]):
-    piece = b"\r\n" + b"-" * 4094
-    body = Body(piece, 1000)
-    assert await post(small_app(), path, body, headers) in {400, 413}
-    assert body.sent <= LIMIT + len(piece)
+@pytest.mark.parametrize("path", ["/body", "/files"])
+@pytest.mark.parametrize("announced", [{}, {"content-length": "5"}])
+async def test_a_body_that_is_longer_than_announced_is_cut_off_at_the_limit(path: str, announced: dict[str, str]):
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.md"\r\n\r\n'
+    body = Body(head.ljust(4096, b"x"), 1000)
+    headers = {"content-type": "multipart/form-data; boundary=b", **announced}
+    assert await post(small_app(), path, body, headers) == 413
+    assert body.sent <= LIMIT + 4096
 
 
 async def test_a_body_of_exactly_the_limit_is_read():
     assert await post(small_app(), "/body", Body(b"x" * LIMIT, 1), {"content-length": str(LIMIT)}) == 200
     assert await post(small_app(), "/body", Body(b"x" * (LIMIT + 1), 1), {}) == 413
+
+
+@pytest.mark.parametrize(("headers", "code"), [({}, "unauthenticated"), ({"x-api-key": KEY}, "too_large")])
+async def test_a_client_that_sends_far_too_much_still_reads_why(headers: dict[str, str], code: str):
+    async def much() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b"x" * 65536
+
+    async with serving(small_app(KEY)) as url, httpx2.AsyncClient() as client:
+        response = await client.post(f"{url}/body", content=much(), headers=headers)
+    assert response.json()["code"] == code
+
+
+async def test_a_full_temporary_folder_is_not_blamed_on_the_request():
+    class Failing(Body):
+        async def receive(self) -> dict[str, object]:
+            raise OSError(ENOSPC, "No space left on device")
+
+    assert await post(small_app(), "/files", Failing(b"", 1), MULTIPART) == 500
 
 
 @pytest.mark.parametrize(

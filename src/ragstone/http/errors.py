@@ -28,7 +28,6 @@ PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:ragstone:problem:"
 MAX_NAMED_FIELDS = 20  # a body of a million wrong fields gets a short answer
 MAX_INSTANCE_CHARS = 200
-UNREAD_BODY = frozenset({401, 403, 413})  # answered before the body was read: drop it with the connection
 
 
 class FieldProblem(BaseModel):
@@ -118,11 +117,8 @@ async def _respond(request: Request, error: Exception) -> Response:
 def problem_response(scope: Scope, error: Exception) -> Response:
     """The response for an error; its headers say which key to send, or which methods there are."""
     fault = _fault(error, scope)
-    headers = dict(fault.headers)
-    if fault.status in UNREAD_BODY:
-        headers["connection"] = "close"
     body = _problem(fault, scope).model_dump_json(exclude_none=True)
-    return Response(body, fault.status, headers=headers, media_type=PROBLEM_JSON)
+    return Response(body, fault.status, headers=dict(fault.headers), media_type=PROBLEM_JSON)
 
 
 def problem_of(scope: Scope, error: Exception) -> Problem:
@@ -154,6 +150,13 @@ def _fault(error: Exception, scope: Scope) -> _Fault:
             return _Fault(error.status, error.code, error.message, error.retryable, headers)
         case RequestValidationError():
             return _invalid(error)
+        case HTTPException() if isinstance(error.__cause__, OSError):
+            return _Fault(
+                500,
+                "temporary_folder",
+                "The server could not keep the upload while it arrived: its temporary folder is full or read-only. "
+                "Its operator has to make room, or set TMPDIR to another folder.",
+            )
         case HTTPException():
             return _from_framework(error, scope)
         case _:
