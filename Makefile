@@ -43,7 +43,7 @@ serve: $(RUNTIME) ## Serve the same documents on http://127.0.0.1:8000
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) serve
 
 test: $(DEVELOP) ## Run the test suite; ARGS="…" go to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(DEVELOP) ## What CI runs: style, types, import contracts, tests
 	@$(BIN)/ruff format --check --quiet .
