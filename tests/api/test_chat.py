@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from tests.api.calls import NOTES, parsed, upload
 from tests.servers import events_of, serving
 
-QUESTION = "At what temperature does water boil at sea level?"
+QUESTION = "Where does water boil at 100 degrees?"  # answered by its words: the hashing embedder knows no meaning
 UNKNOWN = "0" * 32
 
 

@@ -15,7 +15,7 @@ from tests.api.conftest import calling, running
 from tests.platforms import small_platform
 from tests.servers import events_of, serving
 
-QUESTION = "At what temperature does water boil at sea level?"
+QUESTION = "Where does water boil at 100 degrees?"
 
 
 class SilentModel:
