@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,23 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from ragstone.cli.command import ExitCode
 from tests.cli.conftest import NOTICE
 from tests.commands import running_server
+from tests.llm.mock_upstreams import openai_events, serving, then_resetting
 
 SMALL = {"RAGSTONE_EMBEDDING__MODEL": "hashing", "RAGSTONE_PARSER__PROCESSES": "1"}
 BUFFERED = {"PYTHONUNBUFFERED": ""}  # as in a user's shell: a closed pipe shows when the buffer is written
 
 
 @contextmanager
-def started(data_dir: Path, *arguments: str | Path, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+def started(
+    data_dir: Path, *arguments: str | Path, stdout: int = subprocess.PIPE, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "ragstone", "--data-dir", str(data_dir), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **SMALL, **BUFFERED},
+        env={**os.environ, **SMALL, **BUFFERED, **environment},
     )
     with process:
         try:
@@ -99,14 +105,38 @@ def test_on_a_terminal_the_answer_is_streamed_and_stands_there_once(tmp_path):
     data = tmp_path / "data"
     (tmp_path / "notice.md").write_text(NOTICE, encoding="utf-8")
     finished(data, "ingest", tmp_path / "notice.md")
+    answer, sources = shown_on_a_terminal(data, "ask", "How long is the notice period?").split("\nSources\n")
+    assert answer.count("six weeks") == 1
+    assert "verified" in sources
+
+
+async def test_an_answer_that_the_model_broke_off_starts_again_on_the_terminal(tmp_path):
+    pytest.importorskip("openai", reason="the extra `openai` is not installed")
+    data = tmp_path / "data"
+    (tmp_path / "notice.md").write_text(NOTICE, encoding="utf-8")
+    finished(data, "ingest", tmp_path / "notice.md")
+    unfinished = openai_events(["It is seven ", "months [1]. And ", "so "], finish=None, done=False)
+    async with serving(then_resetting(unfinished)) as upstream:
+        model = {
+            "RAGSTONE_ANSWER__PROVIDER": "openai",
+            "RAGSTONE_ANSWER__MODEL": "m",
+            "RAGSTONE_ANSWER__BASE_URL": upstream.url,
+        }
+        question = "How long is the notice period?"
+        shown = await asyncio.to_thread(shown_on_a_terminal, data, "ask", question, **model)
+    void, answer = shown.split("the answer starts again")
+    assert "seven" in void
+    assert "six weeks" in answer
+    assert "seven" not in answer
+
+
+def shown_on_a_terminal(data_dir: Path, *arguments: str | Path, **environment: str) -> str:
     ours, theirs = os.openpty()
-    with started(data, "ask", "How long is the notice period?", stdout=theirs) as process:
+    with started(data_dir, *arguments, stdout=theirs, **environment) as process:
         os.close(theirs)
         shown = all_of(ours)
         assert process.wait(timeout=60) == ExitCode.OK
-    answer, sources = shown.replace("\r\n", "\n").split("\nSources\n")
-    assert answer.count("six weeks") == 1
-    assert "verified" in sources
+    return shown.replace("\r\n", "\n")
 
 
 def all_of(terminal: int) -> str:

@@ -57,17 +57,9 @@ def _data_dir_of_the_group(context: typer.Context, value: Path | None) -> Path |
     return value or context.find_root().params.get("data_dir")
 
 
-GlobalDataDir = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Where Ragstone keeps everything. [env var: RAGSTONE_DATA_DIR]")
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Where Ragstone keeps everything. [env var: RAGSTONE_DATA_DIR]",
-        callback=_data_dir_of_the_group,
-    ),
-]
+_DATA_DIR_HELP = "Where Ragstone keeps everything. [env var: RAGSTONE_DATA_DIR; default: data]"
+GlobalDataDir = Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DATA_DIR_HELP)]
+DataDir = Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DATA_DIR_HELP, callback=_data_dir_of_the_group)]
 CollectionName = Annotated[
     str | None, typer.Option("--collection", "-c", metavar="NAME", help="The collection of documents to work in.")
 ]

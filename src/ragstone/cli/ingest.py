@@ -39,7 +39,8 @@ async def ingest(
 ) -> ExitCode:
     """Take files and folders in.
 
-    Waits until they can be searched. What has not changed since the last time is skipped. Run it again at any time.
+    Waits until they can be searched. What has not changed since the last time is
+    skipped, so it may run again at any time.
     """
     scope = scope_of(collection)
     _check_arguments(paths, title)
@@ -149,7 +150,7 @@ def _progress(unit: str) -> Iterator[Report]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("Ingesting"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda finished, total: bar.update(task, completed=finished, total=total)
@@ -190,7 +191,8 @@ async def jobs(
     if resume:
         async with opened(data_dir) as platform:
             job = await _work(platform, scope, job)
-    return _conclude(job, as_json=as_json)
+    outcome = _conclude(job, as_json=as_json)
+    return outcome if resume else ExitCode.OK
 
 
 def _list_jobs(found: list[Job], *, as_json: bool) -> None:
