@@ -156,10 +156,19 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """From `start` on, the text lies below the headings of `path`, outermost first."""
+
+    start: int
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A span of a document: `document_text[start:end] == text`, always.
 
-    `heading_path` names the sections that `start` lies in, outermost first.
+    `headings` say below which headings each part of it lies: the first holds from the
+    chunk's start, the others begin inside it. `pages` are those it touches.
     `table_header` repeats the header rows when the chunk continues a split table: it
     belongs to what is embedded and shown to a model, not to the span.
     """
@@ -172,10 +181,33 @@ class Chunk:
     end: int
     text: str
     token_count: int
-    heading_path: tuple[str, ...] = ()
-    page_first: int | None = None
-    page_last: int | None = None
+    headings: tuple[Heading, ...] = ()
+    pages: tuple[PageSpan, ...] = ()
     table_header: str = ""
+
+    @property
+    def heading_path(self) -> tuple[str, ...]:
+        """The headings that the chunk's start lies below, outermost first."""
+        return self.heading_path_at(self.start)
+
+    @property
+    def page_first(self) -> int | None:
+        """The first page it touches; `None` where there are no pages."""
+        return self.pages[0].number if self.pages else None
+
+    @property
+    def page_last(self) -> int | None:
+        """The last page it touches; `None` where there are no pages."""
+        return self.pages[-1].number if self.pages else None
+
+    def heading_path_at(self, place: int) -> tuple[str, ...]:
+        """The headings that the character at `place` of the document lies below."""
+        above = [heading.path for heading in self.headings if heading.start <= place]
+        return above[-1] if above else ()
+
+    def page_at(self, place: int) -> int | None:
+        """The page that the character at `place` of the document lies on, or the next one."""
+        return next((page.number for page in self.pages if place < page.end), self.page_last)
 
 
 @dataclass(frozen=True, slots=True)

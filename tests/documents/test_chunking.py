@@ -269,6 +269,15 @@ def test_pages_are_those_the_chunk_touches():
         assert (first, last) == (touched[0], touched[-1])
 
 
+def test_a_place_has_the_page_and_the_headings_it_lies_below():
+    text = "# A\n\n## B\nfirst words\n\n## C\nlast words"
+    pages = [PageSpan(3, 0, text.index("## C")), PageSpan(4, text.index("## C"), len(text))]
+    (one,) = cut(text, ChunkingOptions(max_tokens=60, overlap_tokens=0), pages=pages)
+    assert (one.page_at(text.index("first")), one.heading_path_at(text.index("first"))) == (3, ("A", "B"))
+    assert (one.page_at(text.index("last")), one.heading_path_at(text.index("last"))) == (4, ("A", "C"))
+    assert one.heading_path == ("A",)
+
+
 def test_without_pages_there_are_no_page_numbers():
     (one,) = cut("text")
     assert one.page_first is one.page_last is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.embedding.windows import embed_chunks, window_texts, windows
-from ragstone.vocabulary import Chunk
+from ragstone.vocabulary import Chunk, Heading
 
 
 class Embedder(HashingEmbedder):
@@ -31,7 +31,7 @@ def embedder():
 
 def made(words, *, path=(), table_header=""):
     text = " ".join(f"w{number}" for number in range(words))
-    return Chunk("c", "d", 1, 0, 0, len(text), text, words, heading_path=path, table_header=table_header)
+    return Chunk("c", "d", 1, 0, 0, len(text), text, words, headings=(Heading(0, path),), table_header=table_header)
 
 
 async def test_a_chunk_that_fits_is_one_row_and_a_longer_one_several(embedder):

@@ -11,6 +11,7 @@ from ragstone.chat.events import Finished, Retrieved
 from ragstone.generation.base import Delta
 from ragstone.vocabulary import Answer, Citation, FileState, JobState, Scope
 from ragstone.wiring import Platform
+from tests.documents.builders import pdf
 from tests.platforms import default_platform
 
 SCOPE = Scope()
@@ -64,6 +65,18 @@ async def test_an_answer_quotes_the_exact_span_of_its_source(platform: Platform)
     assert first.source.endswith("/handbook/leave.md")
     assert "28 days" in first.quote
     assert first.heading_path == ("Leave",)
+
+
+async def test_a_citation_names_the_page_and_the_section_of_its_sentence(platform: Platform, tmp_path: Path):
+    (tmp_path / "manual.pdf").write_bytes(
+        pdf(["The pump weighs 40 kilograms when it is empty."], ["The valve opens at a pressure of 12 bar."])
+    )
+    await platform.ingest(tmp_path / "manual.pdf")
+    answer = await platform.ask("At which pressure does the valve open?")
+    assert "12 bar" in answer.text
+    assert answer.citations[0].page == 2
+    parents = await platform.ask("When is the request for parental leave due?")
+    assert parents.citations[0].heading_path == ("Leave", "Parental leave")
 
 
 async def test_a_question_that_the_documents_do_not_cover_is_not_answered(platform: Platform):

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from ragstone.vocabulary import Chunk, Hit, Passage
+from ragstone.vocabulary import Chunk, Heading, Hit, PageSpan, Passage
 
 LEAD = "0123456789"
 """Each chunk begins this far into its document."""
 
 
 def passage(text: str, *, title: str = "Handbook", headings: tuple[str, ...] = (), document: str = "d1") -> Passage:
-    """A passage whose document reads `LEAD + text`."""
+    """A passage whose document reads `LEAD + text`, on page 7."""
     start = len(LEAD)
     chunk = Chunk(
-        f"{document}:1:0", document, 1, 0, start, start + len(text), text, len(text) // 4, headings, page_first=7
+        f"{document}:1:0",
+        document,
+        1,
+        0,
+        start,
+        start + len(text),
+        text,
+        len(text) // 4,
+        (Heading(start, headings),),
+        (PageSpan(7, 0, start + len(text)),),
     )
     return Passage(chunk, title, f"upload:{document}.md", "text/markdown", Hit(chunk.id, 1.0, {}))
 

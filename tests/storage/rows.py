@@ -57,7 +57,8 @@ def _chunk_rows(document_id: str, version: int, texts: tuple[str, ...]) -> list[
             "end": sum(len(before) for before in texts[: ordinal + 1]),
             "text": text,
             "token_count": 1,
-            "heading_path": ["Part", document_id],
+            "headings": [[0, ["Part", document_id]]],
+            "pages": [],
             "table_header": "",
         }
         for ordinal, text in enumerate(texts)

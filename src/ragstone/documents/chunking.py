@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ragstone.documents.blocks import Block, blocks
 from ragstone.documents.sentences import sentences
 from ragstone.errors import ConfigurationError
-from ragstone.vocabulary import Chunk, PageSpan, Section
+from ragstone.vocabulary import Chunk, Heading, PageSpan, Section
 
 SMALL_SHARE = 5  # a section below a fifth of a chunk shares one with its neighbours
 FULL_SHARE = 0.6  # a chunk this full may end before the next block instead of within it
@@ -133,10 +133,8 @@ def chunk(
     found: list[Chunk] = []
     for run in _runs(_leaves(text), tokens, small=options.max_tokens // SMALL_SHARE, limit=options.max_tokens):
         pieces = _pieces(text, run, tokens, options)
-        headings = [leaf.blocks[0].start for leaf in run]
         for first, last in _packed(pieces, tokens, options):
             start, end = pieces[first].start, pieces[last].end
-            page_first, page_last = _pages(pages, start, end)
             found.append(
                 Chunk(
                     id=f"{document_id}:{version}:{len(found)}",
@@ -147,9 +145,8 @@ def chunk(
                     end=end,
                     text=text[start:end],
                     token_count=tokens.before(end) - pieces[first].token,
-                    heading_path=run[bisect_right(headings, start) - 1].path,
-                    page_first=page_first,
-                    page_last=page_last,
+                    headings=_headings(run, start, end),
+                    pages=_pages(pages, start, end),
                     table_header=pieces[first].table_header,
                 )
             )
@@ -318,7 +315,17 @@ def _overlap(pieces: Sequence[_Piece], ends: Sequence[int], first: int, stop: in
     return start
 
 
-def _pages(pages: Sequence[PageSpan], start: int, end: int) -> tuple[int | None, int | None]:
+def _headings(run: Sequence[_Leaf], start: int, end: int) -> tuple[Heading, ...]:
+    first = bisect_right(run, start, key=_start) - 1
+    stop = bisect_left(run, end, key=_start)
+    return tuple(Heading(max(start, _start(leaf)), leaf.path) for leaf in run[first:stop] if leaf.path)
+
+
+def _start(leaf: _Leaf) -> int:
+    return leaf.blocks[0].start
+
+
+def _pages(pages: Sequence[PageSpan], start: int, end: int) -> tuple[PageSpan, ...]:
     first = bisect_right(pages, start, key=lambda page: page.end)
-    last = bisect_left(pages, end, key=lambda page: page.start) - 1
-    return (pages[first].number, pages[last].number) if first <= last else (None, None)
+    stop = bisect_left(pages, end, key=lambda page: page.start)
+    return tuple(pages[first:stop])

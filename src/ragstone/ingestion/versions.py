@@ -146,8 +146,7 @@ def _chunk_row(chunk: Chunk) -> dict[str, object]:
         "end": chunk.end,
         "text": chunk.text,
         "token_count": chunk.token_count,
-        "heading_path": list(chunk.heading_path),
-        "page_first": chunk.page_first,
-        "page_last": chunk.page_last,
+        "headings": [[heading.start, heading.path] for heading in chunk.headings],
+        "pages": [[page.number, page.start, page.end] for page in chunk.pages],
         "table_header": chunk.table_header,
     }

@@ -13,7 +13,7 @@ from ragstone.errors import NotFound
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database, any_of, scoped
 from ragstone.storage.schema import chunks, collections, document_texts, documents, jobs
-from ragstone.vocabulary import Chunk, Document, DocumentState, Hit, JobState, Passage, Scope
+from ragstone.vocabulary import Chunk, Document, DocumentState, Heading, Hit, JobState, PageSpan, Passage, Scope
 
 _ACTIVE = and_(documents.c.id == chunks.c.document_id, documents.c.active_version == chunks.c.version)
 
@@ -166,9 +166,8 @@ def chunk_of(row: RowMapping) -> Chunk:
         end=row["end"],
         text=row["text"],
         token_count=row["token_count"],
-        heading_path=tuple(row["heading_path"]),
-        page_first=row["page_first"],
-        page_last=row["page_last"],
+        headings=tuple(Heading(start, tuple(path)) for start, path in row["headings"]),
+        pages=tuple(PageSpan(*span) for span in row["pages"]),
         table_header=row["table_header"],
     )
 

@@ -119,9 +119,8 @@ chunks = Table(
     Column("end", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("token_count", Integer, nullable=False),
-    Column("heading_path", JSON, nullable=False),
-    Column("page_first", Integer),
-    Column("page_last", Integer),
+    Column("headings", JSON, nullable=False),  # [[start, [heading, …]], …]
+    Column("pages", JSON, nullable=False),  # [[number, start, end], …]
     Column("table_header", Text, nullable=False),
     UniqueConstraint("document_id", "version", "ordinal"),
 )
