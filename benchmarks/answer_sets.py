@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import Stemmer
 
 from ragstone.embedding.minilm import MiniLMEmbedder
+from ragstone.embedding.windows import embed_chunks
 from ragstone.vocabulary import Chunk, Hit, Passage, Standing
 
 DATA = Path(os.environ.get("RAGSTONE_OPEN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -41,11 +43,15 @@ class Case:
         return bool(self.gold)
 
 
-def cases(name: str, keep: Path) -> list[Case]:
-    """All cases of a set; `group` is the article the question is about (fold by it, never across)."""
-    corpus = list(_lines(DATA / name / "corpus.jsonl"))
+def cases(name: str, keep: Path, *, joined: int = 1) -> list[Case]:
+    """All cases of a set; `group` is the article the question is about (fold by it, never across).
+
+    `joined`: so many paragraphs of an article make one passage; three are about 500
+    tokens, the size of chunk that the platform makes of a whole article.
+    """
+    corpus = _joined(list(_lines(DATA / name / "corpus.jsonl")), joined)
     queries = list(_lines(DATA / name / "queries.jsonl"))
-    rows = _rankings(name, keep, corpus, [query["text"] for query in queries])
+    rows = _rankings(f"{name}-{joined}", keep, corpus, [query["text"] for query in queries])
     return [
         Case(
             query["id"],
@@ -58,6 +64,23 @@ def cases(name: str, keep: Path) -> list[Case]:
         )
         for query, row in zip(queries, rows, strict=True)
     ]
+
+
+def _joined(corpus: list[dict], size: int) -> list[dict]:
+    """Runs of `size` paragraphs of one article, in its order."""
+    articles: dict[str, list[dict]] = defaultdict(list)
+    for entry in corpus:
+        articles[entry["title"] if size > 1 else entry["id"]].append(entry)
+    return [
+        {**run[0], "text": "\n\n".join(entry["text"] for entry in run)}
+        for entries in articles.values()
+        for run in batched(entries, size)
+    ]
+
+
+def batched(entries: list[dict], size: int) -> Iterator[list[dict]]:
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]
 
 
 def _gold(query: dict) -> tuple[str, ...]:
@@ -79,16 +102,21 @@ def _rankings(name: str, keep: Path, corpus: list[dict], questions: list[str]) -
     kept = keep / f"{name}.npy"
     if not kept.exists():
         keep.mkdir(parents=True, exist_ok=True)
-        np.save(kept, asyncio.run(_rank([f"{entry['title']}\n{entry['text']}" for entry in corpus], questions)))
+        np.save(kept, asyncio.run(_rank(corpus, questions)))
     return np.asarray(np.load(kept))
 
 
-async def _rank(texts: list[str], questions: list[str]) -> np.ndarray:
+async def _rank(corpus: list[dict], questions: list[str]) -> np.ndarray:
     """Place in the corpus, fused score and cosine of the best passages of each question."""
     embedder = MiniLMEmbedder.load()
-    documents = await embedder.embed(texts, purpose="document")
-    dense = await embedder.embed(questions, purpose="query") @ documents.T
+    asked = await embedder.embed(questions, purpose="query")
+    columns = []
+    for entry in corpus:
+        windows = await embed_chunks(embedder, [_passage(entry, 1, 0, 0).chunk], title=entry["title"])
+        columns.append((asked @ windows[0].T).max(axis=1))
+    dense = np.stack(columns, axis=1)
     embedder.close()
+    texts = [f"{entry['title']}\n{entry['text']}" for entry in corpus]
     stemmer = Stemmer.Stemmer("porter")
     index = bm25s.BM25(k1=0.9, b=0.4, method="lucene")
     index.index(bm25s.tokenize(texts, stemmer=stemmer, show_progress=False), show_progress=False)

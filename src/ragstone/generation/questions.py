@@ -14,17 +14,20 @@ from ragstone.generation.facts import MONTHS, Facts, content_terms, facts
 
 Kind = Literal["date", "number", "person", "place", "reason", "thing"]
 
+# "What happens when …" does not ask for a date, nor "the man who …" for a person: the word must begin or end a part.
+_BEGINS = r"(?:^\W*|[,;:] |\b(?:and|or|but|since|until|by|to|from|for|of|in|with|at) )"
 _ASKS_DATE = re.compile(
-    r"\bwhen\b|\b(?:what|which|in what|in which) (?:year|date|day|month|decade|century)\b", re.IGNORECASE
+    rf"{_BEGINS}when\b|\bwhen\W*$|\b(?:in )?(?:what|which) (?:year|date|day|month|decade|century)\b", re.IGNORECASE
 )
 _ASKS_NUMBER = re.compile(
     r"\bhow (?:many|much|often)\b|\bhow (?=(?:long|far|old|large|big|tall|high|deep|wide|fast|heavy)\b)"
     r"|\b(?:what|which) (?=(?:percent|percentage|number|amount|fraction|proportion|size|price|cost|age|population)\b)",
     re.IGNORECASE,
 )
-_ASKS_PERSON = re.compile(r"\bwho\b|\bwhose\b|\bwhom\b", re.IGNORECASE)
+_ASKS_PERSON = re.compile(rf"{_BEGINS}who\b|\bwho\W*$|\bwhose\b|\bwhom\b", re.IGNORECASE)
 _ASKS_PLACE = re.compile(
-    r"\bwhere\b|\b(?:what|which|in what|in which) (?:city|country|state|place|region|town|continent)\b", re.IGNORECASE
+    rf"{_BEGINS}where\b|\bwhere\W*$|\b(?:in )?(?:what|which) (?:city|country|state|place|region|town|continent)\b",
+    re.IGNORECASE,
 )
 _ASKS_REASON = re.compile(
     r"\bwhy\b|\b(?:what|which) (?:is |was |were |are )?(?:the )?(?:reason|cause|purpose)\b", re.IGNORECASE
