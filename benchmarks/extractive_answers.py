@@ -29,7 +29,7 @@ from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer
 
-THRESHOLDS = (0.0, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)
+THRESHOLDS = (0.0, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 SHIPPED = ExtractiveOptions()
 
 
@@ -80,6 +80,9 @@ def main() -> None:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     asyncio.run(report("squad_v2", cases("squad_v2", options.keep), every=options.every))
+    asyncio.run(
+        report("squad_v2 in chunks of 500 tokens", cases("squad_v2", options.keep, joined=3), every=options.every)
+    )
     asyncio.run(report("clapnq", cases("clapnq", options.keep), every=1))
 
 
