@@ -29,7 +29,7 @@ VERIFIED_AT = 0.6
 """The score from which a claim counts as borne out: see the table in docs/citations.md."""
 
 CONFLICT = 0.3
-"""What a contradiction leaves of the score: less than half of `VERIFIED_AT`."""
+"""What a contradiction leaves of the score: at most half of `VERIFIED_AT`."""
 
 MAX_SPAN_SENTENCES = 3
 SENTENCE_COST = 0.03
