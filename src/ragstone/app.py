@@ -7,9 +7,10 @@ so can say what is wrong with it before anything is opened.
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from errno import EADDRINUSE
 from functools import partial
 from typing import Any
@@ -121,7 +122,19 @@ async def serve(
         log.info("serve.listening", host=address, port=listener.getsockname()[1])
         if announce:
             announce(sentence)
-        await server.serve(sockets=[listener])
+        with _signals_end_the_server_only():
+            await server.serve(sockets=[listener])
+
+
+@contextmanager
+def _signals_end_the_server_only() -> Iterator[None]:
+    """Let the platform close after the server: uvicorn raises the signal that ended it once more."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check_address(settings: Settings, host: str) -> None:

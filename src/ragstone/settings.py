@@ -53,7 +53,7 @@ class ParserSettings(Group):
     """Limits of one parse; reaching one ends that parse and nothing else."""
 
     processes: int = Field(2, ge=1, le=64, description="Parser processes kept warm.")
-    max_memory_bytes: int = Field(1 << 30, ge=64 << 20, description="Memory of one parser process, in bytes.")
+    max_memory_bytes: int = Field(1 << 30, ge=256 << 20, description="Memory of one parser process, in bytes.")
     max_cpu_s: float = Field(60.0, gt=0, description="CPU seconds for one file.")
     max_wall_s: float = Field(90.0, gt=0, description="Seconds for one file.")
     max_expanded_bytes: int = Field(256 << 20, ge=1 << 20, description="Decompressed size of one archive, in bytes.")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
+import structlog
+
 from ragstone.chat.ask import Chat
 from ragstone.chat.condense import Condenser, ModelCondenser, RuleCondenser
 from ragstone.chat.events import Finished
@@ -36,6 +38,8 @@ from ragstone.storage.library import Library
 from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Filters, Job, Query, Scope
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,15 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings | None = None, **overrides: object) -> AsyncIterator[Platform]:
+async def open_platform(
+    settings: Settings | None = None, *, recreate_index: bool = False, **overrides: object
+) -> AsyncIterator[Platform]:
     """Open everything, hand it out, and close it in reverse order.
 
-    `overrides` are settings by name: `open_platform(data_dir="./data")`.
+    Args:
+        settings: Everything that can be set; read from the environment unless given.
+        recreate_index: Begin with an empty index, for `rebuild`, even if the old one cannot be opened.
+        overrides: Settings by name, where `settings` is not given: `open_platform(data_dir="./data")`.
 
     Raises:
         ConfigurationError: a setting, the data directory or the model needs mending.
@@ -95,7 +104,18 @@ async def open_platform(settings: Settings | None = None, **overrides: object) -
     async with AsyncExitStack() as stack:
         database = await _open_database(folder)
         stack.push_async_callback(database.close)
-        yield await _assemble(settings, folder, database, stack)
+        platform = await _assemble(settings, folder, database, stack, recreate_index=recreate_index)
+        if not recreate_index:
+            await _look_after_index(platform)
+        yield platform
+
+
+async def _look_after_index(platform: Platform) -> None:
+    """An index in memory is filled from SQL; one on disk that lacks something is reported."""
+    if platform.settings.index.engine == "memory":
+        await platform.ingestion.heal()
+    elif missing := await platform.ingestion.missing_chunks():
+        log.error("index.incomplete", missing_chunks=missing, mend="run `ragstone rebuild`, or start the server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +145,14 @@ async def _open_database(folder: Path) -> Database:
     return await Database.open(f"sqlite+aiosqlite:///{folder / 'ragstone.db'}")
 
 
-async def _assemble(settings: Settings, folder: Path, database: Database, stack: AsyncExitStack) -> Platform:
+async def _assemble(
+    settings: Settings, folder: Path, database: Database, stack: AsyncExitStack, *, recreate_index: bool
+) -> Platform:
     metrics = Metrics()
     blobs = LocalBlobs(folder / "blobs")
     library = Library(database, blobs)
     embedder = CachedEmbedder(await open_embedder(settings, folder), SqlVectorStore(database), metrics=metrics)
-    index = await open_index(settings, folder, embedder)
+    index = await open_index(settings, folder, embedder, recreate=recreate_index)
     stack.push_async_callback(index.close)
     parser = _parser(settings)
     stack.push_async_callback(parser.close)
@@ -220,8 +242,10 @@ async def open_embedder(settings: Settings, folder: Path) -> Embedder:
             assert_never(unknown)
 
 
-async def open_index(settings: Settings, folder: Path, embedder: Embedder) -> Index:
+async def open_index(settings: Settings, folder: Path, embedder: Embedder, *, recreate: bool = False) -> Index:
     """The search index, connected; the process it lives in is started if none runs.
+
+    With `recreate` it is emptied, which also works where the old one cannot be opened.
 
     Raises:
         IndexUnavailable: it does not come up.
@@ -230,7 +254,9 @@ async def open_index(settings: Settings, folder: Path, embedder: Embedder) -> In
         case "edge":
             from ragstone.index.qdrant_edge import EdgeIndex
 
-            return await EdgeIndex.connect(folder / "index", dimensions=embedder.dimensions, embedder=embedder.name)
+            return await EdgeIndex.connect(
+                folder / "index", dimensions=embedder.dimensions, embedder=embedder.name, recreate=recreate
+            )
         case "memory":
             from ragstone.index.memory import MemoryIndex
 

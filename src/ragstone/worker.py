@@ -16,7 +16,9 @@ LONGEST_WAIT_S = 60.0
 
 
 async def run(ingestion: Ingestion, stop: asyncio.Event) -> None:
-    """Work until `stop` is set. A failure is logged, and the work taken up again after a wait.
+    """Fill the index if it lacks something, then work until `stop` is set.
+
+    A failure is logged, and the work taken up again after a wait.
 
     Nothing is lost by a failure: SQL knows what is not done yet. The wait doubles from
     failure to failure, up to a minute, and starts anew after a minute without one.
@@ -26,6 +28,7 @@ async def run(ingestion: Ingestion, stop: asyncio.Event) -> None:
     while not stop.is_set():
         began = clock()
         try:
+            await ingestion.heal()
             await ingestion.work(stop=stop)
         except Exception:
             wait_s = FIRST_WAIT_S if clock() - began > LONGEST_WAIT_S else wait_s

@@ -11,7 +11,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -23,10 +22,10 @@ from ragstone.errors import ConfigurationError, DataDirectoryError, IndexUnavail
 from ragstone.index.base import Point
 from ragstone.index.qdrant_edge import EdgeIndex
 from ragstone.vocabulary import Filters, Scope, SparseVector
+from tests.waiting import alive, until
 
 DIMENSIONS = 8
 HERE = Scope("acme", "handbook")
-PATIENCE_S = 30.0
 
 Connect = Callable[..., Awaitable[EdgeIndex]]
 
@@ -58,23 +57,9 @@ def owner(folder: Path) -> int:
     return pid
 
 
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and that nobody has waited for does not."""
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
-    return listed.strip() != "" and not listed.startswith("Z")
-
-
 def serves(folder: Path) -> bool:
     text = (folder / "owner.json").read_text() if (folder / "owner.json").exists() else ""
     return bool(text) and alive(json.loads(text)["pid"])
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    """Poll until the fact holds; fail when patience is out."""
-    give_up = time.monotonic() + PATIENCE_S
-    while not fact():
-        assert time.monotonic() < give_up, "It did not come true in time."
-        await asyncio.sleep(0.02)
 
 
 def point(number: int, *, document: str = "d") -> Point:

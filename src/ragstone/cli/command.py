@@ -128,8 +128,8 @@ def settings_for(data_dir: Path | None) -> Settings:
 
 
 @asynccontextmanager
-async def opened(data_dir: Path | None) -> AsyncIterator[Platform]:
-    """The platform on the data directory of the command.
+async def opened(data_dir: Path | None, *, recreate_index: bool = False) -> AsyncIterator[Platform]:
+    """The platform on the data directory of the command; see `open_platform`.
 
     Raises:
         ConfigurationError: a setting, the data directory or the model needs mending.
@@ -137,7 +137,7 @@ async def opened(data_dir: Path | None) -> AsyncIterator[Platform]:
     settings = settings_for(data_dir)
     from ragstone.wiring import open_platform
 
-    async with open_platform(settings) as platform:
+    async with open_platform(settings, recreate_index=recreate_index) as platform:
         yield platform
 
 

@@ -213,7 +213,7 @@ def _row(job: Job) -> tuple[object, ...]:
 @run
 async def rebuild(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """Make the search index again from the database."""
-    async with opened(data_dir) as platform:
+    async with opened(data_dir, recreate_index=True) as platform:
         with _progress("chunks") as report:
             chunks = await platform.ingestion.rebuild(progress=report)
     if as_json:

@@ -215,7 +215,8 @@ def _is_served(folder: Path) -> bool:
 
 def _log(error: Exception) -> None:
     """Append to the log of the process, which its standard error leads to."""
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}", file=sys.stderr, flush=True)  # noqa: T201
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}\n")
+    sys.stderr.flush()
 
 
 def _point_output_at(path: str) -> None:

@@ -28,7 +28,7 @@ from ragstone.ingestion import changes
 from ragstone.ingestion.claims import ClaimOptions, Claims
 from ragstone.ingestion.jobs import Jobs, Task
 from ragstone.ingestion.making import EMBED_CHUNKS, make_draft, make_points, sources
-from ragstone.ingestion.rebuild import rebuild
+from ragstone.ingestion.rebuild import missing_chunks, rebuild
 from ragstone.ingestion.remove import remove
 from ragstone.ingestion.submit import Uploads, file_sources, store, write_job
 from ragstone.ingestion.sweep import clear_points, sweep_blobs, sweep_leftover
@@ -161,6 +161,22 @@ class Ingestion:
         count = await rebuild(self._database, self._index, self._embedder, self._claims(), progress=progress)
         log.info("rebuild.done", chunks=count)
         return count
+
+    async def missing_chunks(self) -> int:
+        """See `rebuild.missing_chunks`."""
+        return await missing_chunks(self._database, self._index)
+
+    async def heal(self) -> int:
+        """Fill the index if it lacks chunks, while searches go on.
+
+        Returns:
+            How many chunks were lacking.
+        """
+        missing = await self.missing_chunks()
+        if missing:
+            log.warning("index.healing", missing=missing)
+            await rebuild(self._database, self._index, self._embedder, self._claims(), clear=False)
+        return missing
 
     async def work(self, *, stop: asyncio.Event | None = None, until_job: tuple[Scope, str] | None = None) -> None:
         """Ingest what waits, of all tenants in turn, until `stop` is set or `until_job` is finished.

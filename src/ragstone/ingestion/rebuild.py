@@ -1,4 +1,4 @@
-"""REBUILD: the index made again from SQL, for all tenants."""
+"""REBUILD: the index made again from SQL, or filled where it lacks something, for all tenants."""
 
 from __future__ import annotations
 
@@ -26,23 +26,26 @@ async def rebuild(
     embedder: Embedder,
     claims: Claims,
     *,
+    clear: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Empty the index and fill it from the chunks in SQL; safe to interrupt and to repeat.
+    """Fill the index from the chunks in SQL; safe to interrupt and to repeat.
 
     Ingestion may go on meanwhile: each document is claimed while its points are made.
 
     Args:
         database: The truth.
-        index: Is emptied first; searches find little until the end.
+        index: Where the points go.
         embedder: Makes the vectors; those it has cached are not made again.
         claims: A set of claims of the caller's own.
+        clear: Empty the index first; searches then find little until the end.
         progress: Called with chunks done and chunks in all, after each document.
 
     Returns:
         How many chunks were written.
     """
-    await index.clear()
+    if clear:
+        await index.clear()
     total = await _count(database)
     done = 0
     last_id = ""
@@ -54,6 +57,15 @@ async def rebuild(
         if progress is not None:
             progress(done, max(total, done))
     return done
+
+
+async def missing_chunks(database: Database, index: Index) -> int:
+    """How many chunks the index lacks: after its folder was lost, or a rebuild was interrupted."""
+    by_scope = unscoped(documents, documents.c.tenant, documents.c.collection, func.sum(documents.c.chunk_count))
+    async with database.read() as connection:
+        rows = (await connection.execute(by_scope.group_by(documents.c.tenant, documents.c.collection))).all()
+    held = [await index.count(Scope(tenant, collection)) for tenant, collection, _ in rows]
+    return sum(max(0, expected - count) for (_, _, expected), count in zip(rows, held, strict=True))
 
 
 async def _rebuild_document(
