@@ -5,6 +5,7 @@ check → embed → search both legs → fuse → load → nothing, if none bear
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -94,8 +95,8 @@ class Retriever:
 
         Raises: as `retrieve`.
         """
-        await self.check(scope, query)
-        vector = await self._embed(query.text)
+        self._require_question(query)
+        vector, _ = await asyncio.gather(self._embed(query.text), self._require_collection(scope))
         candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text))
         with self._metrics.timed("fuse"):
             hits = self._fuse(query.text, candidates)
@@ -110,9 +111,15 @@ class Retriever:
 
     async def check(self, scope: Scope, query: Query) -> None:
         """Refuse what cannot be searched, before anything is computed. Raises: as `retrieve`."""
+        self._require_question(query)
+        await self._require_collection(scope)
+
+    def _require_question(self, query: Query) -> None:
         checked_question(query.text, max_chars=self._options.max_question_chars)
         if not 1 <= query.limit <= MAX_PASSAGES:
             raise InvalidInput(f"The limit is {query.limit}; ask for 1 to {MAX_PASSAGES} passages.")
+
+    async def _require_collection(self, scope: Scope) -> None:
         known = await self._library.collections(scope.tenant)
         if scope.collection not in known:
             raise NotFound(_unknown_collection(scope.collection, known))
