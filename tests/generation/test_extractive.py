@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions
+from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions, section_opening
+from ragstone.generation.relevance import candidates
 from ragstone.vocabulary import Usage
 from tests.generation.passages import BRIDGE, TOWER, passage
 
@@ -32,6 +33,31 @@ async def test_the_sentence_that_answers_is_quoted(question, answer):
 @pytest.mark.parametrize("question", ["Who invented the telephone?", "what is the price of a banana in Norway", "???"])
 async def test_it_abstains_when_nothing_bears_on_the_question(question):
     assert await said(question, [TOWER, BRIDGE]) == ""
+
+
+GUIDE = passage(
+    "# Guide\n\nWords about everything.\n\n## How do I cancel my subscription?\n\n"
+    "<Notice kind='info'>\n\nOpen the account page and press the red button. A mail confirms it.\n\n"
+    "## Why is the lamp not safe?\n\nIts cable is thin."
+)
+
+
+async def test_a_heading_that_asks_the_question_is_answered_by_what_follows_it():
+    text = await said("How can I cancel my subscription?", [TOWER, GUIDE])
+    assert text == "Open the account page and press the red button [2]. A mail confirms it [2]."
+
+
+def test_a_heading_that_asks_the_opposite_is_not():
+    assert section_opening("Why is the lamp not safe?", candidates([GUIDE]))
+    assert not section_opening("Why is the lamp safe?", candidates([GUIDE]))
+
+
+async def test_a_heading_itself_is_never_the_answer():
+    assert "not safe" not in await said("Is the lamp safe?", [GUIDE], answer_at=0.0, within=99.0, max_sentences=99)
+
+
+async def test_a_line_of_tags_is_no_sentence():
+    assert "Notice" not in await said("Which notice of which kind has the info?", [GUIDE], answer_at=0.0)
 
 
 async def test_sentences_come_in_reading_order_and_only_once():

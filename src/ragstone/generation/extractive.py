@@ -6,13 +6,17 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 
 from ragstone.generation.base import Abstained
-from ragstone.generation.facts import content_terms, plain_text
-from ragstone.generation.relevance import Candidate, relevance
+from ragstone.generation.facts import Facts, content_terms, facts, plain_text
+from ragstone.generation.relevance import Candidate, candidates, relevance
 from ragstone.vocabulary import Passage, Turn, Usage
 
 NAME = "extractive"
+SAME_QUESTION = 0.8
+"""The share of common words from which a heading asks the question; by hand, as the open sets have no headings."""
 
 _IMAGE = re.compile(r"!\[[^\]\n]*\]\([^()\n]*\)")
 _CELLS = re.compile(r"\s*\|\s*")
@@ -60,9 +64,14 @@ class ExtractiveAnswerer:
 
 
 def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions) -> list[Candidate]:
-    """The sentences that answer, in reading order; none if there seems to be no answer."""
+    """The sentences that answer, in reading order; none if there seems to be no answer.
+
+    Where a heading asks the very question, its author has said where the answer begins.
+    """
+    if opening := section_opening(question, candidates(passages)):
+        return opening[: options.max_sentences]
     found = relevance(question, passages)
-    if found.answerable < options.answer_at:
+    if not found.ranked or found.answerable < options.answer_at:
         return []
     best = found.ranked[0][1]
     chosen: list[Candidate] = []
@@ -72,6 +81,21 @@ def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions)
         if not any(_same(candidate, other, options.same_at) for other in chosen):
             chosen.append(candidate)
     return sorted(chosen, key=lambda candidate: (candidate.passage, candidate.place))
+
+
+def section_opening(question: str, found: Sequence[Candidate]) -> list[Candidate]:
+    """The sentences below the first heading that says what the question says, up to the next heading.
+
+    Both have the same content words, but for a fifth at most, and agree in negation.
+    Empty where there is no such heading.
+    """
+    asked = facts(question)
+    for place, heading in enumerate(found):
+        if heading.kind == "heading" and _alike(asked, facts(heading.text)):
+            below = takewhile(partial(_below, heading), found[place + 1 :])
+            if opening := [one for one in below if one.kind in ("prose", "item")]:
+                return opening
+    return []
 
 
 def shown(candidate: Candidate) -> str:
@@ -84,6 +108,15 @@ def shown(candidate: Candidate) -> str:
     text = _SPACE.sub(" ", text).strip()
     body, stop = (text[:-1], text[-1]) if text.endswith(_STOPS) else (text, "" if _CLOSED.search(text) else ".")
     return f"{body.rstrip()} [{candidate.passage + 1}]{stop}"
+
+
+def _below(heading: Candidate, one: Candidate) -> bool:
+    return one.passage == heading.passage and one.kind != "heading"
+
+
+def _alike(asked: Facts, heading: Facts) -> bool:
+    shared, either = asked.terms & heading.terms, asked.terms | heading.terms
+    return bool(either) and len(shared) >= SAME_QUESTION * len(either) and asked.negates == heading.negates
 
 
 def _same(one: Candidate, other: Candidate, same_at: float) -> bool:

@@ -8,11 +8,12 @@ seen is in docs/citations.md. No network, no model file: 8 passages take millise
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from ragstone.documents.sentences import Kind, sentences
+from ragstone.documents.sentences import Kind, Sentence, sentences
 from ragstone.embedding.sparse import STOPWORDS, terms
 from ragstone.generation.facts import Facts, facts
 from ragstone.generation.questions import Question, holds_kind, read
@@ -24,13 +25,13 @@ ADJACENT_TERMS = 3
 
 SHORT_WORDS = 5
 
-HEADING_PENALTY = 3.0
-"""Headings name an answer and are none; set by hand, as the open sets have no headings."""
-
 UNRELATED_COSINE = 0.3
 RELATED_COSINE = 0.6
 """Medians of the open sets, for the eighth passage and for the best one of an answerable question. Where the
 dense leg did not answer, words decide: a passage gets a cosine between the two, by its share of the question."""
+
+
+_TAGS_ONLY = re.compile(r"\s*(?:</?[A-Za-z][^<>]*>\s*)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +103,22 @@ class _Unit:
 
 
 def candidates(passages: Sequence[Passage]) -> list[Candidate]:
-    """Every sentence of every passage, passages in their order."""
+    """Every sentence of every passage, passages in their order; lines of nothing but HTML tags are none."""
     return [
         Candidate(number, place, unit.start, unit.end, unit.kind, passage.chunk.text[unit.start : unit.end])
         for number, passage in enumerate(passages)
-        for place, unit in enumerate(sentences(passage.chunk.text))
+        for place, unit in enumerate(_saying_something(passage.chunk.text))
     ]
+
+
+def _saying_something(text: str) -> list[Sentence]:
+    return [unit for unit in sentences(text) if not _TAGS_ONLY.fullmatch(text, unit.start, unit.end)]
 
 
 def relevance(question: str, passages: Sequence[Passage]) -> Relevance:
     """Rank the sentences of `passages`, and judge whether the best one answers.
+
+    Headings lend their words to what stands below them, and are no answers themselves.
 
     Returns:
         Candidates by descending odds (natural logarithm) of answering, ties in reading
@@ -119,11 +126,8 @@ def relevance(question: str, passages: Sequence[Passage]) -> Relevance:
     """
     found = candidates(passages)
     rows = features(question, passages, found)
-    odds = [
-        _dot(RANK_WEIGHTS, row) - (HEADING_PENALTY if one.kind == "heading" else 0)
-        for one, row in zip(found, rows, strict=True)
-    ]
-    order = sorted(range(len(found)), key=lambda place: -odds[place])
+    odds = [_dot(RANK_WEIGHTS, row) for row in rows]
+    order = sorted((place for place, one in enumerate(found) if one.kind != "heading"), key=lambda place: -odds[place])
     answerable = 1 / (1 + math.exp(-_dot(ANSWERABLE_WEIGHTS, rows[order[0]]))) if order else 0.0
     return Relevance(tuple((found[place], odds[place]) for place in order), answerable)
 
