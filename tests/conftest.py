@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def logs_as_at_the_start() -> Iterator[None]:
+    """Commands and platforms configure structlog for their process; no test inherits that from another."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

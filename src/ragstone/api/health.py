@@ -23,6 +23,7 @@ from ragstone.api.responses import HealthOut, PartOut, ReadyOut
 from ragstone.errors import RagstoneError, Unavailable
 from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import OpenPlatform
+from ragstone.vocabulary import Scope
 from ragstone.wiring import Platform
 
 CHECK_TIMEOUT_S = 2.0  # orchestrators commonly give a probe 1 to 10 s; a part this slow does not serve
@@ -98,6 +99,7 @@ async def _database(platform: Platform) -> str:
 
 
 async def _index(platform: Platform) -> str:
+    await platform.index.count(Scope())
     missing = await platform.ingestion.missing_chunks()
     return f"answers; {missing} chunks are still to be filled in" if missing else "answers"
 
