@@ -15,9 +15,15 @@ help: ## List the targets
 $(UV): requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Ragstone needs Python 3.11 or newer; name one: make PYTHON=python3.12 …"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { echo "This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	  { test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt; \
+	elif command -v uv >/dev/null; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/uv.txt; \
+	else \
+	  echo "This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; \
+	fi
 	@touch $@
 
 $(RUNTIME): $(UV) requirements/runtime.txt pyproject.toml

@@ -69,6 +69,11 @@ def test_each_window_stands_below_title_headings_and_table_header(embedder):
     assert all(text.startswith("Book > A > B\n| n |\n|---|\nw") for text in texts)
 
 
+def test_a_title_without_a_word_is_left_out(embedder):
+    assert window_texts(embedder, made(2, path=("A",)), title="123.md") == ["A\nw0 w1"]
+    assert window_texts(embedder, made(2), title="目录") == ["目录\nw0 w1"]
+
+
 def test_a_title_that_is_also_the_first_heading_is_said_once(embedder):
     assert window_texts(embedder, made(2, path=("Book", "A")), title="Book") == ["Book > A\nw0 w1"]
 

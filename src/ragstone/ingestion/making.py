@@ -11,7 +11,7 @@ from ragstone.documents.chunking import ChunkingOptions, chunk, sections
 from ragstone.documents.media_types import SUPPORTED_SUFFIXES, suffix_of
 from ragstone.embedding.base import Embedder, Matrix
 from ragstone.embedding.sparse import document_vector
-from ragstone.embedding.windows import embed_chunks
+from ragstone.embedding.windows import embed_chunks, names_above
 from ragstone.index.base import Point
 from ragstone.ingestion.jobs import Task
 from ragstone.ingestion.versions import Draft
@@ -80,8 +80,7 @@ def _sparse_vectors(sources: Sequence[Source]) -> list[SparseVector]:
 def _lexical_text(source: Source) -> str:
     """What of a chunk the lexical side searches: title, headings, repeated table header, text."""
     chunk = source.chunk
-    title = () if chunk.heading_path[:1] == (source.title,) else (source.title,)
-    return "\n".join((*title, *chunk.heading_path, chunk.table_header, chunk.text))
+    return "\n".join((*names_above(chunk, source.title), chunk.table_header, chunk.text))
 
 
 def _point(source: Source, dense: Matrix, sparse: SparseVector) -> Point:
