@@ -152,6 +152,7 @@ async def _assemble(
     blobs = LocalBlobs(folder / "blobs")
     library = Library(database, blobs)
     embedder = CachedEmbedder(await open_embedder(settings, folder), SqlVectorStore(database), metrics=metrics)
+    stack.push_async_callback(asyncio.to_thread, embedder.close)
     index = await open_index(settings, folder, embedder, recreate=recreate_index)
     stack.push_async_callback(index.close)
     parser = _parser(settings)

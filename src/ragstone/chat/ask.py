@@ -110,6 +110,8 @@ class Chat:
     async def _condense(self, exchange: Exchange) -> str:
         with self._metrics.timed("condense"):
             whole = await self._condenser.condense(exchange.question, exchange.history)
+        if whole == exchange.question:
+            return whole
         query = replace(exchange.query, text=whole)
         try:
             await self._retriever.check(exchange.scope, query)

@@ -145,6 +145,10 @@ _OTHER_SUFFIXES = {  # asked for often; the sentence for a file that its content
     ".odp": "an OpenDocument presentation; save it as .pptx",
     ".mobi": "a Kindle book; convert it to .epub",
 }
+
+EXPECTED_SUFFIXES: frozenset[str] = SUPPORTED_SUFFIXES | frozenset(_OTHER_SUFFIXES)
+"""What is taken from a folder: files that are read, and those that fail with advice rather than be passed over."""
+
 _OLE_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE_STREAMS = (  # a stream that only this program writes; "": Ragstone reads it
     ("EncryptedPackage", "encrypted"),

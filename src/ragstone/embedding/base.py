@@ -50,3 +50,7 @@ class Embedder(Protocol):
             without special tokens.
         """
         ...
+
+    def close(self) -> None:
+        """Let go of threads and connections; `embed` after it raises `ModelUnavailable`."""
+        ...

@@ -62,6 +62,10 @@ class CachedEmbedder:
         """See `Embedder.token_offsets`."""
         return self._inner.token_offsets(text)
 
+    def close(self) -> None:
+        """See `Embedder.close`."""
+        self._inner.close()
+
     def _key(self, purpose: Purpose, text: str) -> str:
         hashed = blake2b(digest_size=KEY_BYTES)
         for part in (self.name, purpose, text):

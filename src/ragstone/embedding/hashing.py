@@ -41,6 +41,9 @@ class HashingEmbedder:
         """See `Embedder.token_offsets`."""
         return np.array([match.span() for match in _TOKEN.finditer(text)], np.int64).reshape(-1, 2)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _vectors(self, texts: Sequence[str]) -> Matrix:
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for row, text in enumerate(texts):

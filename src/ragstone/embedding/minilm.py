@@ -87,7 +87,7 @@ class MiniLMEmbedder:
         return np.concatenate([np.empty((0, 2), np.int64), *parts])
 
     def close(self) -> None:
-        """Let the lanes finish their batch; calls to `embed` after it raise `ModelUnavailable`."""
+        """See `Embedder.close`. Waits for the batch at hand."""
         for lane in self._lanes.values():
             lane.shutdown()
 

@@ -77,6 +77,7 @@ class ShardStore:
         new, current, old = (self._folder / name for name in ("new", "current", "old"))
         self.close()
         _remove(new, old)
+        _require_space(self._folder)
         try:
             new.mkdir()
             (new / "format.json").write_text(json.dumps(asdict(Format(dimensions, embedder))))
@@ -92,12 +93,7 @@ class ShardStore:
 
     def upsert(self, points: Sequence[Header], numbers: bytes) -> None:
         """Add or replace points; `numbers` holds each one's windows, term numbers and term weights."""
-        free_bytes = shutil.disk_usage(self._folder).free
-        if free_bytes < MIN_FREE_BYTES:
-            raise DataDirectoryError(
-                f"The disk of {self._folder} has {free_bytes >> 20} MiB left, and the index needs "
-                f"{MIN_FREE_BYTES >> 20} to be safe. Free some space and try again."
-            )
+        _require_space(self._folder)
         shard, dimensions = self._opened()
         decoded = list(_decode_points(points, numbers, dimensions))
         with _engine("The index could not store the points; try again"):
@@ -270,6 +266,16 @@ def _engine(sentence: str) -> Iterator[None]:
     except Exception as error:
         # The engine raises nothing more exact than Exception.
         raise IndexUnavailable(f"{sentence}. The engine says: {error}") from error
+
+
+def _require_space(folder: Path) -> None:
+    """The engine writes through mapped files, and a full disk ends its process instead of raising."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < MIN_FREE_BYTES:
+        raise DataDirectoryError(
+            f"The disk of {folder} has {free_bytes >> 20} MiB left, and the index needs "
+            f"{MIN_FREE_BYTES >> 20} to be safe. Free some space and try again."
+        )
 
 
 def _remove(*folders: Path) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import pathspec
 
-from ragstone.documents.media_types import SUPPORTED_SUFFIXES
+from ragstone.documents.media_types import EXPECTED_SUFFIXES
 from ragstone.errors import InvalidInput, NotFound, RagstoneError, UnreadableDocument
 from ragstone.ingestion.submit import Rejected, Upload, too_large
 
@@ -129,7 +129,7 @@ def _walk(root: Path, folder: Path, ignores: tuple[_Ignore, ...]) -> Iterator[Pa
         if entry.is_dir(follow_symlinks=False):
             if not _ignored(ignores, path, folder=True):
                 yield from _walk(root, path, ignores)
-        elif path.suffix.lower() in SUPPORTED_SUFFIXES and _inside(root, path) and not _ignored(ignores, path):
+        elif path.suffix.lower() in EXPECTED_SUFFIXES and _inside(root, path) and not _ignored(ignores, path):
             yield path
 
 
