@@ -5,7 +5,6 @@ check → embed → search both legs → fuse → load → nothing, if none bear
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -96,10 +95,12 @@ class Retriever:
         Raises: as `retrieve`.
         """
         self._require_question(query)
-        vector, _ = await asyncio.gather(self._embed(query.text), self._require_collection(scope))
+        vector = await self._embed(query.text)
         candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text))
         with self._metrics.timed("fuse"):
             hits = self._fuse(query.text, candidates)
+        if not hits:
+            await self._require_collection(scope)  # asked only now: a collection with hits exists
         with self._metrics.timed("load"):
             passages = await self._load(scope, hits, query.limit)
         if candidates.dense and not bears_on(query.text, passages, candidates, floor=self._options.floor):
