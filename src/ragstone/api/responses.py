@@ -226,6 +226,7 @@ class AnswerOut(Out):
                 "abstained": False,
                 "degraded": [],
                 "removed_markers": 0,
+                "uncited_sentences": 0,
             }
         )
     )
@@ -238,6 +239,7 @@ class AnswerOut(Out):
     abstained: bool = Field(description="Whether nothing in the collection bears on the question.")
     degraded: list[str] = Field(description="Fallbacks that acted, for example `llm_unavailable`.")
     removed_markers: int = Field(description="Citation markers that pointed nowhere and were taken out.")
+    uncited_sentences: int = Field(description="Sentences without a marker: nobody has checked them.")
 
     @classmethod
     def of(cls, answer: Answer, *, conversation_id: str) -> Self:
