@@ -73,6 +73,15 @@ def test_a_server_and_commands_share_one_data_directory(tmp_path):
         assert [document["state"] for document in json.loads(documents)] == ["ready"] * 4
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts its background jobs with SIGINT ignored, and children inherit that; here they do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_ingestion_is_kept_and_resumed(tmp_path):
     data, notes = tmp_path / "data", write_notes(tmp_path / "notes", 200)
     with started(data, "ingest", notes) as process:
