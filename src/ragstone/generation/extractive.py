@@ -68,9 +68,10 @@ def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions)
 
     Where a heading asks the very question, its author has said where the answer begins.
     """
-    if opening := section_opening(question, candidates(passages)):
+    sentences = candidates(passages)
+    if opening := section_opening(question, sentences):
         return opening[: options.max_sentences]
-    found = relevance(question, passages)
+    found = relevance(question, passages, sentences)
     if not found.ranked or found.answerable < options.answer_at:
         return []
     best = found.ranked[0][1]

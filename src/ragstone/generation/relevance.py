@@ -115,8 +115,8 @@ def _saying_something(text: str) -> list[Sentence]:
     return [unit for unit in sentences(text) if not _TAGS_ONLY.fullmatch(text, unit.start, unit.end)]
 
 
-def relevance(question: str, passages: Sequence[Passage]) -> Relevance:
-    """Rank the sentences of `passages`, and judge whether the best one answers.
+def relevance(question: str, passages: Sequence[Passage], found: Sequence[Candidate]) -> Relevance:
+    """Rank the candidates found in `passages`, and judge whether the best one answers.
 
     Headings lend their words to what stands below them, and are no answers themselves.
 
@@ -124,7 +124,6 @@ def relevance(question: str, passages: Sequence[Passage]) -> Relevance:
         Candidates by descending odds (natural logarithm) of answering, ties in reading
         order, and the probability in [0, 1] that the question has an answer in them.
     """
-    found = candidates(passages)
     rows = features(question, passages, found)
     odds = [_dot(RANK_WEIGHTS, row) for row in rows]
     order = sorted((place for place, one in enumerate(found) if one.kind != "heading"), key=lambda place: -odds[place])
