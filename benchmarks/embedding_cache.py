@@ -21,6 +21,7 @@ from ragstone.embedding.cached import CachedEmbedder
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.storage.cache import SqlVectorStore
 from ragstone.storage.database import Database
+from ragstone.vocabulary import DEFAULT_TENANT
 
 
 async def measure(texts: list[str], changed: list[str], *, batch: int) -> tuple[int, float]:
@@ -33,7 +34,7 @@ async def measure(texts: list[str], changed: list[str], *, batch: int) -> tuple[
 
     with tempfile.TemporaryDirectory() as folder:
         database = await Database.open(f"sqlite+aiosqlite:///{Path(folder) / 'cache.db'}")
-        cached = CachedEmbedder(HashingEmbedder(), SqlVectorStore(database))
+        cached = CachedEmbedder(HashingEmbedder(), SqlVectorStore(database, DEFAULT_TENANT))
         event.listen(Engine, "before_cursor_execute", count)
         start = time.perf_counter()
         for pass_ in (texts, changed):

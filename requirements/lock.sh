@@ -7,6 +7,6 @@ compile() {
     --no-emit-index-url --no-emit-find-links "$@"
 }
 echo uv | compile - -o requirements/uv.txt
-compile --extra openai --extra anthropic pyproject.toml requirements/model.in -o requirements/runtime.txt
-compile --extra openai --extra anthropic --group dev --group bench pyproject.toml requirements/model.in \
+compile --extra openai --extra anthropic --extra postgres --extra redis pyproject.toml requirements/model.in -o requirements/runtime.txt
+compile --extra openai --extra anthropic --extra postgres --extra redis --extra langgraph --group dev --group bench pyproject.toml requirements/model.in \
   -c requirements/runtime.txt -o requirements/dev.txt

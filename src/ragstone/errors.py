@@ -14,6 +14,8 @@
     │   ├── EncryptedDocument   422
     │   └── ParserLimit         422  memory, CPU, wall time, pages or expanded size
     ├── Conflict                409  the state of things forbids it
+    ├── QuotaExceeded           402  the plan has no room for more documents, bytes or pages
+    ├── RateLimited             429  too many requests, streams or attempts; says when to try again
     ├── ConfigurationError      500  the operator has to change a setting
     │   ├── DataDirectoryError  500  missing, read-only, full, or of a newer version
     │   ├── PortInUse           500
@@ -129,6 +131,25 @@ class Conflict(RagstoneError):
 
     code = "conflict"
     status = 409
+
+
+class QuotaExceeded(RagstoneError):
+    """The tenant's plan has no room for more."""
+
+    code = "quota_exceeded"
+    status = 402
+
+
+class RateLimited(RagstoneError):
+    """Too many at once or within the hour; `retry_after_s` says when there is room again."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ConfigurationError(RagstoneError):

@@ -10,13 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragstone.errors import ConfigurationError
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _long_enough(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and len(secret.get_secret_value()) < 32:
+        raise ValueError("needs at least 32 characters; make some with `openssl rand -hex 32`")
+    return secret
 
 
 class Group(BaseModel):
@@ -47,6 +53,36 @@ class ServerSettings(Group):
         if any(len(key.get_secret_value()) < 32 for key in self.api_keys):
             raise ValueError("each key of RAGSTONE_SERVER__API_KEYS needs at least 32 characters")
         return self
+
+
+class DatabaseSettings(Group):
+    """The relational database: SQLite in the data directory, or PostgreSQL."""
+
+    url: SecretStr | None = Field(
+        None, description="postgresql://user:password@host/name; unset, SQLite in the data directory."
+    )
+    owner_url: SecretStr | None = Field(
+        None, description="The same database for the user who owns the tables; unset, the user of the URL above."
+    )
+    pool_size: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL kept open by one process.")
+    pool_overflow: int = Field(10, ge=0, le=200, description="Connections more than that while they are needed.")
+    pool_timeout_s: float = Field(10.0, gt=0, description="Seconds to wait for a free connection.")
+
+
+class RedisSettings(Group):
+    """Redis, for limits and caches shared by several servers; everything works without."""
+
+    url: SecretStr | None = Field(None, description="redis://:password@host:6379/0; unset, memory of each process.")
+    timeout_s: float = Field(0.05, gt=0, description="Seconds to wait for Redis before doing without it.")
+
+
+class AccountSettings(Group):
+    """People, sessions and keys."""
+
+    session_idle_s: float = Field(1800, gt=0, description="Seconds after which an unused session ends.")
+    session_max_s: float = Field(43_200, gt=0, description="Seconds after which every session ends.")
+    logins_per_minute: int = Field(5, ge=1, description="Failed logins a minute for one account and address.")
+    logins_per_hour: int = Field(100, ge=1, description="Failed logins an hour for one account.")
 
 
 class ParserSettings(Group):
@@ -158,7 +194,13 @@ class Settings(BaseSettings):
         "development", description="Where this runs; later checks are stricter in production."
     )
     data_dir: Path = Field(Path("data"), description="Folder for everything Ragstone keeps.")
+    secret_key: Annotated[SecretStr | None, AfterValidator(_long_enough)] = Field(
+        None, description="At least 32 characters that keys are hashed with; unset, made once in the data directory."
+    )
     server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    accounts: AccountSettings = AccountSettings()
     parser: ParserSettings = ParserSettings()
     ingestion: IngestionSettings = IngestionSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()

@@ -21,7 +21,7 @@ MetadataValue = str | int | float | bool
 DEFAULT_TENANT = "default"
 DEFAULT_COLLECTION = "default"
 COLLECTION_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""What a collection may be called, checked at every door."""
+"""What a collection may be called, checked at every door; also a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,6 @@ class Scope:
 
     tenant: str = DEFAULT_TENANT
     collection: str = DEFAULT_COLLECTION
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks, as admitted at the door."""
-
-    name: str
-    tenant: str = DEFAULT_TENANT
 
 
 class DocumentState(StrEnum):

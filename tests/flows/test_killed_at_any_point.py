@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ragstone.embedding.sparse import query_vector
 from ragstone.ingestion.submit import Upload
-from ragstone.storage.database import unscoped
+from ragstone.storage.database import EVERY_TENANT, unscoped
 from ragstone.storage.schema import claims
 from ragstone.vocabulary import Filters, Hit, JobState, Scope
 from tests.flows.ingesting_process import Parts, open_parts
@@ -80,7 +80,7 @@ async def swept(parts: Parts) -> None:
     left = True
     while left and not working.done():
         await asyncio.wait([working], timeout=0.05)
-        async with parts.database.read() as connection:
+        async with parts.database.read(EVERY_TENANT) as connection:
             left = (await connection.execute(unscoped(claims))).first() is not None
     stop.set()
     await working

@@ -32,7 +32,7 @@ def small_app(*keys: str) -> FastAPI:
 
     @router.get("/who")
     async def who(principal: Admitted, scope: AdmittedScope) -> dict[str, str]:
-        return {"name": principal.name, "tenant": scope.tenant, "collection": scope.collection}
+        return {"name": principal.id, "tenant": scope.tenant, "collection": scope.collection}
 
     @upload_router.post("/files")
     async def files(files: list[UploadFile]) -> int:
@@ -281,7 +281,7 @@ async def test_a_route_without_the_door_gets_no_principal():
 
     @app.get("/forgotten")
     async def forgotten(principal: Admitted) -> str:
-        return principal.name
+        return principal.id
 
     async with caller(app) as client:
         assert (await client.get("/forgotten")).status_code == 500

@@ -299,7 +299,7 @@ async def test_a_folder_that_was_removed_and_made_anew_is_served_anew(connect: C
 
 
 def removed(folder: Path) -> bool:
-    """Remove a folder in which the index may still be writing: a file that comes after the listing takes a second try."""
+    """Remove a folder that is being written to: what comes after the listing takes a second try."""
     shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
 

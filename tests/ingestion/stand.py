@@ -18,7 +18,7 @@ from ragstone.index.memory import MemoryIndex
 from ragstone.ingestion.ingest import Ingestion, IngestionOptions
 from ragstone.ingestion.submit import Upload
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, unscoped
 from ragstone.storage.library import Library
 from ragstone.storage.schema import claims
 from ragstone.telemetry.metrics import Metrics
@@ -133,7 +133,7 @@ class Stand:
 
         async def watch() -> None:
             while True:
-                async with self.database.read() as connection:
+                async with self.database.read(EVERY_TENANT) as connection:
                     if (await connection.execute(unscoped(claims))).first() is None:
                         stop.set()
                         return

@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from ragstone.embedding.base import Matrix, Purpose
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.ingestion.claims import ClaimOptions, Claims
-from ragstone.storage.database import unscoped
+from ragstone.storage.database import EVERY_TENANT, unscoped
 from ragstone.storage.schema import claims
 from ragstone.vocabulary import DocumentState, FileState, JobState
 from tests.ingestion.stand import SCOPE, Stand, upload
@@ -88,7 +88,7 @@ async def test_a_worker_that_wakes_while_another_is_at_it_changes_nothing(stand:
 
 
 async def the_claim(stand: Stand) -> Row[Any]:
-    async with stand.database.read() as connection:
+    async with stand.database.read(EVERY_TENANT) as connection:
         row: Row[Any] = (await connection.execute(unscoped(claims))).one()
         return row
 

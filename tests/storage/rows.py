@@ -20,7 +20,7 @@ async def add_document(
     database: Database, scope: Scope, document_id: str, *texts: str, source: str = "", version: int | None = 1
 ) -> None:
     """A document whose chunks are `texts`, one after the other; not ready if `version` is None."""
-    async with database.write() as connection:
+    async with database.write(scope) as connection:
         row = {
             "id": document_id,
             "source": source or f"upload:{document_id}.md",

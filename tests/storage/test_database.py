@@ -15,8 +15,16 @@ import pytest
 from sqlalchemy import Connection, text
 
 from ragstone.errors import ConfigurationError, DataDirectoryError
-from ragstone.storage.database import Database, any_of, scoped, scoped_delete, scoped_insert, scoped_update
-from ragstone.storage.schema import HEAD_REVISION, collections, documents, embedding_cache, metadata
+from ragstone.storage.database import (
+    EVERY_TENANT,
+    Database,
+    any_of,
+    scoped,
+    scoped_delete,
+    scoped_insert,
+    scoped_update,
+)
+from ragstone.storage.schema import HEAD_REVISION, collections, documents, embedding_cache, metadata, plans
 from ragstone.vocabulary import Scope
 from tests.storage.rows import NOON, add_document, url_of
 
@@ -93,16 +101,20 @@ async def test_another_kind_of_database_is_refused_without_its_password():
 
 
 async def test_a_full_disk_says_so_and_leaves_nothing_half_written(database: Database):
+    row = {"tenant": "us", "vector": b"1"}
+
     async def write_a_lot() -> None:
-        async with database.write() as connection:
+        async with database.write(EVERY_TENANT) as connection:
             pages = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
             await connection.execute(text(f"PRAGMA max_page_count = {pages + 4}"))
-            await connection.execute(database.insert_missing(embedding_cache), {"key": "small", "vector": b"1"})
-            await connection.execute(database.insert_missing(embedding_cache), {"key": "big", "vector": bytes(1 << 20)})
+            await connection.execute(database.insert_missing(embedding_cache), {**row, "key": "small"})
+            await connection.execute(
+                database.insert_missing(embedding_cache), {**row, "key": "big", "vector": bytes(1 << 20)}
+            )
 
     with pytest.raises(DataDirectoryError, match="is full; nothing was half-written"):
         await write_a_lot()
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         assert (await connection.execute(embedding_cache.select())).all() == []
 
 
@@ -135,7 +147,7 @@ async def test_the_migrations_make_exactly_the_tables_of_the_schema(database: Da
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         assert await connection.run_sync(differences) == []
 
 
@@ -150,31 +162,31 @@ def test_the_newest_migration_is_the_one_the_schema_names():
 
 async def test_what_fails_half_way_leaves_no_trace(database: Database):
     async def fail() -> None:
-        async with database.write() as connection:
+        async with database.write(EVERY_TENANT) as connection:
             await connection.execute(scoped_insert(collections, OURS), {"created_at": NOON})
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         await fail()
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         assert (await connection.execute(scoped(collections, "us"))).all() == []
 
 
 async def test_many_writers_at_once_lose_nothing(database: Database):
     async def write(number: int) -> None:
-        async with database.write() as connection:
+        async with database.write(EVERY_TENANT) as connection:
             await connection.execute(scoped_insert(collections, Scope("us", f"c{number}")), {"created_at": NOON})
 
     await asyncio.gather(*(write(number) for number in range(50)))
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         assert len((await connection.execute(scoped(collections, "us"))).all()) == 50
 
 
 async def test_a_reader_sees_one_state_while_others_write(database: Database):
     await add_document(database, OURS, "a", "text")
-    async with database.read() as reader:
+    async with database.read(EVERY_TENANT) as reader:
         before = (await reader.execute(scoped(documents, OURS))).all()
-        async with database.write() as writer:
+        async with database.write(EVERY_TENANT) as writer:
             await writer.execute(scoped_delete(documents, OURS))
         assert (await reader.execute(scoped(documents, OURS))).all() == before
 
@@ -183,7 +195,7 @@ async def test_a_reader_sees_one_state_while_others_write(database: Database):
 async def test_statements_reach_only_rows_of_their_scope(database: Database, scope: Scope | str):
     await add_document(database, OURS, "ours", "text")
     await add_document(database, OTHERS, "theirs", "text")
-    async with database.write() as connection:
+    async with database.write(EVERY_TENANT) as connection:
         await connection.execute(scoped_update(documents, scope).values(title="seen"))
         await connection.execute(scoped_delete(documents, Scope("us", "elsewhere")))
         found = [row.id for row in await connection.execute(scoped(documents, scope))]
@@ -194,20 +206,20 @@ async def test_statements_reach_only_rows_of_their_scope(database: Database, sco
 
 async def test_a_table_without_tenant_cannot_be_scoped():
     with pytest.raises(AttributeError):
-        scoped(embedding_cache, "us")
+        scoped(plans, "us")
 
 
 async def test_one_parameter_holds_any_number_of_values(database: Database):
     await add_document(database, OURS, "a", "text")
     wanted = ["a", 'with "quotes" and ü', *(str(number) for number in range(50_000))]
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         rows = await connection.execute(scoped(documents, OURS).where(any_of(documents.c.id, wanted)))
         assert [row.id for row in rows] == ["a"]
 
 
 async def test_moments_come_back_in_utc(database: Database):
     await add_document(database, OURS, "a", "text")
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         row = (await connection.execute(scoped(documents, OURS))).one()
     assert row.created_at == NOON
     assert row.created_at.tzinfo is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ragstone.errors import NotFound
-from ragstone.storage.database import Database, scoped_update
+from ragstone.storage.database import EVERY_TENANT, Database, scoped_update
 from ragstone.storage.library import Library
 from ragstone.storage.schema import documents
 from ragstone.vocabulary import DocumentState, Hit, JobState, Scope
@@ -72,7 +72,7 @@ async def test_passages_keep_the_order_of_their_hits(database: Database, library
 async def test_a_hit_on_a_version_that_is_not_active_is_dropped(database: Database, library: Library):
     await add_document(database, OURS, "a", "one")
     await add_document(database, OURS, "b", "two")
-    async with database.write() as connection:
+    async with database.write(EVERY_TENANT) as connection:
         statement = scoped_update(documents, OURS).where(documents.c.id == "a")
         await connection.execute(statement.values(active_version=2))
     assert [each.chunk.id for each in await library.passages(OURS, hits("a:1:0", "b:1:0", "c:1:0"))] == ["b:1:0"]

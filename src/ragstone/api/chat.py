@@ -26,7 +26,7 @@ from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
 from ragstone.http.errors import problems
 from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
-from ragstone.vocabulary import Citation, Scope
+from ragstone.vocabulary import Citation
 
 MAX_CONVERSATIONS = 500
 
@@ -59,7 +59,7 @@ async def chat(body: ChatBody, principal: Admitted, platform: OpenPlatform, requ
     When the client goes, the work for it ends.
     """
     exchange = await platform.chat.begin(
-        Scope(principal.tenant, body.collection),
+        principal.scope(body.collection),
         body.question,
         conversation_id=body.conversation_id,
         filters=body.filters.inside(),

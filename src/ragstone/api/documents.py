@@ -14,7 +14,7 @@ from ragstone.errors import InvalidInput
 from ragstone.http.auth import UploadRoute, admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
 from ragstone.http.errors import problems
-from ragstone.vocabulary import DEFAULT_COLLECTION, Document, Job, Scope
+from ragstone.vocabulary import DEFAULT_COLLECTION, Document, Job
 
 MAX_PAGE = 500
 
@@ -52,7 +52,7 @@ async def send_documents(
     files = named(form.files)
     limit = platform.settings.ingestion.max_file_bytes
     sent = uploads(files, metadata_field(form.metadata), max_file_bytes=limit)
-    return await platform.ingestion.submit(Scope(principal.tenant, form.collection), sent)
+    return await platform.ingestion.submit(principal.scope(form.collection), sent)
 
 
 @router.get("/api/documents", response_model=DocumentPage, summary="List documents", responses=problems(404))

@@ -23,6 +23,7 @@ from ragstone.api.responses import HealthOut, PartOut, ReadyOut
 from ragstone.errors import RagstoneError, Unavailable
 from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import OpenPlatform
+from ragstone.storage.database import EVERY_TENANT
 from ragstone.vocabulary import Scope
 from ragstone.wiring import Platform
 
@@ -93,7 +94,7 @@ async def _outcome(name: str, check: Callable[[], Awaitable[str]]) -> PartOut:
 
 
 async def _database(platform: Platform) -> str:
-    async with platform.database.read() as connection:
+    async with platform.database.read(EVERY_TENANT) as connection:
         await connection.execute(text("SELECT 1"))
     return "answers"
 

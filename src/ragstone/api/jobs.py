@@ -39,7 +39,7 @@ router = admitted_router(tag="ingestion")
 )
 async def ingest(body: IngestBody, principal: Admitted, platform: OpenPlatform) -> Job:
     """Take in a folder within RAGSTONE_INGESTION__ALLOWED_ROOT, or a text with a title."""
-    scope = Scope(principal.tenant, body.collection)
+    scope = principal.scope(body.collection)
     if body.directory is not None:
         folder = await asyncio.to_thread(folder_within, platform.settings.ingestion.allowed_root, body.directory)
         return await platform.ingestion.submit_directory(scope, folder, pattern=body.pattern, prune=body.prune)

@@ -11,7 +11,7 @@ from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform
 from ragstone.http.errors import problems
 from ragstone.retrieval.retrieve import Retrieval
 from ragstone.storage.library import Stats
-from ragstone.vocabulary import Query, Scope
+from ragstone.vocabulary import Query
 
 router = admitted_router(tag="search")
 
@@ -20,7 +20,7 @@ router = admitted_router(tag="search")
 async def search(body: SearchBody, principal: Admitted, platform: OpenPlatform) -> Retrieval:
     """The passages that bear on a query, best first, with rank and score of each in every stage."""
     query = Query(body.query, filters=body.filters.inside(), limit=body.limit)
-    return await platform.retriever.search(Scope(principal.tenant, body.collection), query)
+    return await platform.retriever.search(principal.scope(body.collection), query)
 
 
 @router.get("/api/stats", response_model=StatsOut, summary="Count what there is")

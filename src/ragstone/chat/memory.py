@@ -64,7 +64,7 @@ class Conversations:
     async def latest(self, scope: Scope, *, limit: int = 50) -> list[Conversation]:
         """The conversations last used, newest first."""
         statement = scoped(conversations, scope).order_by(conversations.c.updated_at.desc(), conversations.c.id)
-        async with self._database.read() as connection:
+        async with self._database.read(scope) as connection:
             rows = (await connection.execute(statement.limit(limit))).all()
         return [_conversation(row) for row in rows]
 
@@ -74,7 +74,7 @@ class Conversations:
         Raises:
             NotFound: there is none of that id in the scope.
         """
-        async with self._database.read() as connection:
+        async with self._database.read(scope) as connection:
             found = (await connection.execute(_by_id(scope, conversation_id))).first()
             if found is None:
                 raise _unknown(conversation_id)
@@ -94,7 +94,7 @@ class Conversations:
             .order_by(turns.c.ordinal.desc())
             .limit(self._options.max_exchanges)
         )
-        async with self._database.read() as connection:
+        async with self._database.read(scope) as connection:
             if (await connection.execute(_by_id(scope, conversation_id))).first() is None:
                 raise _unknown(conversation_id)
             rows = (await connection.execute(statement)).all()
@@ -113,7 +113,7 @@ class Conversations:
             NotFound: the conversation was deleted meanwhile.
         """
         now = datetime.now(UTC)
-        async with self._database.write() as connection:
+        async with self._database.write(scope) as connection:
             if conversation_id is None:
                 conversation_id = secrets.token_hex(16)
                 values = {"id": conversation_id, "title": _title(question), "created_at": now, "updated_at": now}
@@ -135,7 +135,7 @@ class Conversations:
             NotFound: there is none of that id in the scope.
         """
         statement = scoped_delete(conversations, scope).where(conversations.c.id == conversation_id)
-        async with self._database.write() as connection:
+        async with self._database.write(scope) as connection:
             if (await connection.execute(statement)).rowcount == 0:
                 raise _unknown(conversation_id)
 

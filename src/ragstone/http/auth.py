@@ -30,8 +30,8 @@ from starlette.types import Message, Receive
 
 from ragstone.errors import Forbidden, InvalidInput, TooLarge, Unauthenticated
 from ragstone.http.errors import problems
+from ragstone.principals import LOCAL, PERMISSIONS, Kind, Principal, Role
 from ragstone.settings import LOOPBACK_HOSTS, ServerSettings
-from ragstone.vocabulary import Principal
 
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
@@ -61,7 +61,7 @@ class Door:
         if self.key_digests:
             return self._holder_of_a_key(request.headers)
         _refuse_foreign(request)
-        return Principal("local")
+        return LOCAL
 
     def _holder_of_a_key(self, headers: Headers) -> Principal:
         presented = hashlib.sha256(_presented_key(headers)).digest()
@@ -70,7 +70,7 @@ class Door:
             raise Unauthenticated(
                 "This server needs an API key. Send one as `Authorization: Bearer <key>` or `x-api-key: <key>`."
             )
-        return Principal(f"key-{matches.index(True) + 1}")
+        return Principal(f"setting:{matches.index(True) + 1}", Kind.SETTING, permissions=PERMISSIONS[Role.OWNER])
 
 
 def _presented_key(headers: Headers) -> bytes:

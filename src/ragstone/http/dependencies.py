@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
-from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Principal, Scope
+from ragstone.principals import Principal
+from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Scope
 from ragstone.wiring import Platform
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -28,7 +29,7 @@ def _scope(
         str, Query(pattern=COLLECTION_PATTERN, description="The collection to work in.")
     ] = DEFAULT_COLLECTION,
 ) -> Scope:
-    return Scope(principal.tenant, collection)
+    return principal.scope(collection)
 
 
 Admitted = Annotated[Principal, Depends(_principal)]

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ragstone.errors import RagstoneError, Unavailable
 from ragstone.ingestion.jobs import Fate, Task, discard_blobs, settle
 from ragstone.storage.database import (
+    EVERY_TENANT,
     Database,
     any_of,
     scoped,
@@ -68,7 +69,7 @@ class Claims:
         Returns:
             The claimed files, perhaps none; None if no file waits.
         """
-        async with self._database.write() as connection:
+        async with self._database.write(EVERY_TENANT) as connection:
             rows = await self._next_rows(connection, limit)
             if not rows:
                 return None
@@ -105,7 +106,7 @@ class Claims:
     async def release(self, scope: Scope, document_ids: Sequence[str], *, clean: bool = True) -> None:
         """Let go of claims. If not `clean`, or if others littered meanwhile, the sweeper looks after the points."""
         mine = (claims.c.owner == self.owner) & any_of(claims.c.document_id, document_ids)
-        async with self._database.write() as connection:
+        async with self._database.write(scope) as connection:
             if clean:
                 await connection.execute(scoped_delete(claims, scope).where(mine, ~claims.c.littered))
             await connection.execute(scoped_update(claims, scope).where(mine).values(lease_until=0, littered=False))
@@ -115,7 +116,7 @@ class Claims:
         if not tasks:
             return
         scope = tasks[0].scope
-        async with self._database.write() as connection:
+        async with self._database.write(scope) as connection:
             mine = await self.holds(connection, scope, [task.document_id for task in tasks])
             ids = [task.file_id for task in tasks if task.document_id in mine]
             unbegun = scoped_update(job_files, scope).where(any_of(job_files.c.id, ids))
@@ -126,7 +127,7 @@ class Claims:
         """Claim a document whose points nobody looks after any more, to sweep them."""
         waits = exists().where(job_files.c.document_id == claims.c.document_id, job_files.c.state == FileState.PENDING)
         left = unscoped(claims).where(claims.c.lease_until < time.time(), ~waits).limit(1)
-        async with self._database.write() as connection:
+        async with self._database.write(EVERY_TENANT) as connection:
             row = (await connection.execute(left)).mappings().first()
             if row is None:
                 return None
@@ -149,7 +150,7 @@ class Claims:
             await asyncio.sleep(self._options.lease_s / 3)
             mine = scoped_update(claims, tenant).where(claims.c.owner == self.owner)
             try:
-                async with self._database.write() as connection:
+                async with self._database.write(tenant) as connection:
                     await connection.execute(mine.values(lease_until=time.time() + self._options.lease_s))
             except RagstoneError as error:  # the lease may run out now: then the commit is refused
                 log.warning("ingest.heartbeat_failed", code=error.code)

@@ -64,8 +64,8 @@ class IngestionOptions:
 class Ingestion:
     """Submits, ingests, removes and rebuilds; any number of processes may do so at once.
 
-    `faults` is called with the name of each step before the next one begins, so that a
-    test can end the process there.
+    `cached` gives each tenant the embedder with its own cache. `faults` is called with the
+    name of each step before the next one begins, so that a test can end the process there.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Ingestion:
         library: Library,
         parser: Parser,
         embedder: Embedder,
+        cached: Callable[[str], Embedder] | None = None,
         index: Index,
         metrics: Metrics,
         options: IngestionOptions = IngestionOptions(),
@@ -86,6 +87,7 @@ class Ingestion:
         self._library = library
         self._parser = parser
         self._embedder = embedder
+        self._cached = cached or (lambda _tenant: embedder)
         self._index = index
         self._metrics = metrics
         self._options = options
@@ -158,7 +160,7 @@ class Ingestion:
 
     async def rebuild(self, *, progress: Callable[[int, int], None] | None = None) -> int:
         """See `rebuild.rebuild`."""
-        count = await rebuild(self._database, self._index, self._embedder, self._claims(), progress=progress)
+        count = await rebuild(self._database, self._index, self._cached, self._claims(), progress=progress)
         log.info("rebuild.done", chunks=count)
         return count
 
@@ -175,7 +177,7 @@ class Ingestion:
         missing = await self.missing_chunks()
         if missing:
             log.warning("index.healing", missing=missing)
-            await rebuild(self._database, self._index, self._embedder, self._claims(), clear=False)
+            await rebuild(self._database, self._index, self._cached, self._claims(), clear=False)
         return missing
 
     async def work(self, *, stop: asyncio.Event | None = None, until_job: tuple[Scope, str] | None = None) -> None:
@@ -294,7 +296,7 @@ class Ingestion:
     async def _index_points(self, drafts: Sequence[Draft]) -> None:
         scope = drafts[0].task.scope
         chunks = [source for draft in drafts for source in sources(draft)]
-        async with aclosing(make_points(chunks, self._embedder)) as batches:
+        async with aclosing(make_points(chunks, self._cached(scope.tenant))) as batches:
             async for points in batches:
                 self._reached("embedded")
                 with self._metrics.timed("index_upsert"):

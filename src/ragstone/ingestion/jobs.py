@@ -57,7 +57,7 @@ class Jobs:
             NotFound: there is none of that id in the scope.
         """
         files = scoped(job_files, scope).where(job_files.c.job_id == job_id).order_by(job_files.c.id)
-        async with self._database.read() as connection:
+        async with self._database.read(scope) as connection:
             job = await self._job(connection, scope, job_id)
             rows = (await connection.execute(files)).mappings().all()
         return replace(job, files=tuple(_file(row) for row in rows))
@@ -65,7 +65,7 @@ class Jobs:
     async def jobs(self, scope: Scope, *, limit: int = 50) -> list[Job]:
         """The newest jobs, newest first, without their files."""
         newest = scoped(jobs, scope).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
-        async with self._database.read() as connection:
+        async with self._database.read(scope) as connection:
             return [_job(row) for row in (await connection.execute(newest)).mappings()]
 
     async def watch(self, scope: Scope, job_id: str, *, poll_s: float) -> AsyncGenerator[Job, None]:
@@ -76,7 +76,7 @@ class Jobs:
         """
         last: Job | None = None
         while True:
-            async with self._database.read() as connection:
+            async with self._database.read(scope) as connection:
                 job = await self._job(connection, scope, job_id)
             if job.state in (JobState.DONE, JobState.FAILED):
                 yield await self.job(scope, job_id)
@@ -88,7 +88,7 @@ class Jobs:
 
     async def finished(self, scope: Scope, job_id: str) -> bool:
         """Whether every file of the job has met its fate."""
-        async with self._database.read() as connection:
+        async with self._database.read(scope) as connection:
             job = await self._job(connection, scope, job_id)
         return job.state in (JobState.DONE, JobState.FAILED)
 

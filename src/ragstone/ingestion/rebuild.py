@@ -12,7 +12,7 @@ from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
 from ragstone.ingestion.claims import Claims
 from ragstone.ingestion.making import Source, make_points
-from ragstone.storage.database import Database, scoped, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, scoped, unscoped
 from ragstone.storage.library import chunk_of
 from ragstone.storage.schema import chunks, documents
 from ragstone.vocabulary import Scope
@@ -23,7 +23,7 @@ RETRY_S = 0.2  # how soon to look again whether a worker is done with a document
 async def rebuild(
     database: Database,
     index: Index,
-    embedder: Embedder,
+    embedders: Callable[[str], Embedder],
     claims: Claims,
     *,
     clear: bool = True,
@@ -36,7 +36,7 @@ async def rebuild(
     Args:
         database: The truth.
         index: Where the points go.
-        embedder: Makes the vectors; those it has cached are not made again.
+        embedders: Gives the embedder of a tenant; vectors it has cached are not made again.
         claims: A set of claims of the caller's own.
         clear: Empty the index first; searches then find little until the end.
         progress: Called with chunks done and chunks in all, after each document.
@@ -52,7 +52,7 @@ async def rebuild(
     while (row := await _next_document(database, last_id)) is not None:
         last_id = row["id"]
         done += await _rebuild_document(
-            database, index, embedder, claims, Scope(row["tenant"], row["collection"]), last_id
+            database, index, embedders, claims, Scope(row["tenant"], row["collection"]), last_id
         )
         if progress is not None:
             progress(done, max(total, done))
@@ -62,19 +62,24 @@ async def rebuild(
 async def missing_chunks(database: Database, index: Index) -> int:
     """How many chunks the index lacks: after its folder was lost, or a rebuild was interrupted."""
     by_scope = unscoped(documents, documents.c.tenant, documents.c.collection, func.sum(documents.c.chunk_count))
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         rows = (await connection.execute(by_scope.group_by(documents.c.tenant, documents.c.collection))).all()
     held = [await index.count(Scope(tenant, collection)) for tenant, collection, _ in rows]
     return sum(max(0, expected - count) for (_, _, expected), count in zip(rows, held, strict=True))
 
 
 async def _rebuild_document(
-    database: Database, index: Index, embedder: Embedder, claims: Claims, scope: Scope, document_id: str
+    database: Database,
+    index: Index,
+    embedders: Callable[[str], Embedder],
+    claims: Claims,
+    scope: Scope,
+    document_id: str,
 ) -> int:
     await _hold(database, claims, scope, document_id)
     async with claims.kept(scope.tenant):
         sources = await _sources(database, scope, document_id)
-        async for points in make_points(sources, embedder):
+        async for points in make_points(sources, embedders(scope.tenant)):
             await index.upsert(scope, points)
         await claims.release(scope, [document_id])
     return len(sources)
@@ -82,14 +87,14 @@ async def _rebuild_document(
 
 async def _hold(database: Database, claims: Claims, scope: Scope, document_id: str) -> None:
     while True:
-        async with database.write() as connection:
+        async with database.write(scope) as connection:
             if await claims.hold(connection, scope, [document_id]):
                 return
         await asyncio.sleep(RETRY_S)
 
 
 async def _count(database: Database) -> int:
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         return int((await connection.execute(unscoped(documents, func.sum(documents.c.chunk_count)))).scalar() or 0)
 
 
@@ -100,7 +105,7 @@ async def _next_document(database: Database, after: str) -> RowMapping | None:
         .order_by(documents.c.id)
         .limit(1)
     )
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         row: RowMapping | None = (await connection.execute(following)).mappings().first()
         return row
 
@@ -115,6 +120,6 @@ async def _sources(database: Database, scope: Scope, document_id: str) -> list[S
         .where(chunks.c.document_id == document_id)
         .order_by(chunks.c.ordinal)
     )
-    async with database.read() as connection:
+    async with database.read(scope) as connection:
         rows = (await connection.execute(of_document)).mappings().all()
     return [Source(chunk_of(row), row["title"], row["media_type"], row["metadata"]) for row in rows]

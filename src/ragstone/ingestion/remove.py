@@ -25,7 +25,7 @@ async def remove(
     Raises:
         NotFound: no such document in the scope.
     """
-    async with database.write() as connection:
+    async with database.write(scope) as connection:
         found = await connection.execute(scoped(documents, scope).where(documents.c.id == document_id))
         document = found.mappings().first()
         if document is None:

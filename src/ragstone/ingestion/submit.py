@@ -96,7 +96,7 @@ async def write_job(
     """
     job_id = secrets.token_hex(16)
     now = datetime.now(UTC)
-    async with database.write() as connection:
+    async with database.write(scope) as connection:
         entries = await _still_stored(blobs, scope, entries)
         await connection.execute(
             database.insert_missing(collections),
@@ -120,7 +120,7 @@ async def write_job(
 async def file_sources(database: Database, scope: Scope) -> list[str]:
     """The sources of all documents that came from files."""
     from_files = scoped(documents, scope, documents.c.source).where(documents.c.source.startswith("file://"))
-    async with database.read() as connection:
+    async with database.read(scope) as connection:
         return list((await connection.scalars(from_files)).all())
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import exists
 from ragstone.index.base import Index
 from ragstone.ingestion.claims import Claims
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database, scoped, scoped_delete, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_delete, unscoped
 from ragstone.storage.schema import discarded_blobs, documents, job_files
 from ragstone.vocabulary import FileState, Scope
 
@@ -34,19 +34,19 @@ async def sweep_leftover(database: Database, index: Index, claims: Claims) -> bo
 async def clear_points(database: Database, index: Index, scope: Scope, document_id: str) -> None:
     """Delete all points of a document but those of its active version. The caller holds its claim."""
     active = scoped(documents, scope, documents.c.active_version).where(documents.c.id == document_id)
-    async with database.read() as connection:
+    async with database.read(scope) as connection:
         version = (await connection.execute(active)).scalar()
     await index.delete_document(scope, document_id, keep_version=version)
 
 
 async def sweep_blobs(database: Database, blobs: LocalBlobs) -> None:
     """Delete the discarded blobs that neither a document nor a waiting file refers to."""
-    async with database.read() as connection:
+    async with database.read(EVERY_TENANT) as connection:
         if (await connection.execute(unscoped(discarded_blobs).limit(1))).first() is None:
             return
     # Deleting inside the transaction keeps a submission of the same bytes from
     # committing between the check and the deletion.
-    async with database.write() as connection:
+    async with database.write(EVERY_TENANT) as connection:
         for tenant, key in (await connection.execute(unscoped(discarded_blobs).limit(100))).all():
             used = exists(scoped(documents, tenant, documents.c.id).where(documents.c.blob_key == key))
             waits = exists(

@@ -44,7 +44,7 @@ async def publish(database: Database, claims: Claims, drafts: Sequence[Draft]) -
     """
     scope = drafts[0].task.scope
     ids = [draft.task.document_id for draft in drafts]
-    async with database.write() as connection:
+    async with database.write(scope) as connection:
         mine = await claims.holds(connection, scope, ids)
         found = await connection.execute(
             scoped(documents, scope, documents.c.id, documents.c.blob_key).where(any_of(documents.c.id, ids))
@@ -68,7 +68,7 @@ async def fail(database: Database, claims: Claims, task: Task, error: RagstoneEr
     """
     final = task.attempts >= max_attempts
     scope = task.scope
-    async with database.write() as connection:
+    async with database.write(scope) as connection:
         if not await claims.holds(connection, scope, [task.document_id]):
             return False
         if not final:

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ragstone.storage.database import Database, any_of, unscoped
+from ragstone.storage.database import Database, any_of, scoped
 from ragstone.storage.schema import embedding_cache
 
 
 class SqlVectorStore:
     """See `embedding.cached.VectorStore`. One statement a batch, whatever its size.
 
-    Shared by all tenants: a key is the hash of a model's name and a text, so that only
-    who already has the text can ask, and the vector tells nothing beyond it.
+    Each tenant has vectors of its own, though equal texts give equal ones: how quickly a
+    text is embedded would tell whether somebody else has it too.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tenant: str) -> None:
         self._database = database
+        self._tenant = tenant
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The vectors that are kept, by key; keys without one are left out."""
         if not keys:
             return {}
-        statement = unscoped(embedding_cache).where(any_of(embedding_cache.c.key, keys))
-        async with self._database.read() as connection:
+        statement = scoped(embedding_cache, self._tenant).where(any_of(embedding_cache.c.key, keys))
+        async with self._database.read(self._tenant) as connection:
             return {row.key: row.vector for row in await connection.execute(statement)}
 
     async def put_many(self, vectors: Mapping[str, bytes]) -> None:
         """Keep all `vectors`; a key that is there already keeps its value."""
         if not vectors:
             return
-        rows = [{"key": key, "vector": vector} for key, vector in vectors.items()]
-        async with self._database.write() as connection:
+        rows = [{"tenant": self._tenant, "key": key, "vector": vector} for key, vector in vectors.items()]
+        async with self._database.write(self._tenant) as connection:
             await connection.execute(self._database.insert_missing(embedding_cache), rows)

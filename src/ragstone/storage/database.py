@@ -52,6 +52,20 @@ BUSY_TIMEOUT_S = 30.0  # how long one process waits for another one's write to e
 _WRITES = "ragstone_writes"
 
 
+class EveryTenant:
+    """Says that a transaction is nobody's request: it may see and change the rows of all tenants."""
+
+    def __repr__(self) -> str:
+        return "EVERY_TENANT"
+
+
+EVERY_TENANT = EveryTenant()
+"""For the worker, the door and the operator; a house rule counts who uses it."""
+
+Whose = Scope | str | EveryTenant
+"""Whose rows a transaction may touch: a scope's or a tenant's, or everybody's."""
+
+
 def scoped(table: Table, scope: Scope | str, *columns: ColumnElement[Any] | Table) -> Select[Any]:
     """Select from a tenant table: the only way to read one.
 
@@ -144,15 +158,15 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the database throughout the block."""
+    async def read(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the database throughout the block, and of it the rows of `whose`."""
         with _translated(self._file):
             async with self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction, holding the write lock from its start; commits at the end of the block.
+    async def write(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+        """One transaction on the rows of `whose`, holding the write lock from its start; commits at the block's end.
 
         Keep it short, and never wait for anything but the database in it.
 
@@ -173,7 +187,7 @@ class Database:
         return postgresql.insert(table).on_conflict_do_nothing()
 
     async def _bring_up_to_date(self) -> None:
-        async with self.read() as connection:
+        async with self.read(EVERY_TENANT) as connection:
             revision = await connection.run_sync(_revision)
         if revision == HEAD_REVISION:
             return
@@ -182,7 +196,7 @@ class Database:
                 f"The database {self._file} was written by a newer version of Ragstone (format {revision}; this one "
                 f"reads up to {HEAD_REVISION}). Install that version, or restore a backup made by this one."
             )
-        async with self.write() as connection:
+        async with self.write(EVERY_TENANT) as connection:
             if await connection.run_sync(_revision) != HEAD_REVISION:  # nobody else did it while we waited
                 await connection.run_sync(_upgrade)
 

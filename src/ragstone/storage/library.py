@@ -38,7 +38,7 @@ class Library:
     async def collections(self, tenant: str) -> list[str]:
         """Names of the tenant's collections, sorted."""
         names = scoped(collections, tenant, collections.c.collection).order_by(collections.c.collection)
-        async with self._database.read() as connection:
+        async with self._database.read(tenant) as connection:
             return list((await connection.scalars(names)).all())
 
     async def documents(self, scope: Scope, *, limit: int = 100, after: str | None = None) -> list[Document]:
@@ -52,7 +52,7 @@ class Library:
             last = await self.document(scope, after)
             later = and_(documents.c.source == last.source, documents.c.id > last.id)
             page = page.where(or_(documents.c.source > last.source, later))
-        return [_document(row) for row in await self._rows(page)]
+        return [_document(row) for row in await self._rows(scope, page)]
 
     async def document(self, scope: Scope, document_id: str) -> Document:
         """One document.
@@ -60,7 +60,7 @@ class Library:
         Raises:
             NotFound: no such document in the scope.
         """
-        rows = await self._rows(scoped(documents, scope).where(documents.c.id == document_id))
+        rows = await self._rows(scope, scoped(documents, scope).where(documents.c.id == document_id))
         if not rows:
             raise _unknown(document_id)
         return _document(rows[0])
@@ -72,7 +72,7 @@ class Library:
             NotFound: no such document, or none of its versions is ready.
         """
         statement = scoped(documents, scope, documents.c.blob_key).where(documents.c.id == document_id)
-        rows = await self._rows(statement)
+        rows = await self._rows(scope, statement)
         if not rows:
             raise _unknown(document_id)
         if not rows[0]["blob_key"]:
@@ -88,9 +88,10 @@ class Library:
             NotFound: no such document, none of its versions is ready, or `version` was replaced.
         """
         found = await self._rows(
+            scope,
             scoped(document_texts, scope, document_texts.c.version, document_texts.c.text).where(
                 document_texts.c.document_id == document_id
-            )
+            ),
         )
         if not found:
             await self.document(scope, document_id)
@@ -114,7 +115,7 @@ class Library:
             .where(chunks.c.document_id == document_id)
             .order_by(chunks.c.ordinal)
         )
-        rows = await self._rows(statement)
+        rows = await self._rows(scope, statement)
         if not rows:
             await self.document(scope, document_id)
         return [chunk_of(row) for row in rows]
@@ -131,7 +132,7 @@ class Library:
             .join(documents, _ACTIVE)
             .where(any_of(chunks.c.id, [hit.chunk_id for hit in hits]))
         )
-        found = {row["id"]: row for row in await self._rows(statement)}
+        found = {row["id"]: row for row in await self._rows(scope, statement)}
         return [_passage(found[hit.chunk_id], hit) for hit in hits if hit.chunk_id in found]
 
     async def stats(self, scope: Scope) -> Stats:
@@ -139,7 +140,7 @@ class Library:
         total = func.coalesce(func.sum(documents.c.chunk_count), 0), func.coalesce(func.sum(documents.c.size_bytes), 0)
         held = scoped(documents, scope, func.count(), *total)
         by_state = scoped(jobs, scope, jobs.c.state, func.count()).group_by(jobs.c.state)
-        async with self._database.read() as connection:
+        async with self._database.read(scope) as connection:
             document_count, chunk_count, size_bytes = (await connection.execute(held)).one()
             states = {JobState(state): count for state, count in await connection.execute(by_state)}
         return Stats(
@@ -149,8 +150,8 @@ class Library:
             jobs={state: states.get(state, 0) for state in JobState},
         )
 
-    async def _rows(self, statement: Select[Any]) -> Sequence[RowMapping]:
-        async with self._database.read() as connection:
+    async def _rows(self, scope: Scope, statement: Select[Any]) -> Sequence[RowMapping]:
+        async with self._database.read(scope) as connection:
             rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
             return rows
 

@@ -1,66 +1,24 @@
-"""All tables of Ragstone. SQL is the truth; index and caches are made again from it.
-
-Every table of tenant data has a `tenant` column, and is read and written through the
-`scoped` family of `storage.database` only. Types are those that SQLite and PostgreSQL
-share. A change here needs a migration in `migrations/versions` and a new `HEAD_REVISION`.
-"""
+"""Tables of what tenants ingest and ask: documents, jobs, conversations."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-HEAD_REVISION = "0001"
-"""The newest migration. Known here so that opening an up-to-date database needs no Alembic."""
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-SequenceNumber = BigInteger().with_variant(Integer, "sqlite")
-"""An ascending number given by the database; SQLite counts only in INTEGER."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite forgets the zone, so it is given back on reading."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store in UTC."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Read as UTC."""
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
-
+from ragstone.storage.schema.base import SequenceNumber, UtcDateTime, metadata
 
 collections = Table(
     "collections",
@@ -68,6 +26,7 @@ collections = Table(
     Column("tenant", String(64), primary_key=True),
     Column("collection", String(128), primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("generation", Integer, nullable=False, server_default="0"),  # grows whenever searches may find other things
 )
 
 documents = Table(
@@ -142,6 +101,7 @@ jobs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    Column("callback_url", Text),  # told when the job is finished
     Index(None, "tenant", "collection", "created_at"),
 )
 
@@ -167,6 +127,7 @@ job_files = Table(
     Column("error_code", String(64)),
     Column("error", Text),
     Column("warnings", JSON, nullable=False),
+    Column("dead", Boolean, nullable=False, server_default="0"),  # failed for reasons that are not the file's
     Index(None, "state", "tenant", "id"),
     Index(None, "job_id", "id"),
     Index(None, "document_id"),
@@ -201,6 +162,7 @@ conversations = Table(
     Column("id", String(32), primary_key=True),
     Column("tenant", String(64), nullable=False),
     Column("collection", String(128), nullable=False),
+    Column("owner", String(64), nullable=False, server_default=""),  # the principal who began it
     Column("title", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -228,10 +190,45 @@ turns = Table(
     UniqueConstraint("conversation_id", "ordinal"),
 )
 
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("collection", String(128), nullable=False),
+    Column("conversation_id", String(32), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("turn_id", String(32), ForeignKey("turns.id", ondelete="CASCADE"), nullable=False),
+    Column("author", String(64), nullable=False),  # the principal who gave it
+    Column("rating", Integer, nullable=False),  # 1 good, -1 bad
+    Column("comment", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("turn_id", "author"),
+    Index(None, "tenant", "collection", "created_at"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    # Callbacks that are to be sent, written in the transaction that finished what they tell of.
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # pending, delivered, dead
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Float, nullable=False),  # Unix seconds
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index(None, "state", "not_before"),
+    Index(None, "tenant", "created_at"),
+)
+
 embedding_cache = Table(
     "embedding_cache",
     metadata,
-    # Not tenant data: the key is a hash of model and text, the value follows from them.
+    # The key is a hash of model and text, the value follows from them.
+    Column("tenant", String(64), primary_key=True),
     Column("key", String(64), primary_key=True),
     Column("vector", LargeBinary, nullable=False),
 )

@@ -1,0 +1,1 @@
+"""Ragstone inside other systems; imported by nobody here."""
