@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from errno import EADDRINUSE
 from functools import partial
@@ -26,7 +26,7 @@ from ragstone.http.auth import Door
 from ragstone.http.errors import describe_problem, install_error_handlers
 from ragstone.http.middleware import RequestFrame
 from ragstone.settings import LOOPBACK_HOSTS, Settings
-from ragstone.wiring import Platform, open_platform
+from ragstone.wiring import Platform, open_platform, open_records
 
 GRACE_S = 10  # running answers may end; orchestrators kill after 10 to 30 s
 KEEP_ALIVE_S = 65  # above the 60 s of common proxies, so that the proxy is the one to close
@@ -81,8 +81,21 @@ async def _lifespan(app: FastAPI, *, source: Platform | Settings) -> AsyncIterat
     async with AsyncExitStack() as stack:
         platform = source if isinstance(source, Platform) else await stack.enter_async_context(open_platform(source))
         app.state.platform = platform
+        await stack.enter_async_context(_running(platform.accounts.admission.watch()))
         app.state.worker = await stack.enter_async_context(_working(platform))
         yield
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do `work` meanwhile; it is cancelled at the end."""
+    running = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 @asynccontextmanager
@@ -110,11 +123,11 @@ async def serve(
     """Serve until SIGINT or SIGTERM. `announce` gets the sentence that says where it listens.
 
     Raises:
-        ConfigurationError: without API keys it listens on loopback only.
+        ConfigurationError: without an owner or a key it listens on loopback only.
         PortInUse: another process listens there.
     """
     address = host or settings.server.host
-    check_address(settings, address)
+    await check_address(settings, address)
     listener = listen(address, settings.server.port if port is None else port)
     async with open_platform(settings) as platform:
         server = uvicorn.Server(_configuration(create_app(platform)))
@@ -137,17 +150,20 @@ def _signals_end_the_server_only() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def check_address(settings: Settings, host: str) -> None:
-    """Refuse to answer the network without keys.
+async def check_address(settings: Settings, host: str) -> None:
+    """Refuse to answer the network before somebody owns the installation.
 
     Raises:
-        ConfigurationError: `host` is not loopback, and no API keys are set.
+        ConfigurationError: `host` is not loopback, and there is neither an owner nor a key in the settings.
     """
-    if not settings.server.api_keys and host not in LOOPBACK_HOSTS:
-        raise ConfigurationError(
-            f"Without API keys the server listens on 127.0.0.1 only, not on {host}. "
-            "Set RAGSTONE_SERVER__API_KEYS to one or more keys of at least 32 characters."
-        )
+    if host in LOOPBACK_HOSTS or settings.server.api_keys:
+        return
+    async with open_records(settings) as records:
+        if not await records.accounts.admission.has_accounts():
+            raise ConfigurationError(
+                f"Nobody owns this installation yet, so the server does not listen on {host}. Make an owner first: "
+                "`ragstone accounts users create --role owner you@example.org`."
+            )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ known a moment ago? → form and checksum → keyed hash → key or session → 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -34,7 +35,7 @@ class Admission:
 
     async def has_accounts(self) -> bool:
         """Whether any user or key exists: then nobody enters without one."""
-        raise NotImplementedError
+        return False
 
     async def still(self, principal: Principal) -> bool:
         """Whether somebody who was admitted would be admitted again, for streams that run."""
@@ -42,7 +43,7 @@ class Admission:
 
     async def watch(self) -> None:
         """Notice changes, also those of other processes, within a second; runs until cancelled."""
-        raise NotImplementedError
+        await asyncio.Event().wait()
 
     def forget(self) -> None:
         """Look everybody up anew from now on."""

@@ -190,7 +190,7 @@ async def server(settings: Settings) -> Finding:
     """Whether `ragstone serve` can listen where the settings say, or does so already."""
     host, port = settings.server.host, settings.server.port
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    check_address(settings, host)
+    await check_address(settings, host)
     try:
         listen(host, port).close()
     except PortInUse:
