@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Table
 
 from ragstone.chat.memory import Conversations, MemoryOptions
 from ragstone.errors import NotFound
-from ragstone.storage.database import Database
+from ragstone.storage.database import EVERY_TENANT, Database, unscoped
+from ragstone.storage.schema import turns
 from ragstone.vocabulary import Answer, Citation, Scope, Usage
 
 HERE = Scope("acme", "handbook")
@@ -28,8 +31,25 @@ def conversations(database: Database, **options: int) -> Conversations:
     return Conversations(database, count_tokens=lambda text: len(text.split()), options=MemoryOptions(**options))
 
 
-async def save(store: Conversations, conversation_id: str | None, question: str, scope: Scope = HERE) -> str:
-    return await store.save(scope, conversation_id, question=question, condensed=question + " whole", answer=ANSWER)
+async def save(
+    store: Conversations,
+    conversation_id: str | None,
+    question: str,
+    scope: Scope = HERE,
+    *,
+    owner: str = "",
+    visible_to: str | None = None,
+) -> str:
+    saved = await store.save(
+        scope,
+        conversation_id,
+        question=question,
+        condensed=question + " whole",
+        answer=ANSWER,
+        owner=owner,
+        visible_to=visible_to,
+    )
+    return saved.conversation_id
 
 
 async def test_an_exchange_comes_back_as_it_was_saved(database: Database):
@@ -101,3 +121,60 @@ async def test_the_latest_conversation_comes_first_and_is_titled_by_its_question
     assert [item.id for item in listed] == [first, second]
     assert len(listed[0].title) == 80
     assert "\n" not in listed[0].title
+
+
+async def test_whoever_sees_only_their_own_neither_sees_nor_continues_nor_deletes_another_ones(database: Database):
+    store = conversations(database)
+    hers = await save(store, None, "hers", owner="user:her")
+    nobodys = await save(store, None, "nobody's")
+    for foreign in (hers, nobodys):
+        for attempt in (
+            store.get(HERE, foreign, visible_to="user:him"),
+            store.history(HERE, foreign, visible_to="user:him"),
+            store.delete(HERE, foreign, visible_to="user:him"),
+            save(store, foreign, "mine now", owner="user:him", visible_to="user:him"),
+        ):
+            with pytest.raises(NotFound):
+                await attempt
+    assert await store.latest(HERE, visible_to="user:him") == []
+    assert [item.id for item in await store.latest(HERE, visible_to="user:her")] == [hers]
+    assert {item.id for item in await store.latest(HERE)} == {hers, nobodys}
+    assert len((await store.get(HERE, hers, visible_to="user:her")).turns) == 1
+
+
+async def test_a_conversation_stays_its_first_owners(database: Database):
+    store = conversations(database)
+    conversation_id = await save(store, None, "hers", owner="user:her")
+    await save(store, conversation_id, "his", owner="user:him")
+    assert (await store.get(HERE, conversation_id)).owner == "user:her"
+
+
+async def test_each_exchange_is_known_by_its_id(database: Database):
+    store = conversations(database)
+    saved = await store.save(HERE, None, question="q", condensed="q", answer=ANSWER)
+    assert [turn.id for turn in (await store.get(HERE, saved.conversation_id)).turns] == [saved.turn_id]
+
+
+async def test_what_was_last_used_before_a_moment_expires_with_its_turns_and_of_its_tenant_only(database: Database):
+    store = conversations(database)
+    old = await save(store, None, "old", Scope("acme", "other"))
+    foreign = await save(store, None, "foreign", Scope("globex", "handbook"))
+    moment = datetime.now(UTC)
+    new = await save(store, None, "new")
+    assert await store.expire("acme", moment) == 1
+    assert await rows_of(database, turns) == {new, foreign}
+    assert await store.expire("acme", moment) == 0
+    assert old not in {item.id for item in await store.latest(Scope("acme", "other"))}
+
+
+async def rows_of(database: Database, table: Table) -> set[str]:
+    """The conversations that the table has rows of."""
+    async with database.read(EVERY_TENANT) as connection:
+        return set(await connection.scalars(unscoped(table, table.c.conversation_id)))
+
+
+async def test_deleting_a_conversation_leaves_no_row_of_its_turns(database: Database):
+    store = conversations(database)
+    kept, gone = await save(store, None, "kept"), await save(store, None, "gone")
+    await store.delete(HERE, gone)
+    assert await rows_of(database, turns) == {kept}

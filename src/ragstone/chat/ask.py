@@ -87,10 +87,10 @@ class Chat:
                     yield event
                     continue
                 answer = replace(event, degraded=(*found.degraded, *event.degraded))
-                conversation_id = await self._conversations.save(
+                saved = await self._conversations.save(
                     exchange.scope, exchange.conversation_id, question=exchange.question, condensed=whole, answer=answer
                 )
-                yield Finished(answer, conversation_id)
+                yield Finished(answer, saved.conversation_id)
 
     async def ask(
         self,

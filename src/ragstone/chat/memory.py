@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func
+from sqlalchemy import ColumnElement, Row, Select, func
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import NotFound
 from ragstone.storage.database import Database, scoped, scoped_delete, scoped_insert, scoped_update
@@ -30,6 +31,7 @@ class MemoryOptions:
 class SavedTurn:
     """One exchange as it was saved. `condensed` is the question as it was looked up."""
 
+    id: str
     question: str
     condensed: str
     answer: str
@@ -42,17 +44,30 @@ class SavedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation; `turns`, oldest first, is empty in listings."""
+    """A conversation; `owner` began it. `turns`, oldest first, is empty in listings."""
 
     id: str
     title: str
     created_at: datetime
     updated_at: datetime
+    owner: str = ""
     turns: tuple[SavedTurn, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Where an exchange was saved."""
+
+    conversation_id: str
+    turn_id: str
+
+
 class Conversations:
-    """Reads and writes the conversations of a scope."""
+    """Reads and writes the conversations of a scope.
+
+    Each conversation has an owner, the principal who began it. With `visible_to`, there
+    are only those of that owner; with None, everybody's.
+    """
 
     def __init__(
         self, database: Database, *, count_tokens: Callable[[str], int], options: MemoryOptions = MemoryOptions()
@@ -61,32 +76,33 @@ class Conversations:
         self._count_tokens = count_tokens
         self._options = options
 
-    async def latest(self, scope: Scope, *, limit: int = 50) -> list[Conversation]:
+    async def latest(self, scope: Scope, *, limit: int = 50, visible_to: str | None = None) -> list[Conversation]:
         """The conversations last used, newest first."""
-        statement = scoped(conversations, scope).order_by(conversations.c.updated_at.desc(), conversations.c.id)
+        statement = scoped(conversations, scope).where(*_seen_by(visible_to))
+        statement = statement.order_by(conversations.c.updated_at.desc(), conversations.c.id)
         async with self._database.read(scope) as connection:
             rows = (await connection.execute(statement.limit(limit))).all()
         return [_conversation(row) for row in rows]
 
-    async def get(self, scope: Scope, conversation_id: str) -> Conversation:
+    async def get(self, scope: Scope, conversation_id: str, *, visible_to: str | None = None) -> Conversation:
         """One conversation with all its turns.
 
         Raises:
-            NotFound: there is none of that id in the scope.
+            NotFound: there is none of that id in the scope, or it is somebody else's.
         """
         async with self._database.read(scope) as connection:
-            found = (await connection.execute(_by_id(scope, conversation_id))).first()
+            found = (await connection.execute(_by_id(scope, conversation_id, visible_to))).first()
             if found is None:
                 raise _unknown(conversation_id)
             statement = scoped(turns, scope).where(turns.c.conversation_id == conversation_id)
             rows = (await connection.execute(statement.order_by(turns.c.ordinal))).all()
         return _conversation(found, tuple(_turn(row) for row in rows))
 
-    async def history(self, scope: Scope, conversation_id: str) -> list[Turn]:
+    async def history(self, scope: Scope, conversation_id: str, *, visible_to: str | None = None) -> list[Turn]:
         """What a new question is understood with: the newest exchanges that fit, oldest first.
 
         Raises:
-            NotFound: there is no such conversation in the scope.
+            NotFound: there is no such conversation in the scope, or it is somebody else's.
         """
         statement = (
             scoped(turns, scope)
@@ -95,53 +111,83 @@ class Conversations:
             .limit(self._options.max_exchanges)
         )
         async with self._database.read(scope) as connection:
-            if (await connection.execute(_by_id(scope, conversation_id))).first() is None:
+            if (await connection.execute(_by_id(scope, conversation_id, visible_to))).first() is None:
                 raise _unknown(conversation_id)
             rows = (await connection.execute(statement)).all()
         newest_first = [Turn(row.condensed, row.answer) for row in rows]
         return _within(newest_first, self._options.max_tokens, self._count_tokens)[::-1]
 
     async def save(
-        self, scope: Scope, conversation_id: str | None, *, question: str, condensed: str, answer: Answer
-    ) -> str:
-        """Append an exchange, to a new conversation where `conversation_id` is None.
-
-        Returns:
-            The conversation's id.
+        self,
+        scope: Scope,
+        conversation_id: str | None,
+        *,
+        question: str,
+        condensed: str,
+        answer: Answer,
+        owner: str = "",
+        visible_to: str | None = None,
+    ) -> Saved:
+        """Append an exchange, to a new conversation of `owner` where `conversation_id` is None.
 
         Raises:
-            NotFound: the conversation was deleted meanwhile.
+            NotFound: the conversation was deleted meanwhile, or it is somebody else's.
         """
         now = datetime.now(UTC)
         async with self._database.write(scope) as connection:
             if conversation_id is None:
-                conversation_id = secrets.token_hex(16)
-                values = {"id": conversation_id, "title": _title(question), "created_at": now, "updated_at": now}
-                await connection.execute(scoped_insert(conversations, scope).values(values))
+                conversation_id = await _begin(connection, scope, question, owner, now)
             else:
-                touch = scoped_update(conversations, scope).where(conversations.c.id == conversation_id)
+                touch = scoped_update(conversations, scope).where(*_named(conversation_id, visible_to))
                 if (await connection.execute(touch.values(updated_at=now))).rowcount == 0:
                     raise _unknown(conversation_id)
             count = scoped(turns, scope, func.count()).where(turns.c.conversation_id == conversation_id)
             ordinal = (await connection.execute(count)).scalar_one()
             row = _row(conversation_id, ordinal, question, condensed, answer, now)
             await connection.execute(scoped_insert(turns, scope).values(row))
-        return conversation_id
+        return Saved(conversation_id, str(row["id"]))
 
-    async def delete(self, scope: Scope, conversation_id: str) -> None:
-        """Remove a conversation and all its turns.
+    async def delete(self, scope: Scope, conversation_id: str, *, visible_to: str | None = None) -> None:
+        """Remove a conversation with all its turns and what was said of them.
 
         Raises:
-            NotFound: there is none of that id in the scope.
+            NotFound: there is none of that id in the scope, or it is somebody else's.
         """
-        statement = scoped_delete(conversations, scope).where(conversations.c.id == conversation_id)
+        statement = scoped_delete(conversations, scope).where(*_named(conversation_id, visible_to))
         async with self._database.write(scope) as connection:
             if (await connection.execute(statement)).rowcount == 0:
                 raise _unknown(conversation_id)
 
+    async def expire(self, tenant: str, before: datetime) -> int:
+        """Remove the tenant's conversations last used before a moment, of all collections; how many."""
+        statement = scoped_delete(conversations, tenant).where(conversations.c.updated_at < before)
+        async with self._database.write(tenant) as connection:
+            return (await connection.execute(statement)).rowcount
 
-def _by_id(scope: Scope, conversation_id: str) -> Select[Any]:
-    return scoped(conversations, scope).where(conversations.c.id == conversation_id)
+
+async def _begin(connection: AsyncConnection, scope: Scope, question: str, owner: str, now: datetime) -> str:
+    conversation_id = secrets.token_hex(16)
+    values = {
+        "id": conversation_id,
+        "owner": owner,
+        "title": _title(question),
+        "created_at": now,
+        "updated_at": now,
+    }
+    await connection.execute(scoped_insert(conversations, scope).values(values))
+    return conversation_id
+
+
+def _seen_by(visible_to: str | None) -> list[ColumnElement[bool]]:
+    return [] if visible_to is None else [conversations.c.owner == visible_to]
+
+
+def _named(conversation_id: str, visible_to: str | None) -> list[ColumnElement[bool]]:
+    return [conversations.c.id == conversation_id, *_seen_by(visible_to)]
+
+
+def _by_id(scope: Scope, conversation_id: str, visible_to: str | None) -> Select[Any]:
+    return scoped(conversations, scope).where(*_named(conversation_id, visible_to))
 
 
 def _unknown(conversation_id: str) -> NotFound:
@@ -165,11 +211,12 @@ def _title(question: str) -> str:
 
 
 def _conversation(row: Row[Any], saved: tuple[SavedTurn, ...] = ()) -> Conversation:
-    return Conversation(row.id, row.title, row.created_at, row.updated_at, saved)
+    return Conversation(row.id, row.title, row.created_at, row.updated_at, row.owner, saved)
 
 
 def _turn(row: Row[Any]) -> SavedTurn:
     return SavedTurn(
+        id=row.id,
         question=row.question,
         condensed=row.condensed,
         answer=row.answer,
