@@ -98,6 +98,11 @@ class Principal:
         return Scope(self.tenant, collection)
 
     @property
+    def runs_the_installation(self) -> bool:
+        """Whether folders and numbers of the server are its business: an operator, or a key of the settings."""
+        return self.kind is Kind.SETTING or self.may(Permission.OPERATE)
+
+    @property
     def conversations_of(self) -> str | None:
         """Whose conversations it may see: its own (its id), or everybody's of its tenant (None)."""
         return None if self.may(Permission.CONVERSATIONS) else self.id

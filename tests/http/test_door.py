@@ -14,6 +14,7 @@ from ragstone.http.auth import AdmittedRoute, Door, UploadRoute, admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope
 from ragstone.http.errors import install_error_handlers
 from ragstone.http.middleware import RequestFrame
+from ragstone.principals import Permission
 from ragstone.settings import ServerSettings
 from tests.servers import serving
 
@@ -27,8 +28,8 @@ def small_app(*keys: str) -> FastAPI:
     app.state.door = Door.of(ServerSettings(api_keys=tuple(SecretStr(key) for key in keys), max_body_bytes=LIMIT))
     app.add_middleware(RequestFrame)
     install_error_handlers(app)
-    router = admitted_router(tag="test")
-    upload_router = admitted_router(tag="test", route_class=UploadRoute)
+    router = admitted_router(tag="test", needs=Permission.CHAT)
+    upload_router = admitted_router(tag="test", needs=Permission.WRITE, route_class=UploadRoute)
 
     @router.get("/who")
     async def who(principal: Admitted, scope: AdmittedScope) -> dict[str, str]:

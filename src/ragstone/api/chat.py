@@ -26,11 +26,13 @@ from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
 from ragstone.http.errors import problems
 from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
+from ragstone.principals import Permission
 from ragstone.vocabulary import Citation
 
 MAX_CONVERSATIONS = 500
 
-router = admitted_router(tag="chat")
+router = admitted_router(tag="chat", needs=Permission.CHAT, metered=True)
+memory_router = admitted_router(tag="chat", needs=Permission.READ)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -98,7 +100,7 @@ def _outside(event: Event) -> StreamEvent:
             assert_never(unknown)
 
 
-@router.get("/api/conversations", response_model=ConversationList, summary="List conversations")
+@memory_router.get("/api/conversations", response_model=ConversationList, summary="List conversations")
 async def list_conversations(
     scope: AdmittedScope,
     platform: OpenPlatform,
@@ -109,7 +111,7 @@ async def list_conversations(
     return ConversationList(conversations=[ConversationSummary.model_validate(each) for each in latest])
 
 
-@router.get(
+@memory_router.get(
     "/api/conversations/{conversation_id}",
     response_model=ConversationOut,
     summary="Show a conversation",
@@ -120,7 +122,7 @@ async def show_conversation(conversation_id: PathId, scope: AdmittedScope, platf
     return await platform.conversations.get(scope, conversation_id)
 
 
-@router.delete(
+@memory_router.delete(
     "/api/conversations/{conversation_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Remove a conversation",
@@ -131,4 +133,4 @@ async def remove_conversation(conversation_id: PathId, scope: AdmittedScope, pla
     await platform.conversations.delete(scope, conversation_id)
 
 
-ROUTERS: tuple[APIRouter, ...] = (router,)
+ROUTERS: tuple[APIRouter, ...] = (router, memory_router)

@@ -14,12 +14,14 @@ from ragstone.errors import InvalidInput
 from ragstone.http.auth import UploadRoute, admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
 from ragstone.http.errors import problems
+from ragstone.principals import Permission
 from ragstone.vocabulary import DEFAULT_COLLECTION, Document, Job
 
 MAX_PAGE = 500
 
-router = admitted_router(tag="documents")
-upload_router = admitted_router(tag="documents", route_class=UploadRoute)
+router = admitted_router(tag="documents", needs=Permission.READ)
+write_router = admitted_router(tag="documents", needs=Permission.WRITE)
+upload_router = admitted_router(tag="documents", needs=Permission.WRITE, route_class=UploadRoute)
 
 
 class UploadForm(Request):
@@ -107,7 +109,7 @@ async def read_document(
     )
 
 
-@router.delete(
+@write_router.delete(
     "/api/documents/{document_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Remove a document",
@@ -118,4 +120,4 @@ async def remove_document(document_id: PathId, scope: AdmittedScope, platform: O
     await platform.ingestion.remove(scope, document_id)
 
 
-ROUTERS: tuple[APIRouter, ...] = (upload_router, router)
+ROUTERS: tuple[APIRouter, ...] = (upload_router, router, write_router)

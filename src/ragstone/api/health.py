@@ -20,9 +20,10 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from sqlalchemy import text
 
 from ragstone.api.responses import HealthOut, PartOut, ReadyOut
-from ragstone.errors import RagstoneError, Unavailable
+from ragstone.errors import Forbidden, RagstoneError, Unavailable
 from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import OpenPlatform
+from ragstone.http.dependencies import Admitted, OpenPlatform
+from ragstone.principals import Permission
 from ragstone.storage.database import EVERY_TENANT
 from ragstone.vocabulary import Scope
 from ragstone.wiring import Platform
@@ -31,7 +32,7 @@ CHECK_TIMEOUT_S = 2.0  # orchestrators commonly give a probe 1 to 10 s; a part t
 MIN_FREE_BYTES = 100 << 20  # room for some ingestion and for SQLite's log
 
 router = APIRouter(tags=["health"])
-admitted = admitted_router(tag="health")
+admitted = admitted_router(tag="health", needs=Permission.MANAGE)
 log = structlog.get_logger()
 
 
@@ -65,8 +66,10 @@ async def ready(platform: OpenPlatform, request: Request, response: Response) ->
         200: {"content": {"text/plain": {"example": 'ragstone_http_requests_total{route="/health",status="200"} 1.0'}}}
     },
 )
-async def metrics(platform: OpenPlatform) -> Response:
-    """All counters and histograms of this process, in Prometheus' text format."""
+async def metrics(platform: OpenPlatform, principal: Admitted) -> Response:
+    """All counters and histograms of this process, in Prometheus' text format, for those who run the installation."""
+    if not principal.runs_the_installation:
+        raise Forbidden("These numbers are of all tenants together, for those who run the installation.")
     return Response(platform.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

@@ -21,16 +21,18 @@ from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, Pa
 from ragstone.http.errors import problems
 from ragstone.http.streaming import EventStream, StreamEvent
 from ragstone.ingestion.submit import Upload
+from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import Job, JobState, Scope
 from ragstone.wiring import Platform
 
 MAX_JOBS = 500
 FINISHED = frozenset({JobState.DONE, JobState.FAILED})
 
-router = admitted_router(tag="ingestion")
+router = admitted_router(tag="ingestion", needs=Permission.READ)
+write_router = admitted_router(tag="ingestion", needs=Permission.WRITE)
 
 
-@router.post(
+@write_router.post(
     "/api/ingest",
     status_code=status.HTTP_202_ACCEPTED,
     response_model=JobOut,
@@ -41,9 +43,17 @@ async def ingest(body: IngestBody, principal: Admitted, platform: OpenPlatform) 
     """Take in a folder within RAGSTONE_INGESTION__ALLOWED_ROOT, or a text with a title."""
     scope = principal.scope(body.collection)
     if body.directory is not None:
+        _may_read_folders(principal)
         folder = await asyncio.to_thread(folder_within, platform.settings.ingestion.allowed_root, body.directory)
         return await platform.ingestion.submit_directory(scope, folder, pattern=body.pattern, prune=body.prune)
     return await platform.ingestion.submit(scope, [_text_upload(body)])
+
+
+def _may_read_folders(principal: Principal) -> None:
+    if not principal.runs_the_installation:
+        raise Forbidden(
+            "Folders of the server are for those who run it. Send the files to POST /api/documents instead."
+        )
 
 
 def _text_upload(body: IngestBody) -> Upload:
@@ -124,4 +134,4 @@ async def _progress(platform: Platform, scope: Scope, job_id: str) -> AsyncGener
             yield StreamEvent("done" if job.state in FINISHED else "progress", JobOut.model_validate(job))
 
 
-ROUTERS: tuple[APIRouter, ...] = (router,)
+ROUTERS: tuple[APIRouter, ...] = (write_router, router)

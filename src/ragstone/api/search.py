@@ -9,11 +9,13 @@ from ragstone.api.responses import SearchOut, StatsOut
 from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform
 from ragstone.http.errors import problems
+from ragstone.principals import Permission
 from ragstone.retrieval.retrieve import Retrieval
 from ragstone.storage.library import Stats
 from ragstone.vocabulary import Query
 
-router = admitted_router(tag="search")
+router = admitted_router(tag="search", needs=Permission.CHAT, metered=True)
+stats_router = admitted_router(tag="search", needs=Permission.READ)
 
 
 @router.post("/api/search", response_model=SearchOut, summary="Find passages", responses=problems(400, 404, 413, 503))
@@ -23,10 +25,10 @@ async def search(body: SearchBody, principal: Admitted, platform: OpenPlatform) 
     return await platform.retriever.search(principal.scope(body.collection), query)
 
 
-@router.get("/api/stats", response_model=StatsOut, summary="Count what there is")
+@stats_router.get("/api/stats", response_model=StatsOut, summary="Count what there is")
 async def stats(scope: AdmittedScope, platform: OpenPlatform) -> Stats:
     """Documents, chunks, bytes and jobs of a collection."""
     return await platform.library.stats(scope)
 
 
-ROUTERS: tuple[APIRouter, ...] = (router,)
+ROUTERS: tuple[APIRouter, ...] = (router, stats_router)

@@ -30,7 +30,7 @@ from starlette.types import Message, Receive
 
 from ragstone.errors import Forbidden, InvalidInput, TooLarge, Unauthenticated
 from ragstone.http.errors import problems
-from ragstone.principals import LOCAL, PERMISSIONS, Kind, Principal, Role
+from ragstone.principals import LOCAL, PERMISSIONS, Kind, Permission, Principal, Role
 from ragstone.settings import LOOPBACK_HOSTS, ServerSettings
 
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB
@@ -117,6 +117,8 @@ class AdmittedRoute(APIRoute):
     """A route behind the door. Bodies larger than `max_body_bytes` are refused while they arrive."""
 
     max_body_bytes: ClassVar[int | None] = MAX_JSON_BYTES
+    needs: ClassVar[Permission]
+    metered: ClassVar[bool] = False
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the door."""
@@ -124,7 +126,10 @@ class AdmittedRoute(APIRoute):
 
         async def admitted(request: Request) -> Response:
             door: Door = request.app.state.door
-            request.state.principal = door.admit(request)
+            principal = door.admit(request)
+            request.state.principal = principal
+            if not principal.may(self.needs):
+                raise Forbidden(_lacking(self.needs))
             limit = min(self.max_body_bytes or door.max_body_bytes, door.max_body_bytes)
             _refuse_announced(request.headers, limit)
             return await handle(Request(request.scope, _limited(request.receive, limit)))
@@ -136,6 +141,13 @@ class UploadRoute(AdmittedRoute):
     """A route behind the door that takes files: bodies up to the server's limit."""
 
     max_body_bytes = None
+
+
+def _lacking(needed: Permission) -> str:
+    return (
+        f"This needs the permission `{needed}`, which you were not given. "
+        "Use a key that has it, or ask an owner of your tenant."
+    )
 
 
 def _refuse_announced(headers: Headers, limit: int) -> None:
@@ -167,13 +179,22 @@ def _too_large(limit: int) -> TooLarge:
     )
 
 
-def admitted_router(*, tag: str, route_class: type[AdmittedRoute] = AdmittedRoute) -> APIRouter:
-    """A router whose routes are all behind the door, and say so in OpenAPI."""
+def admitted_router(
+    *, tag: str, needs: Permission, metered: bool = False, route_class: type[AdmittedRoute] = AdmittedRoute
+) -> APIRouter:
+    """A router whose routes are all behind the door, and say so in OpenAPI.
+
+    Args:
+        tag: The heading of its routes in OpenAPI.
+        needs: What the caller has to be allowed; else 403.
+        metered: Whether each request counts against the plan of the caller's tenant; beyond it, 429.
+        route_class: The kind of route, which says how large a body may be.
+    """
     return APIRouter(
         tags=[tag],
-        route_class=route_class,
+        route_class=type(route_class.__name__, (route_class,), {"needs": needs, "metered": metered}),
         dependencies=[Security(scheme) for scheme in _SCHEMES],
-        responses=problems(401, 403, 422),
+        responses=problems(401, 403, 422, *((429,) if metered else ())),
     )
 
 

@@ -80,13 +80,15 @@ class _Fault:
 
 _PROBLEM_TEXTS = {
     400: "The request cannot be used as it is.",
-    401: "API keys are configured, and none of them was sent.",
-    403: "No API keys are configured, and the request does not come from this machine's own programs.",
-    404: "No such object in this collection.",
+    401: "No key or session was sent, or one that is not known, or more than one.",
+    403: "The caller may not do this, or not from there.",
+    404: "No such object here; the same for what belongs to somebody else.",
     409: "The present state forbids it.",
     413: "The request body is too large.",
     415: "No parser reads this kind of file.",
     422: "A field is missing, unknown or does not fit; `errors` names it.",
+    402: "The tenant's plan has no room for more.",
+    429: "Too many requests for the plan; `Retry-After` says when there is room again.",
     503: "A part is down; the same call may work later.",
 }
 
