@@ -60,7 +60,7 @@ async def server_process(folder: Path, **server: object) -> AsyncIterator[tuple[
 
 async def test_a_server_says_where_it_listens_answers_and_ends_on_a_signal(tmp_path: Path):
     async with server_process(tmp_path) as (process, sentence):
-        assert "for this machine only" in sentence
+        assert "for programs on this machine only" in sentence
         url = sentence.split()[3].rstrip(",;")
         async with httpx2.AsyncClient(base_url=url) as client:
             assert (await client.get("/ready")).json()["ready"]
@@ -95,19 +95,19 @@ def test_an_address_of_nobody_here_is_a_setting_to_mend(host: str):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.20", "example.org", "127.0.0.1.example.org", ""])
-def test_without_keys_nothing_but_loopback_is_served(tmp_path: Path, host: str):
-    with pytest.raises(ConfigurationError, match="RAGSTONE_SERVER__API_KEYS"):
-        check_address(small_settings(tmp_path), host)
+async def test_without_an_owner_nothing_but_loopback_is_served(tmp_path: Path, host: str):
+    with pytest.raises(ConfigurationError, match="Make an owner first"):
+        await check_address(small_settings(tmp_path), host)
 
 
-def test_with_keys_any_address_is_served(tmp_path: Path):
+async def test_with_keys_any_address_is_served(tmp_path: Path):
     server = ServerSettings(api_keys=(SecretStr(KEY),))
-    check_address(small_settings(tmp_path, server=server), "0.0.0.0")
+    await check_address(small_settings(tmp_path, server=server), "0.0.0.0")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_loopback_is_served_without_keys(tmp_path: Path, host: str):
-    check_address(small_settings(tmp_path), host)
+async def test_loopback_is_served_without_keys(tmp_path: Path, host: str):
+    await check_address(small_settings(tmp_path), host)
     with closing(listen(host, 0)) as listener:
         assert listener.family in {socket.AF_INET, socket.AF_INET6}
 

@@ -131,7 +131,8 @@ async def serve(
     listener = listen(address, settings.server.port if port is None else port)
     async with open_platform(settings) as platform:
         server = uvicorn.Server(_configuration(create_app(platform)))
-        sentence = _where(listener, with_keys=bool(settings.server.api_keys))
+        closed = bool(settings.server.api_keys) or await platform.accounts.admission.has_accounts()
+        sentence = _where(listener, with_keys=closed)
         log.info("serve.listening", host=address, port=listener.getsockname()[1])
         if announce:
             announce(sentence)
@@ -213,5 +214,5 @@ def _where(listener: socket.socket, *, with_keys: bool) -> str:
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if with_keys:
-        return f"Ragstone listens on {url}; requests need an API key."
-    return f"Ragstone listens on {url}, for this machine only: no API keys are set (RAGSTONE_SERVER__API_KEYS)."
+        return f"Ragstone listens on {url}; requests need an API key or a session."
+    return f"Ragstone listens on {url}, for programs on this machine only: there are no accounts yet."

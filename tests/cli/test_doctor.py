@@ -119,10 +119,10 @@ async def test_a_port_that_a_healthy_server_holds_is_in_order(settings):
     assert (found.state, "a server answers" in found.found) == ("ok", True)
 
 
-async def test_a_server_open_to_the_network_without_keys_is_broken(settings):
+async def test_a_server_open_to_the_network_without_an_owner_is_broken(settings):
     found = await check("server", settings(server={"host": "0.0.0.0", "port": 0}))
     assert found.state == "broken"
-    assert "RAGSTONE_SERVER__API_KEYS" in found.found
+    assert "ragstone accounts users create" in found.found
 
 
 async def test_a_database_of_a_newer_version_is_broken_with_a_way_out(settings, tmp_path):
