@@ -244,6 +244,20 @@ async def test_clear_removes_everything_of_every_tenant(index: Index) -> None:
     assert ids((await look(index, dense=axis(0))).dense) == ["b"]
 
 
+async def test_delete_tenant_removes_its_points_of_every_collection_and_nobody_elses(index: Index) -> None:
+    scopes = [HERE, Scope("acme", "blog"), Scope("acmehandbook", ""), Scope("other", "handbook")]
+    for scope in scopes:
+        await index.upsert(scope, [point("a"), point("b", terms={2: 1.0})])
+    assert await index.count("acme") == 4
+    await index.delete_tenant("acme")
+    await index.delete_tenant("never seen")
+    assert [await index.count(scope) for scope in scopes] == [0, 0, 2, 2]
+    assert [await index.count(tenant) for tenant in ("acme", "acmehandbook", "never seen")] == [0, 2, 0]
+    assert await look(index, dense=axis(0), terms={1: 1.0}) == Candidates()
+    await index.upsert(HERE, [point("c")])
+    assert ids((await look(index, dense=axis(0), terms={1: 1.0})).dense) == ["c"]
+
+
 NAN, INFINITY = float("nan"), float("inf")
 
 

@@ -84,8 +84,12 @@ class Index(Protocol):
         """Remove all points of a document, or all but those of `keep_version`."""
         ...
 
-    async def count(self, scope: Scope) -> int:
-        """Number of chunks (not windows) in the scope."""
+    async def delete_tenant(self, tenant: str) -> None:
+        """Remove all points of a tenant, of every collection; there may be none."""
+        ...
+
+    async def count(self, scope: Scope | str) -> int:
+        """Number of chunks (not windows) in the scope, or of the tenant of that name."""
         ...
 
     async def clear(self) -> None:

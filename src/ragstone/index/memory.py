@@ -100,9 +100,16 @@ class MemoryIndex(Index):
                 _remove(tenant, key)
         tenant.stacks.pop(scope.collection, None)
 
-    async def count(self, scope: Scope) -> int:
+    async def delete_tenant(self, tenant: str) -> None:
+        """See `Index.delete_tenant`."""
+        self._require_open()
+        self._tenants.pop(tenant, None)
+
+    async def count(self, scope: Scope | str) -> int:
         """See `Index.count`."""
         self._require_open()
+        if isinstance(scope, str):
+            return len(self._tenants[scope].points) if scope in self._tenants else 0
         return sum(collection == scope.collection for collection, _ in self._tenants[scope.tenant].points)
 
     async def clear(self) -> None:

@@ -96,7 +96,7 @@ class EdgeIndex(Index):
         request = {
             "op": "search",
             "selection": asdict(scope_points(scope, filters)),
-            "corpus": asdict(tenant_points(scope)),
+            "corpus": asdict(tenant_points(scope.tenant)),
             "limit": limit,
             "dense": dense is not None,
             "terms": 0 if sparse is None else len(sparse.indices),
@@ -110,9 +110,14 @@ class EdgeIndex(Index):
         chosen = document_points(scope, document_id, keep_version=keep_version)
         await self._connections.ask({"op": "delete", "selection": asdict(chosen)})
 
-    async def count(self, scope: Scope) -> int:
+    async def delete_tenant(self, tenant: str) -> None:
+        """See `Index.delete_tenant`."""
+        await self._connections.ask({"op": "delete", "selection": asdict(tenant_points(tenant))})
+
+    async def count(self, scope: Scope | str) -> int:
         """See `Index.count`."""
-        reply = await self._connections.ask({"op": "count", "selection": asdict(scope_points(scope))})
+        chosen = tenant_points(scope) if isinstance(scope, str) else scope_points(scope)
+        reply = await self._connections.ask({"op": "count", "selection": asdict(chosen)})
         count: int = reply["count"]
         return count
 

@@ -49,9 +49,9 @@ def payload(scope: Scope, point: Point) -> dict[str, str | int | list[str]]:
     }
 
 
-def tenant_points(scope: Scope) -> Selection:
+def tenant_points(tenant: str) -> Selection:
     """All points of the tenant: the corpus that inverse document frequencies count."""
-    return Selection((("tenant", (scope.tenant,)),))
+    return Selection((("tenant", (tenant,)),))
 
 
 def scope_points(scope: Scope, filters: Filters | None = None) -> Selection:

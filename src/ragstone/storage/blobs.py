@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from pathlib import Path
 
 from ragstone.errors import DataDirectoryError, NotFound
@@ -49,6 +50,14 @@ class LocalBlobs:
         """Remove the blob; removing an absent one is no error."""
         await asyncio.to_thread(self._delete, scope, key)
 
+    async def delete_tenant(self, tenant: str) -> int:
+        """Remove all blobs of a tenant; how many there were."""
+        return await asyncio.to_thread(self._delete_tenant, tenant)
+
+    async def count(self, tenant: str) -> int:
+        """How many files are kept for a tenant, half-written ones among them."""
+        return await asyncio.to_thread(lambda: len(self._files(tenant)))
+
     async def missing(self, scope: Scope, keys: set[str]) -> set[str]:
         """Those of `keys` that are not kept."""
         return await asyncio.to_thread(lambda: {key for key in keys if not self._path(scope, key).exists()})
@@ -56,9 +65,14 @@ class LocalBlobs:
     def _path(self, scope: Scope, key: str) -> Path:
         if not _KEY.fullmatch(key):
             raise NotFound(f"There are no stored bytes {key[:80]!r}. A key is 64 hexadecimal digits.")
+        return self._folder_of(scope.tenant) / key[:2] / key
+
+    def _folder_of(self, tenant: str) -> Path:
         # A tenant's name may be anything; its hash is always a plain folder name.
-        tenant = hashlib.sha256(scope.tenant.encode()).hexdigest()[:32]
-        return self._folder / tenant / key[:2] / key
+        return self._folder / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+    def _files(self, tenant: str) -> list[Path]:
+        return [path for path in self._folder_of(tenant).rglob("*") if path.is_file()]
 
     def _put(self, scope: Scope, content: bytes) -> str:
         key = hashlib.sha256(content).hexdigest()
@@ -87,6 +101,16 @@ class LocalBlobs:
             self._path(scope, key).unlink(missing_ok=True)
         except OSError as error:
             raise disk_failure(error, self._folder) from error
+
+    def _delete_tenant(self, tenant: str) -> int:
+        count = len(self._files(tenant))
+        try:
+            shutil.rmtree(self._folder_of(tenant))
+        except FileNotFoundError:
+            return count
+        except OSError as error:
+            raise disk_failure(error, self._folder) from error
+        return count
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -102,6 +102,7 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Column("callback_url", Text),  # told when the job is finished
+    Column("principal", String(64), nullable=False, server_default=""),  # who submitted it
     Index(None, "tenant", "collection", "created_at"),
 )
 

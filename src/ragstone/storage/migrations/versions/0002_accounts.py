@@ -241,6 +241,7 @@ def _change_tables() -> None:
     op.add_column("job_files", sa.Column("dead", sa.Boolean(), server_default="0", nullable=False))
 
     op.add_column("jobs", sa.Column("callback_url", sa.Text(), nullable=True))
+    op.add_column("jobs", sa.Column("principal", sa.String(length=64), server_default="", nullable=False))
 
 
 def _add_shipped_rows() -> None:
