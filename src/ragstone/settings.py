@@ -7,6 +7,7 @@ real environment variables win. Each group mirrors the options of the part it is
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -171,6 +172,28 @@ class ChatSettings(Group):
     memory_tokens: int = Field(1000, ge=0, description="Tokens of past exchanges, at most.")
 
 
+class OutboundSettings(Group):
+    """Calls to URLs that tenants name, such as callbacks: they reach the public internet only."""
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts with port that may be called though they are private, separated by commas."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_hosts(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(hosts := values.get("allowed_hosts"), str):
+            return {**values, "allowed_hosts": tuple(part.strip() for part in hosts.split(",") if part.strip())}
+        return values
+
+    @model_validator(mode="after")
+    def _hosts_have_ports(self) -> OutboundSettings:
+        for host in self.allowed_hosts:
+            if not re.fullmatch(r"([a-z0-9._-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}", host):
+                raise ValueError(f"{host!r} is no host with port, such as hooks.intranet.example:8443")
+        return self
+
+
 class LogSettings(Group):
     """Logs."""
 
@@ -208,6 +231,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     answer: AnswerSettings = AnswerSettings()
     chat: ChatSettings = ChatSettings()
+    outbound: OutboundSettings = OutboundSettings()
     log: LogSettings = LogSettings()
 
 
