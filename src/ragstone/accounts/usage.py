@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from ragstone.accounts.plans import Plans
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, cast, func, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.accounts.group_commit import GroupCommit
+from ragstone.accounts.plans import ModelEntry, Plans
+from ragstone.errors import Unavailable
 from ragstone.principals import Principal
-from ragstone.storage.database import Database
-from ragstone.vocabulary import Usage
+from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
+from ragstone.storage.dates import utc_day
+from ragstone.storage.schema import usage_records
+from ragstone.vocabulary import Scope, Usage
 
 Granularity = Literal["day", "month"]
 UsageKind = Literal["chat", "search", "ingest"]
+
+NOBODY = "none"  # the model of a row where no model was asked
+LIFETIME_S = 1800.0  # no answer takes so long: a row still reserved after it belongs to a process that died
+PAGE_ROWS = 500
+MAX_COUNT = 2**31 - 1  # what the columns hold, whatever a model server claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +77,75 @@ class UsageSum:
     cost: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    """What completes a row."""
+
+    reservation: Reservation
+    usage: tuple[Usage, ...]
+    conversation_id: str | None
+    embedding_tokens: int
+    estimated: bool
+    at: datetime
+
+
+_Row = Mapping[str, Any]
+_SUMMED = ("input_tokens", "output_tokens", "cached_tokens", "embedding_tokens", "cost")
+_COLUMNS = tuple(usage_records.c[field.name] for field in fields(UsageRecord))
+
+
 class Ledger:
     """Writes and sums the ledger. Writes of many requests share one transaction."""
 
-    def __init__(self, database: Database, plans: Plans, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        plans: Plans,
+        *,
+        clock: Callable[[], float] = time.time,
+        lifetime_s: float = LIFETIME_S,
+    ) -> None:
+        """`lifetime_s`: a row still reserved after so long is lost."""
         self._database = database
         self._plans = plans
         self._clock = clock
+        self._lifetime_s = lifetime_s
+        # One queue for both: a row is never completed before it was written.
+        self._writes: GroupCommit[_Row | _Settlement] = GroupCommit(self._write)
 
     async def reserve(self, principal: Principal, kind: UsageKind, *, overage: bool = False) -> Reservation:
         """Write the row, durably, before anything is spent.
 
+        Whoever is cancelled meanwhile has reserved nothing.
+
         Raises:
             Unavailable: the ledger cannot be written; nothing may be spent.
         """
-        raise NotImplementedError
+        if self._writes.full:
+            raise Unavailable("The ledger is written more slowly than requests come in. Try again in a moment.")
+        reservation = Reservation(secrets.token_hex(16), principal.tenant)
+        now = self._clock()
+        row = {
+            "id": reservation.id,
+            "tenant": principal.tenant,
+            "at": datetime.fromtimestamp(now, UTC),
+            "kind": kind,
+            "state": "reserved",
+            "principal": principal.id,
+            "model": NOBODY,
+            **dict.fromkeys(_SUMMED, 0),
+            "overage": overage,
+            "estimated": False,
+            "expires_at": now + self._lifetime_s,
+        }
+        writing = self._writes.add(row)
+        try:
+            await writing
+        except asyncio.CancelledError:
+            if not self._writes.withdraw(writing):
+                self._writes.add(self._nothing(reservation))
+            raise
+        return reservation
 
     async def settle(
         self,
@@ -87,22 +156,162 @@ class Ledger:
         embedding_tokens: int = 0,
         estimated: bool = False,
     ) -> None:
-        """Complete the row with what was used, by one model or several; a second time changes nothing."""
-        raise NotImplementedError
+        """Complete the row with what was used, by one model or several; a second time changes nothing.
+
+        The row's model is the last one. It is written also if whoever waits for it is cancelled.
+
+        Raises:
+            Unavailable: the ledger could not be written, several times; the row will be lost.
+        """
+        settlement = replace(
+            self._nothing(reservation),
+            usage=tuple(usage),
+            conversation_id=conversation_id,
+            embedding_tokens=embedding_tokens,
+            estimated=estimated,
+        )
+        await self._writes.add(settlement)
 
     async def sums(
         self, tenant: str, *, since: datetime, until: datetime, by: Granularity = "day", by_key: bool = False
     ) -> list[UsageSum]:
         """Totals by period, oldest first; `until` is exclusive."""
-        raise NotImplementedError
+        statement = scoped(usage_records, tenant, *_totals(by_key=by_key))
+        async with self._database.read(tenant) as connection:
+            return await _summed(connection, statement, since, until, by)
 
-    def records(self, tenant: str, *, since: datetime, until: datetime) -> AsyncGenerator[UsageRecord, None]:
+    async def sums_of_all(
+        self, *, since: datetime, until: datetime, by: Granularity = "day", by_key: bool = False
+    ) -> list[UsageSum]:
+        """The totals of every tenant, for the operator."""
+        statement = unscoped(usage_records, *_totals(by_key=by_key))
+        async with self._database.read(EVERY_TENANT) as connection:
+            return await _summed(connection, statement, since, until, by)
+
+    async def records(self, tenant: str, *, since: datetime, until: datetime) -> AsyncGenerator[UsageRecord, None]:
         """The rows themselves, oldest first, read in pages."""
-        raise NotImplementedError
+        place = tuple_(usage_records.c.at, usage_records.c.id)
+        within = scoped(usage_records, tenant, *_COLUMNS).where(*_period(since, until))
+        statement = within.order_by(usage_records.c.at, usage_records.c.id).limit(PAGE_ROWS)
+        after: tuple[datetime, str] | None = None
+        while True:
+            page = statement.where(place > after) if after else statement
+            async with self._database.read(tenant) as connection:
+                rows = (await connection.execute(page)).mappings().all()
+            for row in rows:
+                yield UsageRecord(**row)
+            if len(rows) < PAGE_ROWS:
+                return
+            after = (rows[-1]["at"], rows[-1]["id"])
 
     async def expire(self) -> int:
         """Close the rows whose request never came back, as `lost`; how many."""
-        raise NotImplementedError
+        now = self._clock()
+        late = (usage_records.c.state == "reserved", usage_records.c.expires_at < now)
+        lost = {"state": "lost", "settled_at": datetime.fromtimestamp(now, UTC)}
+        closed = 0
+        async with self._database.read(EVERY_TENANT) as connection:
+            tenants = (await connection.scalars(unscoped(usage_records, usage_records.c.tenant).where(*late))).all()
+        for tenant in sorted(set(tenants)):
+            async with self._database.write(tenant) as connection:
+                statement = scoped_update(usage_records, tenant).where(*late).values(lost)
+                closed += (await connection.execute(statement)).rowcount
+        return closed
 
     async def close(self) -> None:
         """Write what waits to be written."""
+        await self._writes.close()
+
+    def _nothing(self, reservation: Reservation) -> _Settlement:
+        return _Settlement(reservation, (), None, 0, estimated=False, at=datetime.fromtimestamp(self._clock(), UTC))
+
+    async def _write(self, items: Sequence[_Row | _Settlement]) -> None:
+        """Rows first: none of them can have been completed before it was there."""
+        rows = [each for each in items if not isinstance(each, _Settlement)]
+        settlements = [each for each in items if isinstance(each, _Settlement)]
+        prices = await self._prices() if settlements else {}
+        completions = _by_tenant((each.reservation.tenant, _completion(each, prices)) for each in settlements)
+        async with self._database.write(EVERY_TENANT) as connection:
+            for tenant, group in _by_tenant((row["tenant"], row) for row in rows).items():
+                await connection.execute(scoped_insert(usage_records, Scope(tenant)), group)
+            for tenant, group in completions.items():
+                statement = scoped_update(usage_records, tenant).where(
+                    usage_records.c.id == bindparam("row"), usage_records.c.state == "reserved"
+                )
+                await connection.execute(statement, group)
+
+    async def _prices(self) -> Mapping[str, ModelEntry]:
+        """Models by id, and by the provider's name, which several may share: then the id decides."""
+        entries = await self._plans.models()
+        return {entry.model: entry for entry in entries} | {entry.id: entry for entry in entries}
+
+
+def _completion(settlement: _Settlement, prices: Mapping[str, ModelEntry]) -> _Row:
+    usage = settlement.usage
+    return {
+        "row": settlement.reservation.id,
+        "state": "settled",
+        "settled_at": settlement.at,
+        "conversation_id": settlement.conversation_id,
+        "model": usage[-1].model[:128] if usage else NOBODY,
+        "input_tokens": _count(each.input_tokens for each in usage),
+        "output_tokens": _count(each.output_tokens for each in usage),
+        "cached_tokens": _count(each.cached_tokens for each in usage),
+        "embedding_tokens": _count([settlement.embedding_tokens]),
+        "cost": sum(max(0, prices[each.model].cost(each)) for each in usage if each.model in prices),
+        "estimated": settlement.estimated,
+    }
+
+
+def _count(numbers: Iterable[int]) -> int:
+    return min(max(sum(numbers), 0), MAX_COUNT)
+
+
+def _by_tenant(rows: Iterable[tuple[str, _Row]]) -> dict[str, list[_Row]]:
+    groups: dict[str, list[_Row]] = defaultdict(list)
+    for tenant, row in rows:
+        groups[tenant].append(row)
+    return groups
+
+
+def _period(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (usage_records.c.at >= since, usage_records.c.at < until)
+
+
+def _totals(*, by_key: bool) -> list[ColumnElement[Any]]:
+    keys = [usage_records.c.principal] if by_key else []
+    return [
+        usage_records.c.tenant,
+        utc_day(usage_records.c.at).label("day"),
+        *keys,
+        func.count().label("requests"),
+        func.sum(cast(usage_records.c.overage, Integer)).label("overage"),
+        *(func.sum(usage_records.c[name]).label(name) for name in _SUMMED),
+    ]
+
+
+async def _summed(
+    connection: AsyncConnection, statement: Select[Any], since: datetime, until: datetime, by: Granularity
+) -> list[UsageSum]:
+    """Sums by day from SQL, added up to months here: both databases name months differently."""
+    grouped = [column for column in statement.selected_columns if column.key in {"tenant", "day", "principal"}]
+    found = await connection.execute(statement.where(*_period(since, until)).group_by(*grouped))
+    sums: dict[tuple[str, str, str | None], UsageSum] = {}
+    for row in found.mappings():
+        period = row["day"] if by == "day" else row["day"][:7] + "-01"
+        one = UsageSum(
+            row["tenant"],
+            period,
+            row.get("principal"),
+            int(row["requests"]),
+            int(row["overage"]),
+            *(int(row[name]) for name in _SUMMED),
+        )
+        key = (one.period, one.tenant, one.principal)
+        sums[key] = _added(sums[key], one) if key in sums else one
+    return [sums[key] for key in sorted(sums, key=lambda key: (key[0], key[1], key[2] or ""))]
+
+
+def _added(one: UsageSum, other: UsageSum) -> UsageSum:
+    names = ("requests", "overage", *_SUMMED)
+    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in names})

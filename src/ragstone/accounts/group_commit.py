@@ -1,0 +1,100 @@
+"""Writes of many requests in one transaction.
+
+A commit waits for the disk (about 1 to 10 ms), whatever is in it. While one is under
+way, what comes in gathers, and is written by the next: the busier, the larger the
+groups, and nobody waits for a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from ragstone.errors import ConfigurationError, RagstoneError, Unavailable
+
+MAX_WAITING = 10_000  # writes in memory; beyond it the disk is too slow for what comes in
+MAX_GROUP = 500  # keeps a transaction to some tens of milliseconds
+RETRY_S = 0.2  # before the second attempt, twice that before the third, …
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class GroupCommit(Generic[T]):
+    """Hands waiting items to `write` in groups, in order; one group at a time.
+
+    A group that cannot be written fails for everybody in it, after `attempts` attempts.
+    """
+
+    def __init__(self, write: Callable[[Sequence[T]], Awaitable[None]], *, attempts: int = 3) -> None:
+        self._write = write
+        self._attempts = attempts
+        self._waiting: dict[asyncio.Future[None], T] = {}
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that nothing new should be begun."""
+        return len(self._waiting) >= MAX_WAITING
+
+    def add(self, item: T) -> asyncio.Future[None]:
+        """Have it written; the future, which need not be awaited, says when it is durable."""
+        future = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_retrieved)
+        self._waiting[future] = item
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._run())
+        return future
+
+    def withdraw(self, future: asyncio.Future[None]) -> bool:
+        """Take an item back; False if it is being written, or was."""
+        return self._waiting.pop(future, None) is not None
+
+    async def close(self) -> None:
+        """Write what waits."""
+        while self._writer is not None and not self._writer.done():
+            await asyncio.wait({self._writer})
+
+    async def _run(self) -> None:
+        while self._waiting:
+            group = dict(list(self._waiting.items())[:MAX_GROUP])
+            for future in group:
+                del self._waiting[future]
+            try:
+                _tell(group, await self._attempt(list(group.values())))
+            except BaseException as error:
+                _tell(group, error)
+                raise
+
+    async def _attempt(self, items: Sequence[T]) -> RagstoneError | None:
+        for attempt in range(1, self._attempts + 1):
+            try:
+                await self._write(items)
+            except (Unavailable, ConfigurationError) as error:  # locked for too long, or the disk is full
+                log.warning("ledger.not_written", items=len(items), attempt=attempt, reason=error.message)
+                failure = error
+                if attempt < self._attempts:
+                    await asyncio.sleep(RETRY_S * attempt)
+            else:
+                return None
+        return failure
+
+
+def _tell(group: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
+    """Wake everybody who still waits."""
+    for future in group:
+        if future.done():  # whoever waited was cancelled
+            continue
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+
+def _retrieved(future: asyncio.Future[None]) -> None:
+    """Nobody may wait for it any more; asyncio shall not warn of that."""
+    if not future.cancelled():
+        future.exception()
