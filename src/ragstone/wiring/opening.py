@@ -116,10 +116,10 @@ class _Foundation:
 async def _lay_foundation(settings: Settings, folder: Path, stack: AsyncExitStack) -> _Foundation:
     database = await _open_database(settings, folder)
     stack.push_async_callback(database.close)
-    redis = _redis(settings)
+    metrics = Metrics()
+    redis = _redis(settings, metrics)
     if redis:
         stack.push_async_callback(redis.close)
-    metrics = Metrics()
     accounts = await _accounts(settings, folder, database, redis, metrics)
     stack.push_async_callback(accounts.ledger.close)
     return _Foundation(database, LocalBlobs(folder / "blobs"), redis, accounts, metrics)
@@ -129,9 +129,9 @@ async def _open_database(settings: Settings, folder: Path) -> Database:
     return await Database.open(f"sqlite+aiosqlite:///{folder / 'ragstone.db'}")
 
 
-def _redis(settings: Settings) -> Redis | None:
+def _redis(settings: Settings, metrics: Metrics) -> Redis | None:
     url = settings.redis.url
-    return Redis(url.get_secret_value(), timeout_s=settings.redis.timeout_s) if url else None
+    return Redis(url.get_secret_value(), timeout_s=settings.redis.timeout_s, metrics=metrics) if url else None
 
 
 async def _accounts(
