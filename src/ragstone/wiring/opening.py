@@ -23,6 +23,7 @@ from ragstone.accounts.users import Users
 from ragstone.accounts.widgets import Widgets
 from ragstone.chat.ask import Chat
 from ragstone.chat.condense import Condenser, ModelCondenser, RuleCondenser
+from ragstone.chat.feedback import FeedbackBook
 from ragstone.chat.memory import Conversations, MemoryOptions
 from ragstone.embedding.base import Embedder
 from ragstone.embedding.cached import CachedEmbedder
@@ -31,9 +32,11 @@ from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
+from ragstone.ingestion.callbacks import Deliveries
 from ragstone.ingestion.ingest import Ingestion
 from ragstone.ingestion.jobs import Jobs
 from ragstone.llm.base import LanguageModel
+from ragstone.resilience.outbound import Outbound
 from ragstone.retrieval.retrieve import Retriever
 from ragstone.settings import Settings, load_settings
 from ragstone.storage.blobs import LocalBlobs
@@ -211,6 +214,8 @@ async def _assemble(
         metrics=metrics,
         default_limit=settings.retrieval.limit,
     )
+    outbound = Outbound(allowed=frozenset(settings.outbound.allowed_hosts))
+    stack.push_async_callback(outbound.close)
     return Platform(
         settings=settings,
         database=database,
@@ -221,6 +226,9 @@ async def _assemble(
         ingestion=ingestion,
         retriever=retriever,
         conversations=conversations,
+        feedback=FeedbackBook(database),
+        outbound=outbound,
+        deliveries=Deliveries(database, base.accounts.secret, outbound),
         chat=chat,
         metrics=metrics,
         accounts=base.accounts,

@@ -19,12 +19,15 @@ from ragstone.accounts.users import Users
 from ragstone.accounts.widgets import Widgets
 from ragstone.chat.ask import Chat
 from ragstone.chat.events import Finished
+from ragstone.chat.feedback import FeedbackBook
 from ragstone.chat.memory import Conversations
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
+from ragstone.ingestion.callbacks import Deliveries
 from ragstone.ingestion.ingest import Ingestion
 from ragstone.ingestion.jobs import Jobs
 from ragstone.llm.base import LanguageModel
+from ragstone.resilience.outbound import Outbound
 from ragstone.retrieval.retrieve import Retrieval, Retriever
 from ragstone.settings import Settings
 from ragstone.storage.blobs import LocalBlobs
@@ -65,6 +68,9 @@ class Platform:
     ingestion: Ingestion
     retriever: Retriever
     conversations: Conversations
+    feedback: FeedbackBook
+    outbound: Outbound
+    deliveries: Deliveries
     chat: Chat
     metrics: Metrics
     accounts: Accounts
