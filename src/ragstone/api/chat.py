@@ -76,7 +76,7 @@ async def _complete(chat: Chat, exchange: Exchange) -> AnswerOut:
     async with aclosing(chat.answer(exchange)) as events:
         async for event in events:
             if isinstance(event, Finished):
-                return AnswerOut.of(event.answer, conversation_id=event.conversation_id)
+                return AnswerOut.of(event.answer, conversation_id=event.conversation_id, turn_id=event.turn_id)
     raise AssertionError("an answer ends with Finished")
 
 
@@ -95,7 +95,8 @@ def _outside(event: Event) -> StreamEvent:
         case Citation():
             return StreamEvent("citation", CitationOut.model_validate(event))
         case Finished():
-            return StreamEvent("done", AnswerOut.of(event.answer, conversation_id=event.conversation_id))
+            answer = AnswerOut.of(event.answer, conversation_id=event.conversation_id, turn_id=event.turn_id)
+            return StreamEvent("done", answer)
         case unknown:
             assert_never(unknown)
 

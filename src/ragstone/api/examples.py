@@ -9,6 +9,7 @@ from typing import Any
 
 DOCUMENT_ID = "3f1c9a52d0b84c6e9b7d2f60a1e4c8d7"
 CONVERSATION_ID = "a4d8f21b6c0e4f7391b25d8e60c7f3a9"
+TURN_ID = "5e0b7c3d9a184f62b1c5d8e7f6a39024"
 JOB_ID = "c07e5b1d9f3a4286b8d4e1f25a6c9037"
 PASSAGE: dict[str, Any] = {
     "chunk_id": f"{DOCUMENT_ID}:1:0",

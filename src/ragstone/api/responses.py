@@ -16,6 +16,7 @@ from ragstone.api.examples import (
     DOCUMENT_ID,
     JOB,
     PASSAGE,
+    TURN_ID,
     USAGE,
     shown,
 )
@@ -219,6 +220,7 @@ class AnswerOut(Out):
         json_schema_extra=shown(
             {
                 "conversation_id": CONVERSATION_ID,
+                "turn_id": TURN_ID,
                 "text": "Water boils at 100 degrees at sea level [1].",
                 "citations": [CITATION],
                 "passages": [PASSAGE],
@@ -232,6 +234,7 @@ class AnswerOut(Out):
     )
 
     conversation_id: str = ""
+    turn_id: str = Field("", description="The exchange within the conversation, for feedback on it.")
     text: str = Field(description="The answer; `[1]` cites the citations with marker 1.")
     citations: list[CitationOut]
     passages: list[PassageOut]
@@ -242,14 +245,15 @@ class AnswerOut(Out):
     uncited_sentences: int = Field(description="Sentences without a marker: nobody has checked them.")
 
     @classmethod
-    def of(cls, answer: Answer, *, conversation_id: str) -> Self:
+    def of(cls, answer: Answer, *, conversation_id: str, turn_id: str = "") -> Self:
         """An answer as part of its conversation."""
-        return cls.model_validate(answer).model_copy(update={"conversation_id": conversation_id})
+        return cls.model_validate(answer).model_copy(update={"conversation_id": conversation_id, "turn_id": turn_id})
 
 
 class TurnOut(Out):
     """One exchange. `condensed` is the question as it was looked up."""
 
+    id: str
     question: str
     condensed: str
     answer: str
@@ -286,6 +290,7 @@ class ConversationOut(ConversationSummary):
                 **CONVERSATION,
                 "turns": [
                     {
+                        "id": TURN_ID,
                         "question": "At what temperature does water boil?",
                         "condensed": "At what temperature does water boil?",
                         "answer": "Water boils at 100 degrees at sea level [1].",

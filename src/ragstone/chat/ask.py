@@ -90,7 +90,7 @@ class Chat:
                 saved = await self._conversations.save(
                     exchange.scope, exchange.conversation_id, question=exchange.question, condensed=whole, answer=answer
                 )
-                yield Finished(answer, saved.conversation_id)
+                yield Finished(answer, saved.conversation_id, saved.turn_id)
 
     async def ask(
         self,

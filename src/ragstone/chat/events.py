@@ -30,6 +30,7 @@ class Finished:
 
     answer: Answer
     conversation_id: str
+    turn_id: str = ""
 
 
 Event = Retrieved | Delta | Citation | Finished
