@@ -1,11 +1,22 @@
-"""Limits on requests, streams and attempts, counted together by all servers where there is Redis."""
+"""Limits on requests, streams and attempts, counted together by all servers where there is Redis.
+
+Where Redis does not answer, each process holds the whole limit by itself, and goes on
+to count what it let through while Redis did: it never lets more through than the limit.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import math
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 
-from ragstone.accounts.plans import Plans
+from ragstone.accounts.plans import WINDOW_S, Plans
+from ragstone.accounts.slots import LEASE_S, LocalSlots, SharedSlots
+from ragstone.accounts.windows import Count, LocalWindows, SharedWindows
+from ragstone.errors import RateLimited, Unavailable
 from ragstone.principals import Principal
 from ragstone.storage.redis import Redis
 from ragstone.telemetry.metrics import Metrics
@@ -29,10 +40,22 @@ class Standing:
 class RateLimits:
     """Counts in Redis, else in this process: then each process holds the whole limit by itself."""
 
-    def __init__(self, plans: Plans, redis: Redis | None, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        plans: Plans,
+        redis: Redis | None,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        lease_s: float = LEASE_S,
+    ) -> None:
         self._plans = plans
         self._redis = redis
         self._metrics = metrics
+        self._local = LocalWindows(clock)
+        self._shared = SharedWindows(redis) if redis else None
+        self._local_slots = LocalSlots()
+        self._shared_slots = SharedSlots(redis, lease_s=lease_s) if redis else None
 
     async def hit(self, principal: Principal) -> Standing:
         """Count one request against the plan of the principal's tenant.
@@ -40,12 +63,70 @@ class RateLimits:
         Raises:
             RateLimited: there is no room within the hour, and the plan has no overage.
         """
-        raise NotImplementedError
+        plan = await self._plans.get(principal.plan)
+        limit = plan.requests_per_hour
+        if limit is None:
+            return Standing(None, 0, 0.0)
+        count, shared = await self._take(f"requests:{principal.tenant}", limit, WINDOW_S)
+        if not count.granted and not plan.overage:
+            raise RateLimited(
+                f"The plan has {limit} requests an hour, and all are used. "
+                f"Try again in {_seconds(count.reset_s)}, or change to a larger plan.",
+                retry_after_s=count.reset_s,
+            )
+        return Standing(limit, max(0, limit - count.held), count.reset_s, overage=not count.granted, shared=shared)
 
-    def stream(self, principal: Principal) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def stream(self, principal: Principal) -> AsyncGenerator[None, None]:
         """Hold one of the tenant's concurrent streams. Entering raises RateLimited if all are taken."""
-        raise NotImplementedError
+        limit = (await self._plans.get(principal.plan)).concurrent_streams
+        if limit is None:
+            yield
+            return
+        async with self._slot(principal.tenant, limit):
+            yield
 
     async def attempt(self, name: str, *, limit: int, window_s: int) -> None:
         """Count an attempt at something, such as a login. Raises: RateLimited."""
-        raise NotImplementedError
+        # Hashed, as a name may be an address of somebody, and of any length.
+        hashed = blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+        count, _ = await self._take(f"attempts:{hashed}", limit, window_s)
+        if not count.granted:
+            raise RateLimited(
+                f"There were too many attempts. Try again in {_seconds(count.reset_s)}.", retry_after_s=count.reset_s
+            )
+
+    async def _take(self, name: str, limit: int, window_s: float) -> tuple[Count, bool]:
+        """The count, and whether it is everybody's."""
+        if self._redis is None or self._shared is None:
+            return self._local.take(name, limit, window_s), False
+        mine = self._local.look(name, limit, window_s)
+        if not mine.granted:  # this process alone let all of them through: nobody need be asked
+            return mine, self._redis.works
+        try:
+            count = await self._shared.take(name, limit, window_s)
+        except Unavailable:
+            self._alone()
+            return self._local.take(name, limit, window_s), False
+        if count.granted:
+            self._local.add(name)
+        return count, True
+
+    @asynccontextmanager
+    async def _slot(self, tenant: str, limit: int) -> AsyncGenerator[None, None]:
+        async with self._local_slots.hold(tenant, limit):
+            if self._shared_slots is None:
+                yield
+                return
+            async with self._shared_slots.hold(tenant, limit) as shared:
+                if not shared:
+                    self._alone()
+                yield
+
+    def _alone(self) -> None:
+        self._metrics.degraded.labels("limits_local").inc()
+
+
+def _seconds(seconds: float) -> str:
+    whole = max(1, math.ceil(seconds))
+    return "a second" if whole == 1 else f"{whole} seconds"

@@ -72,6 +72,11 @@ class Redis:
         self._try_again_at: float | None = None  # None: it works, as far as is known
         self._trying = False
 
+    @property
+    def works(self) -> bool:
+        """Whether it does, as far as the last call knows."""
+        return self._try_again_at is None
+
     async def run(self, call: Callable[[Client], Awaitable[T]]) -> T:
         """What `call` gets from Redis, within the deadline.
 

@@ -1,0 +1,128 @@
+"""Slots: so many of something at the same time, such as streams of a tenant.
+
+In Redis each holder has a lease that it renews. What dies holding a slot gives it back
+by not renewing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from ragstone.errors import RateLimited, Unavailable
+from ragstone.storage.redis import PREFIX, Redis, Script
+
+LEASE_S = 30.0  # a process that died has its slots back after this
+RETRY_S = 5.0  # nobody knows when a slot becomes free; an answer takes some seconds
+RENEWALS = 3  # in the time of one lease, so that a Redis that is briefly away loses none
+
+
+class LocalSlots:
+    """Slots of this process."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def hold(self, name: str, limit: int) -> AsyncGenerator[None, None]:
+        """Hold one of `limit` slots during the block. Raises: RateLimited, on entering."""
+        if self._held[name] >= limit:
+            raise _all_taken(limit)
+        self._held[name] += 1
+        try:
+            yield
+        finally:
+            self._held[name] -= 1
+            self._held += Counter()  # drops names that hold none
+
+
+class SharedSlots:
+    """Slots of all processes, leased in Redis."""
+
+    def __init__(self, redis: Redis, *, lease_s: float = LEASE_S) -> None:
+        self._redis = redis
+        self._lease_s = lease_s
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def hold(self, name: str, limit: int) -> AsyncGenerator[bool, None]:
+        """Hold one of `limit` slots during the block; gives False where Redis could not be asked.
+
+        Raises:
+            RateLimited: on entering.
+        """
+        key, holder, held = f"{PREFIX}slots:{name}", secrets.token_hex(8), True
+        try:
+            shared, held = await self._take(key, holder, limit)
+            if not held:
+                raise _all_taken(limit)
+            async with self._renewed(key, holder):
+                yield shared
+        finally:
+            if held:  # also if cancelled while Redis was asked: it may have said yes
+                await self._give_back(key, holder)
+
+    async def _take(self, key: str, holder: str, limit: int) -> tuple[bool, bool]:
+        try:
+            return True, bool(await self._redis.run_script(_TAKE, [key], (holder, limit, self._lease_ms)))
+        except Unavailable:
+            return False, True
+
+    @asynccontextmanager
+    async def _renewed(self, key: str, holder: str) -> AsyncGenerator[None, None]:
+        renewing = asyncio.create_task(self._renew(key, holder))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+    async def _renew(self, key: str, holder: str) -> None:
+        """Renew the lease, or take it where Redis was away or emptied: the slot is held in any case."""
+        while True:
+            await asyncio.sleep(self._lease_s / RENEWALS)
+            with suppress(Unavailable):
+                await self._redis.run_script(_RENEW, [key], (holder, self._lease_ms))
+
+    async def _give_back(self, key: str, holder: str) -> None:
+        """Free the slot now, though the holder be cancelled once more; the lease ends should Redis be away."""
+
+        async def leave() -> None:
+            with suppress(Unavailable):
+                await self._redis.run(lambda client: client.zrem(key, holder))
+
+        leaving = asyncio.create_task(leave())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+        await asyncio.shield(leaving)
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self._lease_s * 1000)
+
+
+def _all_taken(limit: int) -> RateLimited:
+    return RateLimited(
+        f"The plan has {limit} answers at a time, and all are being written. Wait until one has ended.",
+        retry_after_s=RETRY_S,
+    )
+
+
+# A sorted set: holders by the millisecond their lease ends, by the clock of Redis.
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+_TAKE = Script(f"""{_NOW}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+""")
+_RENEW = Script(f"""{_NOW}
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+""")
