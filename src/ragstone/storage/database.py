@@ -1,69 +1,62 @@
-"""The relational database: opening it, transactions, and statements bound to a scope.
-
-Durability: WAL with `synchronous=FULL`. A committed transaction survives kill -9 and,
-as far as the disk honours fsync, a loss of power; whatever was not committed leaves no
-trace. The index is derived: should it lose its last writes with the power, `rebuild`
-makes it again from here.
-"""
+"""The relational database: opening it, transactions, and statements bound to a scope."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
     ColumnElement,
     Connection,
     Delete,
+    Dialect,
     Insert,
     Select,
     Table,
     Text,
+    TypeDecorator,
     Update,
     bindparam,
     delete,
-    event,
     exc,
-    func,
     insert,
-    inspect,
     make_url,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 from ragstone.errors import ConfigurationError, DataDirectoryError
-from ragstone.storage.failures import database_failure, disk_failure
+from ragstone.storage.postgres import Postgres, hold_tenant
 from ragstone.storage.schema import HEAD_REVISION
+from ragstone.storage.sqlite import Sqlite
+from ragstone.storage.transactions import EVERY_TENANT, Backend, EveryTenant, Whose, revision_of
 from ragstone.vocabulary import Scope
 
-BUSY_TIMEOUT_S = 30.0  # how long one process waits for another one's write to end
-_WRITES = "ragstone_writes"
-
-
-class EveryTenant:
-    """Says that a transaction is nobody's request: it may see and change the rows of all tenants."""
-
-    def __repr__(self) -> str:
-        return "EVERY_TENANT"
-
-
-EVERY_TENANT = EveryTenant()
-"""For the worker, the door and the operator; a house rule counts who uses it."""
-
-Whose = Scope | str | EveryTenant
-"""Whose rows a transaction may touch: a scope's or a tenant's, or everybody's."""
+__all__ = [
+    "EVERY_TENANT",
+    "Database",
+    "EveryTenant",
+    "Whose",
+    "any_of",
+    "hold",
+    "scoped",
+    "scoped_delete",
+    "scoped_insert",
+    "scoped_update",
+    "unscoped",
+]
 
 
 def scoped(table: Table, scope: Scope | str, *columns: ColumnElement[Any] | Table) -> Select[Any]:
@@ -103,8 +96,55 @@ def any_of(column: ColumnElement[Any], values: Sequence[str] | Sequence[int]) ->
     A plain IN has a parameter per value, which the database limits and which makes
     every length a statement of its own.
     """
-    strings = func.json_each(bindparam("values", json.dumps(list(values)), Text, unique=True)).table_valued("value")
-    return column.in_(select(strings.c.value))
+    numbers = isinstance(column.type, BigInteger) or column.type.python_type is int
+    return _AnyOf(column, bindparam("values", list(values), _Values(numbers=numbers), unique=True))
+
+
+async def hold(connection: AsyncConnection, tenant: str) -> None:
+    """In a transaction of `EVERY_TENANT`: be the only one that writes for `tenant` until it ends.
+
+    One of the tenant's own is that already, and on SQLite every one is.
+    """
+    if connection.dialect.name == "postgresql":
+        await hold_tenant(connection, tenant)
+
+
+class _Values(TypeDecorator[list[Any]]):
+    """Any number of values in one parameter: an array, where there are arrays; else JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, *, numbers: bool) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """As the class says."""
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(Text())
+        return dialect.type_descriptor(ARRAY(BigInteger() if self.numbers else Text()))
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> list[Any] | str | None:
+        """As the class says."""
+        return value if dialect.name == "postgresql" else json.dumps(value)
+
+
+class _AnyOf(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_AnyOf)
+def _in_json(element: _AnyOf, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — the compiler's own
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} IN (SELECT value FROM json_each({values})))"  # noqa: S608 — parts that the compiler made
+
+
+@compiles(_AnyOf, "postgresql")
+def _in_array(element: _AnyOf, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — as above
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} = ANY ({values}))"
 
 
 def _bounds(table: Table, scope: Scope | str) -> list[ColumnElement[bool]]:
@@ -121,32 +161,55 @@ def _owner(table: Table, scope: Scope) -> dict[str, str]:
 class Database:
     """One database, shared by all parts of a process; many processes may open it at once."""
 
-    def __init__(self, engine: AsyncEngine, file: Path) -> None:
-        self._engine = engine
-        self._file = file
-        # Writers of one process queue here instead of polling for SQLite's lock.
-        self._writer = asyncio.Lock()
+    def __init__(self, backend: Backend, dialect: str) -> None:
+        self._backend = backend
+        self._dialect = dialect
+
+    def __repr__(self) -> str:
+        return f"Database({self._backend.place!r})"
 
     @classmethod
-    async def open(cls, url: str) -> Database:
+    async def open(
+        cls,
+        url: str,
+        *,
+        owner_url: str | None = None,
+        pool_size: int = 10,
+        pool_overflow: int = 10,
+        pool_timeout_s: float = 10.0,
+    ) -> Database:
         """Open the database at `url`, for example `sqlite+aiosqlite:////srv/data/ragstone.db`.
 
-        Makes the file (and its folder, if only that is missing) and brings the tables
-        up to date.
+        On SQLite, makes the file (and its folder, if only that is missing). Brings the
+        tables up to date; of several processes that want to, one does.
+
+        Args:
+            url: SQLite or PostgreSQL.
+            owner_url: PostgreSQL only: the same database for the user who owns the tables
+                and makes the roles, so that the one of `url` owns nothing.
+            pool_size: PostgreSQL only: connections kept open.
+            pool_overflow: PostgreSQL only: connections more than that while they are needed.
+            pool_timeout_s: PostgreSQL only: how long to wait for a free one.
 
         Raises:
             DataDirectoryError: missing, read-only, full, not a database, or of a newer version.
-            ConfigurationError: a kind of database that is not supported.
+            ConfigurationError: no such database, user or password; a kind that is not
+                supported; or roles that have to be made by hand.
+            Unavailable: PostgreSQL does not answer.
         """
-        parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite" or not parsed.database:
-            raise ConfigurationError(
-                f"The database URL {parsed.render_as_string()!r} is not of a supported kind. "
-                "Use sqlite+aiosqlite:///path/to/ragstone.db."
-            )
-        path = Path(parsed.database)
-        await asyncio.to_thread(_prepare_file, path)
-        database = cls(_sqlite_engine(parsed.set(drivername="sqlite+aiosqlite")), path)
+        parsed = _parsed(url)
+        backend: Backend
+        match parsed.get_backend_name():
+            case "sqlite" if parsed.database:
+                backend = await Sqlite.open(parsed)
+            case "postgresql":
+                owner = _parsed(owner_url) if owner_url else parsed
+                backend = Postgres(
+                    parsed, owner, pool_size=pool_size, pool_overflow=pool_overflow, pool_timeout_s=pool_timeout_s
+                )
+            case _:
+                raise ConfigurationError(_NOT_SUPPORTED.format(url=parsed.render_as_string()))
+        database = cls(backend, parsed.get_backend_name())
         async with AsyncExitStack() as on_failure:
             on_failure.push_async_callback(database.close)
             await database._bring_up_to_date()
@@ -155,107 +218,86 @@ class Database:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        await self._engine.dispose()
+        await self._backend.close()
 
     @asynccontextmanager
     async def read(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the database throughout the block, and of it the rows of `whose`."""
-        with _translated(self._file):
-            async with self._engine.connect() as connection:
+        """A connection that sees one state of the database throughout the block, and of it the rows of `whose`.
+
+        On SQLite, and for `EVERY_TENANT`, it is the statements that keep to the rows of `whose`.
+        """
+        with self._translated():
+            async with self._backend.reading(whose) as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
-        """One transaction on the rows of `whose`, holding the write lock from its start; commits at the block's end.
+        """One transaction on the rows of `whose`, alone with them from its start; commits at the block's end.
+
+        What it reads nobody else changes before it ends, as far as they are rows of
+        `whose`: SQLite lets one write at a time, and on PostgreSQL each transaction
+        holds its tenant's lock. So the same code, which reads and then writes, is right on
+        both. A transaction of `EVERY_TENANT` on PostgreSQL holds no lock, lest one
+        worker keep every tenant waiting: it locks the rows it depends on, or calls `hold`.
 
         Keep it short, and never wait for anything but the database in it.
 
         Raises:
             DataDirectoryError: the disk is full or read-only; nothing was written.
-            Unavailable: another process kept the database locked for too long.
+            Unavailable: others kept the rows locked for too long, or the connection broke.
         """
-        with _translated(self._file):
-            async with self._writer, self._engine.connect() as connection:
-                await connection.execution_options(**{_WRITES: True})
-                async with connection.begin():
-                    yield connection
+        with self._translated():
+            async with self._backend.writing(whose) as connection:
+                yield connection
 
     def insert_missing(self, table: Table) -> Insert:
         """An insert that leaves rows alone whose key is already there."""
-        if self._engine.dialect.name == "sqlite":
+        if self._dialect == "sqlite":
             return sqlite.insert(table).on_conflict_do_nothing()
         return postgresql.insert(table).on_conflict_do_nothing()
 
     async def _bring_up_to_date(self) -> None:
-        async with self.read(EVERY_TENANT) as connection:
-            revision = await connection.run_sync(_revision)
-        if revision == HEAD_REVISION:
-            return
+        with self._translated():
+            revision = await self._backend.revision()
+            self._refuse_newer(revision)
+            if revision == HEAD_REVISION:
+                return
+            async with self._backend.migrating() as connection:
+                revision = await connection.run_sync(revision_of)  # somebody else may have done it while we waited
+                self._refuse_newer(revision)
+                if revision != HEAD_REVISION:
+                    await connection.run_sync(_upgrade)
+
+    def _refuse_newer(self, revision: str | None) -> None:
         if revision is not None and revision > HEAD_REVISION:
             raise DataDirectoryError(
-                f"The database {self._file} was written by a newer version of Ragstone (format {revision}; this one "
-                f"reads up to {HEAD_REVISION}). Install that version, or restore a backup made by this one."
+                f"The database {self._backend.place} was written by a newer version of Ragstone (format {revision}; "
+                f"this one reads up to {HEAD_REVISION}). Install that version, or restore a backup made by this one."
             )
-        async with self.write(EVERY_TENANT) as connection:
-            if await connection.run_sync(_revision) != HEAD_REVISION:  # nobody else did it while we waited
-                await connection.run_sync(_upgrade)
 
-
-def _prepare_file(path: Path) -> None:
-    """Make the folder and switch the file to WAL, which then stays with the file."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except FileNotFoundError as error:
-        raise DataDirectoryError(
-            f"{path.parent.parent} does not exist, so no data directory can be made in it. "
-            "Create it, or set RAGSTONE_DATA_DIR to another folder."
-        ) from error
-    except FileExistsError as error:
-        raise DataDirectoryError(
-            f"The data directory {path.parent} is a file. Move it away, or set RAGSTONE_DATA_DIR to a folder."
-        ) from error
-    except OSError as error:
-        raise disk_failure(error, path.parent) from error
-    try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                # Changing the mode ignores the busy timeout unless the lock is held already.
-                connection.execute("PRAGMA journal_mode = WAL")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise database_failure(error, path) from error
+            yield
+        except exc.DBAPIError as error:
+            if isinstance(error, exc.IntegrityError):
+                raise
+            raise self._backend.failure(error.orig) from error
 
 
-def _sqlite_engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, json_serializer=_compact_json)
-    event.listen(engine.sync_engine, "connect", _set_pragmas)
-    event.listen(engine.sync_engine, "begin", _begin)
-    return engine
+_NOT_SUPPORTED = (
+    "The database URL {url!r} is not of a supported kind. "
+    "Use sqlite+aiosqlite:///path/to/ragstone.db or postgresql://user:password@host/name."
+)
 
 
-def _compact_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver shall not begin transactions by its own rules
-    cursor = connection.cursor()
-    for pragma in (f"busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}", "foreign_keys = ON", "synchronous = FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+def _parsed(url: str) -> URL:
+    if url.startswith("postgres://"):  # as many providers print it
+        url = url.replace("postgres", "postgresql", 1)
+    try:
+        return make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
+        raise ConfigurationError("The database URL cannot be read. " + _NOT_SUPPORTED.partition(". ")[2]) from error
 
 
 def _upgrade(connection: Connection) -> None:
@@ -267,13 +309,3 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", "ragstone.storage:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-@contextmanager
-def _translated(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except exc.DBAPIError as error:
-        if isinstance(error, exc.IntegrityError):
-            raise
-        raise database_failure(error.orig, place) from error

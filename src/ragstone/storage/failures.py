@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import socket
 import sqlite3
 from pathlib import Path
 
-from ragstone.errors import DataDirectoryError, RagstoneError, Unavailable
+from sqlalchemy import exc
+
+from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput, RagstoneError, Unavailable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -43,3 +46,88 @@ def database_failure(error: BaseException | None, file: Path) -> RagstoneError:
 
 def _full(folder: Path) -> DataDirectoryError:
     return DataDirectoryError(f"The disk that holds {folder} is full; nothing was half-written. Free some space.")
+
+
+def postgres_failure(error: BaseException | None, place: str, user: str) -> RagstoneError:
+    """The sentence for an error of PostgreSQL, or of the way to it.
+
+    Args:
+        error: What the driver raised.
+        place: The database, for people.
+        user: The login that was refused, if it was.
+    """
+    state = getattr(error, "sqlstate", None) or ""
+    if state in _REFUSED:
+        return ConfigurationError(_REFUSED[state].format(place=place, user=user))
+    if state in _UNUSABLE:
+        return InvalidInput(_UNUSABLE[state])
+    if sentence := _LATER.get(state) or _LATER.get(state[:2]):
+        return Unavailable(sentence.format(place=place))
+    if state == "42501":
+        return _not_permitted(str(error), user)
+    if not state:
+        return _no_answer(error, place)
+    return RagstoneError(f"The database {place} failed ({state}): {_first_line(error)}")
+
+
+# By SQLSTATE, or its first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_REFUSED = {
+    "28P01": "The database {place} refuses the password of {user}. Correct RAGSTONE_DATABASE__URL.",
+    "28000": "The database {place} does not let {user} in. Correct RAGSTONE_DATABASE__URL, or pg_hba.conf there.",
+    "3D000": "There is no database {place}. Create it, or correct RAGSTONE_DATABASE__URL.",
+    "53100": "The disk of the database {place} is full; nothing was half-written. Free some space.",
+}
+_UNUSABLE = {
+    "22021": "The text has a NUL character, which the database cannot keep. Take it out.",
+    "22P05": "The text has a NUL character, which the database cannot keep. Take it out.",
+    "22001": "A value is longer than the database keeps. Shorten it.",
+    "22003": "A number is larger than the database keeps. Use a smaller one.",
+}
+_BUSY = "The database {place} is busy with what stands in the way. Try again in a moment."
+_LOST = "The connection to the database {place} was lost. Try again in a moment."
+_LATER = {
+    "40": _BUSY,  # serialization failure, deadlock
+    "55P03": _BUSY,  # waited too long for a lock
+    "57014": _BUSY,  # a statement took too long
+    "25P03": _BUSY,  # a transaction did nothing for too long
+    "08": _LOST,
+    "57P01": _LOST,
+    "57P02": _LOST,
+    "57P03": "The database {place} is starting or stopping. Try again in a moment.",
+    "25006": "The database {place} takes no writes just now. Try again in a moment.",
+    "53": "The database {place} has no room for another connection or transaction. "
+    "Try again in a moment; lower RAGSTONE_DATABASE__POOL_SIZE if it stays so.",
+}
+
+
+def _not_permitted(message: str, user: str) -> RagstoneError:
+    if "row-level security" in message:
+        return RagstoneError("A row of another tenant was to be written, and the database refused. Please report this.")
+    return ConfigurationError(
+        f"The database does not permit {user} to do this ({message.splitlines()[0]}). "
+        "Set RAGSTONE_DATABASE__OWNER_URL to a user that owns the tables and may create roles; "
+        "or, as an administrator, run: CREATE ROLE ragstone_tenant NOLOGIN; CREATE ROLE ragstone_system NOLOGIN; "
+        f'GRANT ragstone_tenant, ragstone_system TO "{user}";'
+    )
+
+
+def _no_answer(error: BaseException | None, place: str) -> RagstoneError:
+    match error:
+        case socket.gaierror():
+            return ConfigurationError(f"The host of the database {place} is not known. Correct RAGSTONE_DATABASE__URL.")
+        case exc.TimeoutError():
+            return Unavailable(
+                "All connections to the database are in use. Try again in a moment; "
+                "raise RAGSTONE_DATABASE__POOL_SIZE if it stays so."
+            )
+        case OSError():
+            return Unavailable(f"The database {place} does not answer ({type(error).__name__}). Is it running?")
+        case _ if "closed" in str(error):
+            return Unavailable(_LOST.format(place=place))
+        case _:
+            return RagstoneError(f"The database {place} failed: {_first_line(error)}")
+
+
+def _first_line(error: BaseException | None) -> str:
+    """Without the details below it, which repeat what tenants wrote."""
+    return next(iter(str(error).splitlines()), "")

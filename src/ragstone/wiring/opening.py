@@ -15,6 +15,7 @@ from ragstone.accounts.api_keys import ApiKeys
 from ragstone.accounts.audit import Audit
 from ragstone.accounts.plans import Plans
 from ragstone.accounts.rate_limits import RateLimits
+from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
 from ragstone.accounts.sessions import SessionOptions, Sessions
 from ragstone.accounts.tenants import Tenants
@@ -129,7 +130,14 @@ async def _lay_foundation(settings: Settings, folder: Path, stack: AsyncExitStac
 
 
 async def _open_database(settings: Settings, folder: Path) -> Database:
-    return await Database.open(f"sqlite+aiosqlite:///{folder / 'ragstone.db'}")
+    given = settings.database
+    return await Database.open(
+        given.url.get_secret_value() if given.url else f"sqlite+aiosqlite:///{folder / 'ragstone.db'}",
+        owner_url=given.owner_url.get_secret_value() if given.owner_url else None,
+        pool_size=given.pool_size,
+        pool_overflow=given.pool_overflow,
+        pool_timeout_s=given.pool_timeout_s,
+    )
 
 
 def _redis(settings: Settings, metrics: Metrics) -> Redis | None:
@@ -143,9 +151,11 @@ async def _accounts(
     given = settings.secret_key
     secret = await Secret.load(given.get_secret_value() if given else None, folder)
     await secret.prove(database)
+    changes = Changes(database)
     audit = Audit(database, secret)
     plans = Plans(database, audit)
-    users = Users(database, audit)
+    changes.listen(plans.forget)
+    users = Users(database, audit, changes)
     limits = RateLimits(plans, redis, metrics)
     times = settings.accounts
     sessions = SessionOptions(
@@ -158,14 +168,14 @@ async def _accounts(
         secret=secret,
         audit=audit,
         plans=plans,
-        tenants=Tenants(database, audit),
+        tenants=Tenants(database, audit, changes),
         users=users,
-        sessions=Sessions(database, secret, audit, users, limits, sessions),
-        api_keys=ApiKeys(database, secret, audit),
+        sessions=Sessions(database, secret, audit, users, limits, sessions, changes=changes),
+        api_keys=ApiKeys(database, secret, audit, changes=changes),
         widgets=Widgets(database, audit),
         limits=limits,
         ledger=Ledger(database, plans),
-        admission=Admission(database, secret),
+        admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
     )
 
 

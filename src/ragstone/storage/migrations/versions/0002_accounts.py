@@ -11,6 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from ragstone.storage.migrations.row_security import (
+    SYSTEM_ROLE,
+    TENANT_ROLE,
+    grant,
+    make_append_only,
+    make_roles,
+    protect,
+)
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -21,6 +30,7 @@ def upgrade() -> None:
     _add_tables()
     _change_tables()
     _add_shipped_rows()
+    _keep_tenants_apart()
 
 
 def _add_tables() -> None:
@@ -256,6 +266,28 @@ def _add_shipped_rows() -> None:
     now = datetime.now(UTC)
     rows = [{"tenant": each, "name": each, "plan": "unlimited", "state": "active", "created_at": now} for each in known]
     connection.execute(tables.tables["tenants"].insert(), rows)
+
+
+def _keep_tenants_apart() -> None:
+    """Row level security for the tables of both migrations; the last step, as from here on the owner sees no rows."""
+    connection = op.get_bind()
+    make_roles(connection)
+    inspected = sa.inspect(connection)
+    protect(
+        connection,
+        [
+            table
+            for table in inspected.get_table_names()
+            if any(column["name"] == "tenant" for column in inspected.get_columns(table))
+        ],
+    )
+    for table in ("plans", "models", "revisions", "facts"):
+        grant(connection, table, "SELECT, INSERT, UPDATE, DELETE", SYSTEM_ROLE)
+    grant(connection, "plans", "SELECT", TENANT_ROLE)
+    grant(connection, "models", "SELECT", TENANT_ROLE)
+    grant(connection, "revisions", "SELECT, UPDATE", TENANT_ROLE)  # a tenant's change of its keys counts as well
+    grant(connection, "SEQUENCE job_files_id_seq", "USAGE, SELECT", TENANT_ROLE, SYSTEM_ROLE)
+    make_append_only(connection, "audit_log")
 
 
 # Prices in millionths of a US dollar per million tokens, from the vendors' public price lists.

@@ -1,0 +1,75 @@
+"""Whose rows a transaction may touch, and what a kind of database has to offer for that."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.errors import RagstoneError
+from ragstone.vocabulary import Scope
+
+
+class EveryTenant:
+    """Says that a transaction is nobody's request: it may see and change the rows of all tenants."""
+
+    def __repr__(self) -> str:
+        return "EVERY_TENANT"
+
+
+EVERY_TENANT = EveryTenant()
+"""For the worker, the door and the operator; a house rule counts who uses it."""
+
+Whose = Scope | str | EveryTenant
+"""Whose rows a transaction may touch: a scope's or a tenant's, or everybody's."""
+
+
+def tenant_of(whose: Whose) -> str | None:
+    """The tenant whose rows are meant; None: every tenant's."""
+    match whose:
+        case EveryTenant():
+            return None
+        case Scope():
+            return whose.tenant
+        case _:
+            return whose
+
+
+class Backend(Protocol):
+    """A kind of database: how it begins transactions, and what its failures mean."""
+
+    place: str
+    """Where the database is, for people: without a password."""
+
+    async def revision(self) -> str | None:
+        """The migration it is at; None if it has no tables yet, or has to be made ready for this user."""
+
+    def reading(self, whose: Whose) -> AbstractAsyncContextManager[AsyncConnection]:
+        """See `Database.read`."""
+
+    def writing(self, whose: Whose) -> AbstractAsyncContextManager[AsyncConnection]:
+        """See `Database.write`."""
+
+    def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction that may change tables, and that no other migration runs beside."""
+
+    def failure(self, error: BaseException | None) -> RagstoneError:
+        """What an error of the driver means, as a sentence."""
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The newest migration that ran on the database; None: none did."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def compact_json(value: object) -> str:
+    """JSON as both kinds of database store it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
