@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ragstone.storage.database import EVERY_TENANT, Database, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, Whose, unscoped
 from ragstone.storage.schema import revisions
 
 _NAME = "accounts"
 
 
 async def bump(connection: AsyncConnection) -> None:
-    """Tell all processes, when the caller's transaction commits, that something changed."""
+    """Tell all processes, when the caller's transaction commits, that something changed.
+
+    The last statement of its transaction: all such transactions queue for this one row.
+    """
     row = revisions.update().where(revisions.c.name == _NAME)
     await connection.execute(row.values(value=revisions.c.value + 1))
 
@@ -21,3 +27,30 @@ async def current(database: Database) -> int:
     async with database.read(EVERY_TENANT) as connection:
         found = await connection.execute(unscoped(revisions, revisions.c.value).where(revisions.c.name == _NAME))
         return int(found.scalar_one())
+
+
+class Changes:
+    """Makes changes of accounts, and tells this process of them at once; others look at the number."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change; it forgets what it remembers."""
+        self._listeners.append(listener)
+
+    def tell(self) -> None:
+        """Something changed, here or in another process."""
+        for listener in self._listeners:
+            listener()
+
+    @asynccontextmanager
+    async def change(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+        """A transaction whose changes are in force, in this process, once the block has ended."""
+        try:
+            async with self._database.write(whose) as connection:
+                yield connection
+                await bump(connection)
+        finally:
+            self.tell()  # also if it is not known whether the commit arrived

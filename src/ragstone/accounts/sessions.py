@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
 
 from ragstone.accounts.audit import Audit
 from ragstone.accounts.rate_limits import RateLimits
+from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
-from ragstone.accounts.users import Users
-from ragstone.storage.database import Database
+from ragstone.accounts.users import MAX_EMAIL_CHARS, User, Users
+from ragstone.errors import NotFound, Unauthenticated
+from ragstone.storage.database import Database, scoped, scoped_delete, scoped_insert, scoped_update
+from ragstone.storage.schema import sessions
+from ragstone.vocabulary import DEFAULT_TENANT, Scope
 
 SESSION_PREFIX = "rs_se_"
+PURPOSE = "session"  # of the keyed hash
+_TOKEN = re.compile(rf"{SESSION_PREFIX}[A-Za-z0-9_-]{{43}}")  # 256 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +49,11 @@ class Session:
     expires_at: datetime
 
 
+def is_token(presented: str) -> bool:
+    """Whether it has the form of a session's token."""
+    return _TOKEN.fullmatch(presented) is not None
+
+
 class Sessions:
     """Opens, lists and ends sessions."""
 
@@ -47,6 +65,9 @@ class Sessions:
         users: Users,
         limits: RateLimits,
         options: SessionOptions = SessionOptions(),
+        *,
+        changes: Changes | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._secret = secret
@@ -54,6 +75,8 @@ class Sessions:
         self._users = users
         self._limits = limits
         self._options = options
+        self._changes = changes or Changes(database)
+        self._clock = clock
 
     async def login(self, email: str, password: str, *, address: str) -> tuple[Session, str]:
         """Open a session; returns it and its token, which nobody can show again.
@@ -62,12 +85,75 @@ class Sessions:
             Unauthenticated: see `Users.authenticate`.
             RateLimited: too many failures for this account and address.
         """
-        raise NotImplementedError
+        await self._throttle(email, address)
+        try:
+            user = await self._users.authenticate(email, password)
+        except Unauthenticated:
+            await self._note_refusal(email, address)
+            raise
+        return await self._open(user, address)
 
     async def all(self, tenant: str, user_id: str | None = None) -> list[Session]:
         """The sessions that run, of one user or of all the tenant's, newest first."""
-        raise NotImplementedError
+        now = self._now()
+        idle_since = now - timedelta(seconds=self._options.idle_s)
+        wanted = scoped(sessions, tenant).where(
+            sessions.c.revoked_at.is_(None), sessions.c.expires_at > now, sessions.c.last_used_at > idle_since
+        )
+        if user_id is not None:
+            wanted = wanted.where(sessions.c.user_id == user_id)
+        async with self._database.read(tenant) as connection:
+            rows = await connection.execute(wanted.order_by(sessions.c.created_at.desc(), sessions.c.id))
+            return [_session(row) for row in rows]
 
     async def end(self, actor: str, tenant: str, session_id: str) -> None:
         """End a session, effective within a second everywhere. Raises: NotFound."""
-        raise NotImplementedError
+        running = (sessions.c.id == session_id) & sessions.c.revoked_at.is_(None)
+        async with self._changes.change(tenant) as connection:
+            ended = await connection.execute(
+                scoped_update(sessions, tenant).where(running).values(revoked_at=self._now())
+            )
+            if not ended.rowcount:
+                raise NotFound("There is no such session, or it has ended.")
+            await self._audit.record(connection, tenant, actor=actor, action="session.ended", target=session_id)
+
+    async def _open(self, user: User, address: str) -> tuple[Session, str]:
+        token = SESSION_PREFIX + secrets.token_urlsafe(32)
+        now = self._now()
+        ends = now + timedelta(seconds=self._options.max_s)
+        new = Session(secrets.token_hex(16), user.tenant, user.id, now, now, ends)
+        row = {"id": new.id, "user_id": user.id, "token_hash": self._secret.digest(PURPOSE, token)}
+        times = {"created_at": now, "last_used_at": now, "expires_at": ends}
+        over = (sessions.c.user_id == user.id) & (sessions.c.expires_at < now)
+        async with self._database.write(user.tenant) as connection:
+            await connection.execute(scoped_delete(sessions, user.tenant).where(over))
+            await connection.execute(scoped_insert(sessions, Scope(user.tenant)), row | times)
+            await self._audit.record(
+                connection,
+                user.tenant,
+                actor=f"user:{user.id}",
+                action="session.opened",
+                target=new.id,
+                details={"address": address},
+            )
+        return new, token
+
+    async def _throttle(self, email: str, address: str) -> None:
+        account = email.strip().lower()[:MAX_EMAIL_CHARS]
+        await self._limits.attempt(f"login:{account}:{address}", limit=self._options.per_minute, window_s=60)
+        await self._limits.attempt(f"login:{account}", limit=self._options.per_hour, window_s=3600)
+
+    async def _note_refusal(self, email: str, address: str) -> None:
+        """Record it with the account's tenant; that of nobody's account with the installation's, at the same cost."""
+        user = await self._users.by_email(email)
+        tenant, target = (user.tenant, user.id) if user else (DEFAULT_TENANT, "")
+        await self._audit.note(
+            tenant, actor="anonymous", action="session.refused", target=target, details={"address": address}
+        )
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(row.id, row.tenant, row.user_id, row.created_at, row.last_used_at, row.expires_at)

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
-from ragstone.accounts.audit import Audit
-from ragstone.principals import Role
-from ragstone.storage.database import Database
+from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.accounts.audit import Audit, Detail
+from ragstone.accounts.naming import checked_name
+from ragstone.accounts.passwords import Passwords, checked_password
+from ragstone.accounts.revisions import Changes
+from ragstone.accounts.tenants import TenantState
+from ragstone.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from ragstone.principals import PERMISSIONS, Permission, Role
+from ragstone.storage.database import (
+    EVERY_TENANT,
+    Database,
+    scoped,
+    scoped_delete,
+    scoped_insert,
+    scoped_update,
+    unscoped,
+)
+from ragstone.storage.schema import sessions, tenants, users
+from ragstone.vocabulary import Scope
+
+MAX_EMAIL_CHARS = 254  # RFC 5321, with the errata
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# What browsers take for an address: HTML, "valid e-mail address".
+_EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
+_REFUSED = "E-mail address or password are not right, or the account is not active. Try again, or ask its owner."
+_RULERS = tuple(role.value for role in Role if Permission.MANAGE in PERMISSIONS[role])
 
 
 class UserState(StrEnum):
@@ -42,11 +71,19 @@ class UserChange:
 
 
 class Users:
-    """Makes, reads and changes the users of a tenant. Role, state and password changes end their sessions."""
+    """Makes, reads and changes the users of a tenant. Role, state and password changes end their sessions.
 
-    def __init__(self, database: Database, audit: Audit) -> None:
+    Whoever calls decides that the actor may: nobody gives, or takes from somebody who has
+    it, a role with permissions that he has not himself (see `api_keys.grantable`).
+    """
+
+    def __init__(
+        self, database: Database, audit: Audit, changes: Changes | None = None, passwords: Passwords | None = None
+    ) -> None:
         self._database = database
         self._audit = audit
+        self._changes = changes or Changes(database)
+        self._passwords = passwords or Passwords()
 
     async def create(self, actor: str, tenant: str, *, email: str, password: str, role: Role, name: str = "") -> User:
         """Make a user.
@@ -56,23 +93,58 @@ class Users:
             NotFound: there is no such tenant.
             Conflict: the address is taken.
         """
-        raise NotImplementedError
+        address, named = checked_email(email), checked_name(name)
+        kept = await self._passwords.hash(checked_password(password))
+        new = User(secrets.token_hex(16), tenant, address, named, role, UserState.ACTIVE, datetime.now(UTC))
+        try:
+            async with self._changes.change(tenant) as connection:
+                await _check_tenant(connection, tenant)
+                await connection.execute(scoped_insert(users, Scope(tenant)), {**_row(new), "password_hash": kept})
+                details: dict[str, Detail] = {"email": address, "role": role.value}
+                await self._audit.record(
+                    connection, tenant, actor=actor, action="user.created", target=new.id, details=details
+                )
+        except IntegrityError as error:
+            raise Conflict(f"There is a user {address!r} already. Use another address.") from error
+        return new
 
     async def get(self, tenant: str, user_id: str) -> User:
         """One user of the tenant. Raises: NotFound."""
-        raise NotImplementedError
+        async with self._database.read(tenant) as connection:
+            return await _found(connection, tenant, user_id)
 
     async def all(self, tenant: str, *, limit: int = 100, after: str = "") -> list[User]:
         """Up to `limit` users by e-mail address; `after` is the last address seen."""
-        raise NotImplementedError
+        wanted = scoped(users, tenant).where(users.c.email > after).order_by(users.c.email).limit(limit)
+        async with self._database.read(tenant) as connection:
+            return [_user(row) for row in await connection.execute(wanted)]
 
     async def change(self, actor: str, tenant: str, user_id: str, change: UserChange) -> User:
         """Change a user. Raises: NotFound, InvalidInput, Conflict (the tenant's last owner stays one)."""
-        raise NotImplementedError
+        values, details = await self._values(change)
+        async with self._changes.change(tenant) as connection:
+            before = await _found(connection, tenant, user_id)
+            if not values:
+                return before
+            if not _rules(change.role or before.role, change.state or before.state):
+                await _check_other_ruler(connection, before)
+            await connection.execute(scoped_update(users, tenant).where(users.c.id == user_id).values(values))
+            if values.keys() - {"name"}:
+                await _end_sessions(connection, before)
+            await self._audit.record(
+                connection, tenant, actor=actor, action="user.changed", target=user_id, details=details
+            )
+            return await _found(connection, tenant, user_id)
 
     async def remove(self, actor: str, tenant: str, user_id: str) -> None:
         """Remove a user with all sessions. Raises: NotFound, Conflict (the last owner)."""
-        raise NotImplementedError
+        async with self._changes.change(tenant) as connection:
+            user = await _found(connection, tenant, user_id)
+            await _check_other_ruler(connection, user)
+            await connection.execute(scoped_delete(users, tenant).where(users.c.id == user_id))
+            await self._audit.record(
+                connection, tenant, actor=actor, action="user.removed", target=user_id, details={"email": user.email}
+            )
 
     async def authenticate(self, email: str, password: str) -> User:
         """The user whose address and password these are; as slow for an unknown address.
@@ -80,4 +152,105 @@ class Users:
         Raises:
             Unauthenticated: unknown, wrong, suspended, or of a tenant that is not active; always the same sentence.
         """
-        raise NotImplementedError
+        found = await self._by_email(email)
+        fits = await self._passwords.fits(password, found.password_hash if found else None)
+        if not found or not fits or (found.state, found.tenant_state) != (UserState.ACTIVE, TenantState.ACTIVE):
+            raise Unauthenticated(_REFUSED)
+        if self._passwords.is_outdated(found.password_hash):
+            await self._keep_anew(found.tenant, found.id, found.password_hash, password)
+        return _user(found)
+
+    async def by_email(self, email: str) -> User | None:
+        """The user of an address, if there is one; for the door and the command line."""
+        found = await self._by_email(email)
+        return _user(found) if found else None
+
+    async def _by_email(self, email: str) -> Row[Any] | None:
+        address = email.strip().lower()
+        if not _EMAIL.fullmatch(address) or len(address) > MAX_EMAIL_CHARS:
+            address = ""  # nobody's, and asked for like any other
+        wanted = unscoped(users, users, tenants.c.state.label("tenant_state"))
+        wanted = wanted.join(tenants, tenants.c.tenant == users.c.tenant).where(users.c.email == address)
+        async with self._database.read(EVERY_TENANT) as connection:
+            row: Row[Any] | None = (await connection.execute(wanted)).first()
+        return row
+
+    async def _keep_anew(self, tenant: str, user_id: str, old: str, password: str) -> None:
+        kept = await self._passwords.hash(password)
+        same = (users.c.id == user_id) & (users.c.password_hash == old)
+        async with self._database.write(tenant) as connection:
+            await connection.execute(scoped_update(users, tenant).where(same).values(password_hash=kept))
+
+    async def _values(self, change: UserChange) -> tuple[dict[str, str], dict[str, Detail]]:
+        """What to write, and what of it to record."""
+        values: dict[str, str] = {}
+        if change.name is not None:
+            values["name"] = checked_name(change.name)
+        if change.role is not None:
+            values["role"] = change.role.value
+        if change.state is not None:
+            values["state"] = change.state.value
+        details: dict[str, Detail] = dict(values)
+        if change.password is not None:
+            values["password_hash"] = await self._passwords.hash(checked_password(change.password))
+            details["password"] = True
+        return values, details
+
+
+def checked_email(text: str) -> str:
+    """The address in small letters.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    address = text.strip()
+    if address.isascii() and len(address) <= MAX_EMAIL_CHARS and _EMAIL.fullmatch(address.lower()):
+        return address.lower()
+    raise InvalidInput(f"{text[:80]!r} is no e-mail address. Use one like name@example.org.")
+
+
+def _rules(role: Role, state: UserState) -> bool:
+    return role.value in _RULERS and state is UserState.ACTIVE
+
+
+async def _check_tenant(connection: AsyncConnection, tenant: str) -> None:
+    if (await connection.execute(scoped(tenants, tenant, tenants.c.tenant))).first() is None:
+        raise NotFound(f"There is no tenant {tenant[:80]!r}. Create it first.")
+
+
+async def _check_other_ruler(connection: AsyncConnection, user: User) -> None:
+    """Somebody is left who can give out roles and keys."""
+    if not _rules(user.role, user.state):
+        return
+    others = scoped(users, user.tenant, users.c.id).where(
+        users.c.id != user.id, users.c.role.in_(_RULERS), users.c.state == UserState.ACTIVE.value
+    )
+    if (await connection.execute(others.limit(1))).first() is None:
+        raise Conflict(f"{user.email} is the tenant's last active owner. Make somebody else an owner first.")
+
+
+async def _end_sessions(connection: AsyncConnection, user: User) -> None:
+    theirs = (sessions.c.user_id == user.id) & sessions.c.revoked_at.is_(None)
+    await connection.execute(scoped_update(sessions, user.tenant).where(theirs).values(revoked_at=datetime.now(UTC)))
+
+
+async def _found(connection: AsyncConnection, tenant: str, user_id: str) -> User:
+    row = (await connection.execute(scoped(users, tenant).where(users.c.id == user_id))).first()
+    if row is None:
+        raise NotFound("There is no such user. List them with `ragstone accounts users list`.")
+    return _user(row)
+
+
+def _row(user: User) -> dict[str, object]:
+    return {
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "role": user.role.value,
+        "state": user.state.value,
+        "created_at": user.created_at,
+    }
+
+
+def _user(row: Row[Any]) -> User:
+    return User(row.id, row.tenant, row.email, row.name, Role(row.role), UserState(row.state), row.created_at)
