@@ -16,7 +16,6 @@ from ragstone.accounts.audit import Audit
 from ragstone.accounts.plans import Plans
 from ragstone.accounts.rate_limits import RateLimits
 from ragstone.accounts.revisions import Changes
-from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
 from ragstone.accounts.sessions import SessionOptions, Sessions
 from ragstone.accounts.tenants import Tenants
@@ -153,10 +152,8 @@ async def _accounts(
     secret = await Secret.load(given.get_secret_value() if given else None, folder)
     await secret.prove(database)
     changes = Changes(database)
-    changes = Changes(database)
     audit = Audit(database, secret)
     plans = Plans(database, audit)
-    changes.listen(plans.forget)
     changes.listen(plans.forget)
     users = Users(database, audit, changes)
     limits = RateLimits(plans, redis, metrics)
