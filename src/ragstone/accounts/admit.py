@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -119,16 +120,9 @@ class Admission:
 
     async def watch(self) -> None:
         """Notice changes, also those of other processes, within a second; runs until cancelled."""
-        written = self._clock()
-        while True:
-            try:
-                await self.look()
-                if self._clock() >= written + WRITE_USES_S:
-                    written = self._clock()
-                    await self.write_uses()
-            except RagstoneError as error:
-                log.warning("admission.watch_failed", error=error.message)
-            await asyncio.sleep(WATCH_S)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._look_now_and_then())
+            both.create_task(self._look_when_told())
 
     async def look(self) -> None:
         """Forget, if anything changed since the last look. Raises: Unavailable."""
@@ -152,6 +146,27 @@ class Admission:
         self._by_text.clear()
         self._by_id.clear()
         self._accounts = None
+
+    async def _look_now_and_then(self) -> None:
+        written = self._clock()
+        while True:
+            await self._try(self.look)
+            if self._clock() >= written + WRITE_USES_S:
+                written = self._clock()
+                await self._try(self.write_uses)
+            await asyncio.sleep(WATCH_S)
+
+    async def _look_when_told(self) -> None:
+        async with aclosing(self._changes.news()) as news:
+            async for _ in news:
+                await self._try(self.look)
+
+    async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Whatever is down may come back; until then, what is remembered runs out by itself."""
+        try:
+            await step()
+        except RagstoneError as error:
+            log.warning("admission.watch_failed", error=error.message)
 
     def _checked(self, found: Credential | None) -> _Seen | None:
         """What SQL knows of a credential, if it is in force by this process's clock."""

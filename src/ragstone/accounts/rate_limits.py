@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -88,13 +88,18 @@ class RateLimits:
 
     async def attempt(self, name: str, *, limit: int, window_s: int) -> None:
         """Count an attempt at something, such as a login. Raises: RateLimited."""
-        # Hashed, as a name may be an address of somebody, and of any length.
-        hashed = blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-        count, _ = await self._take(f"attempts:{hashed}", limit, window_s)
+        count, _ = await self._take(_attempts(name), limit, window_s)
         if not count.granted:
             raise RateLimited(
                 f"There were too many attempts. Try again in {_seconds(count.reset_s)}.", retry_after_s=count.reset_s
             )
+
+    async def take_back(self, name: str) -> None:
+        """Count the newest attempt no longer: it succeeded, and only failures shall count."""
+        self._local.take_back(_attempts(name))
+        if self._shared:
+            with suppress(Unavailable):  # then it counts as a failure until its window is over
+                await self._shared.take_back(_attempts(name))
 
     async def _take(self, name: str, limit: int, window_s: float) -> tuple[Count, bool]:
         """The count, and whether it is everybody's."""
@@ -125,6 +130,11 @@ class RateLimits:
 
     def _alone(self) -> None:
         self._metrics.degraded.labels("limits_local").inc()
+
+
+def _attempts(name: str) -> str:
+    """Hashed, as a name may be an address of somebody, and of any length."""
+    return f"attempts:{blake2b(name.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
 
 
 def _seconds(seconds: float) -> str:

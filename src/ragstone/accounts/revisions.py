@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.storage.database import EVERY_TENANT, Database, Whose, unscoped
+from ragstone.storage.redis import Redis
 from ragstone.storage.schema import revisions
 
 _NAME = "accounts"
@@ -30,10 +31,14 @@ async def current(database: Database) -> int:
 
 
 class Changes:
-    """Makes changes of accounts, and tells this process of them at once; others look at the number."""
+    """Makes changes of accounts, and tells this process of them at once.
 
-    def __init__(self, database: Database) -> None:
+    Other processes look at the number; where there is Redis, they hear when to look.
+    """
+
+    def __init__(self, database: Database, redis: Redis | None = None) -> None:
         self._database = database
+        self._redis = redis
         self._listeners: list[Callable[[], None]] = []
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -54,3 +59,12 @@ class Changes:
                 await bump(connection)
         finally:
             self.tell()  # also if it is not known whether the commit arrived
+        if self._redis:
+            await self._redis.publish(_NAME, "changed")
+
+    async def news(self) -> AsyncGenerator[None, None]:
+        """Yields whenever another process says that it changed something; never, without Redis."""
+        if self._redis:
+            async with aclosing(self._redis.messages(_NAME)) as messages:
+                async for _ in messages:
+                    yield

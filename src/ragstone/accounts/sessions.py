@@ -85,12 +85,16 @@ class Sessions:
             Unauthenticated: see `Users.authenticate`.
             RateLimited: too many failures for this account and address.
         """
-        await self._throttle(email, address)
+        attempts = self._attempts(email, address)
+        for name, limit, window_s in attempts:
+            await self._limits.attempt(name, limit=limit, window_s=window_s)
         try:
             user = await self._users.authenticate(email, password)
         except Unauthenticated:
             await self._note_refusal(email, address)
             raise
+        for name, _, _ in attempts:
+            await self._limits.take_back(name)
         return await self._open(user, address)
 
     async def all(self, tenant: str, user_id: str | None = None) -> list[Session]:
@@ -138,10 +142,16 @@ class Sessions:
             )
         return new, token
 
-    async def _throttle(self, email: str, address: str) -> None:
+    def _attempts(self, email: str, address: str) -> list[tuple[str, int, int]]:
+        """What an attempt counts against: name, limit, seconds. Counted before it is made, lest many be made at once.
+
+        Somebody far away can use up the second, and so keep the owner out, for an hour at most.
+        """
         account = email.strip().lower()[:MAX_EMAIL_CHARS]
-        await self._limits.attempt(f"login:{account}:{address}", limit=self._options.per_minute, window_s=60)
-        await self._limits.attempt(f"login:{account}", limit=self._options.per_hour, window_s=3600)
+        return [
+            (f"login:{account}:{address}", self._options.per_minute, 60),
+            (f"login:{account}", self._options.per_hour, 3600),
+        ]
 
     async def _note_refusal(self, email: str, address: str) -> None:
         """Record it with the account's tenant; that of nobody's account with the installation's, at the same cost."""

@@ -60,6 +60,11 @@ class LocalWindows:
         if len(self._windows) > self._max_names:
             self._windows.popitem(last=False)
 
+    def take_back(self, name: str) -> None:
+        """Count the newest one no longer."""
+        if window := self._windows.get(name):
+            window.pop()
+
 
 class SharedWindows:
     """Windows in Redis, by its clock: exact however many processes and machines count."""
@@ -72,6 +77,10 @@ class SharedWindows:
         arguments = (limit, round(window_s * 1_000_000))
         granted, held, reset_us = await self._redis.run_script(_TAKE, [f"{PREFIX}limit:{name}"], arguments)
         return Count(bool(granted), held, reset_us / 1_000_000)
+
+    async def take_back(self, name: str) -> None:
+        """Count the newest one no longer. Raises: Unavailable."""
+        await self._redis.run(lambda client: client.lpop(f"{PREFIX}limit:{name}"))
 
 
 # A list of times in microseconds, newest first. Times that lie in the future show that

@@ -151,7 +151,7 @@ async def _accounts(
     given = settings.secret_key
     secret = await Secret.load(given.get_secret_value() if given else None, folder)
     await secret.prove(database)
-    changes = Changes(database)
+    changes = Changes(database, redis)
     audit = Audit(database, secret)
     plans = Plans(database, audit)
     changes.listen(plans.forget)
