@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import InvalidInput, NotFound
-from ragstone.storage.database import Database, scoped, scoped_update
+from ragstone.storage.database import Database, any_of, scoped, scoped_update
 from ragstone.storage.schema import conversations, feedback, turns
 from ragstone.vocabulary import Scope
 
@@ -76,6 +76,7 @@ class FeedbackBook:
         self,
         scope: Scope | str,
         *,
+        collections: frozenset[str] | None = None,
         rating: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -84,12 +85,14 @@ class FeedbackBook:
     ) -> list[Feedback]:
         """The newest first, of a collection or of all the tenant's; `after` is the id of the last one seen.
 
+        With `collections`, there is only what was said of answers from these.
+
         Raises:
             NotFound: there is none of the id `after`.
         """
         async with self._database.read(scope) as connection:
             bounds = [] if after is None else [await _beyond(connection, scope, after)]
-            page = _read(scope).where(*_filters(rating, since, until), *bounds)
+            page = _read(scope).where(*_filters(collections, rating, since, until), *bounds)
             newest = page.order_by(feedback.c.created_at.desc(), feedback.c.id).limit(limit)
             return [_feedback(row) for row in await connection.execute(newest)]
 
@@ -114,8 +117,12 @@ async def _beyond(connection: AsyncConnection, scope: Scope | str, after: str) -
     return or_(feedback.c.created_at < at, and_(feedback.c.created_at == at, feedback.c.id > after))
 
 
-def _filters(rating: int | None, since: datetime | None, until: datetime | None) -> Sequence[ColumnElement[bool]]:
+def _filters(
+    collections: frozenset[str] | None, rating: int | None, since: datetime | None, until: datetime | None
+) -> Sequence[ColumnElement[bool]]:
     wanted = []
+    if collections is not None:
+        wanted.append(any_of(feedback.c.collection, sorted(collections)))
     if rating is not None:
         wanted.append(feedback.c.rating == rating)
     if since is not None:

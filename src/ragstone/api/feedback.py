@@ -1,0 +1,135 @@
+"""Feedback: say whether an answer was good, and read what was said."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter, Query
+from pydantic import AliasPath, AwareDatetime, ConfigDict, Field
+
+from ragstone.api.examples import CONVERSATION_ID, TURN_ID, shown
+from ragstone.api.requests import PlainText, Request
+from ragstone.api.responses import Out
+from ragstone.chat.feedback import MAX_COMMENT_CHARS, Feedback
+from ragstone.http.auth import admitted_router
+from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
+from ragstone.http.errors import problems
+from ragstone.principals import Permission
+from ragstone.vocabulary import COLLECTION_PATTERN
+
+MAX_PAGE = 500
+FEEDBACK_ID = "e1a7c90d4b3f4586a2d9b8c1f0e57364"
+
+router = admitted_router(tag="feedback", needs=Permission.CHAT)
+reading_router = admitted_router(tag="feedback", needs=Permission.CONVERSATIONS)
+
+
+class FeedbackBody(Request):
+    """What you say of an answer."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"rating": 1, "comment": "Exactly what I needed."}))
+
+    rating: Literal[1, -1] = Field(description="1: good, -1: bad.")
+    comment: PlainText = Field("", max_length=MAX_COMMENT_CHARS, description="Why, in words.")
+
+
+_FEEDBACK = {
+    "id": FEEDBACK_ID,
+    "collection": "default",
+    "conversation_id": CONVERSATION_ID,
+    "turn_id": TURN_ID,
+    "author": "local",
+    "rating": 1,
+    "comment": "Exactly what I needed.",
+    "created_at": "2026-11-21T10:02:00Z",
+    "question": "At what temperature does water boil?",
+    "answer": "Water boils at 100 degrees at sea level [1].",
+}
+
+
+class FeedbackOut(Out):
+    """One reader's word on one answer, with the exchange it is about."""
+
+    model_config = ConfigDict(json_schema_extra=shown(_FEEDBACK))
+
+    id: str
+    collection: str = Field(validation_alias=AliasPath("scope", "collection"))
+    conversation_id: str
+    turn_id: str
+    author: str = Field(description="Who said it: a person, or the key of a program or web site.")
+    rating: int
+    comment: str
+    created_at: datetime
+    question: str
+    answer: str
+
+
+class FeedbackPage(Out):
+    """Some feedback, newest first."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"feedback": [_FEEDBACK], "next": None}))
+
+    feedback: list[FeedbackOut]
+    next: str | None = Field(description="Send it as `after` for the next page; null on the last page.")
+
+    @classmethod
+    def of(cls, found: list[Feedback], *, limit: int) -> Self:
+        """The first `limit` of `found`, which holds one more where another page follows."""
+        page = [FeedbackOut.model_validate(each) for each in found[:limit]]
+        return cls(feedback=page, next=page[-1].id if len(found) > limit else None)
+
+
+@router.post(
+    "/api/conversations/{conversation_id}/turns/{turn_id}/feedback",
+    response_model=FeedbackOut,
+    summary="Rate an answer",
+    responses=problems(400, 404),
+)
+async def rate(
+    conversation_id: PathId,
+    turn_id: PathId,
+    body: FeedbackBody,
+    scope: AdmittedScope,
+    principal: Admitted,
+    platform: OpenPlatform,
+) -> Feedback:
+    """Say of one answer whether it was good. A second word of yours on it replaces the first."""
+    return await platform.feedback.give(
+        scope,
+        conversation_id,
+        turn_id,
+        author=principal.id,
+        rating=body.rating,
+        comment=body.comment,
+        visible_to=principal.conversations_of,
+    )
+
+
+@reading_router.get("/api/feedback", response_model=FeedbackPage, summary="List feedback", responses=problems(404))
+async def list_feedback(
+    principal: Admitted,
+    platform: OpenPlatform,
+    collection: Annotated[
+        str | None, Query(pattern=COLLECTION_PATTERN, description="Only on answers from this collection.")
+    ] = None,
+    rating: Annotated[Literal["1", "-1"] | None, Query(description="Only good (1) or only bad (-1).")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only what was said then or later.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only what was said before then.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="On this page, at most.")] = 100,
+    after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
+) -> FeedbackPage:
+    """What readers said of answers, newest first; of all collections unless you name one."""
+    found = await platform.feedback.all(
+        principal.scope(collection) if collection else principal.tenant,
+        collections=principal.collections,
+        rating=int(rating) if rating else None,
+        since=since,
+        until=until,
+        limit=limit + 1,
+        after=after,
+    )
+    return FeedbackPage.of(found, limit=limit)
+
+
+ROUTERS: tuple[APIRouter, ...] = (router, reading_router)
