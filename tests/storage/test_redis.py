@@ -12,20 +12,11 @@ import pytest
 from ragstone.errors import ConfigurationError, Unavailable
 from ragstone.storage.redis import REST_S, Redis, Script
 from ragstone.telemetry.metrics import Metrics
+from tests.clocks import Clock
 from tests.redis_server import RedisServer
 from tests.waiting import until
 
 TIMEOUT_S = 0.05
-
-
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @asynccontextmanager
