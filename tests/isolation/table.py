@@ -1,0 +1,155 @@
+"""One line a route: who may call it, what it needs, and what its parameters name.
+
+The parameters themselves are read from the application's own description (`slots`), so a parameter that names
+something and has no kind here is found, as is a route without a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ragstone.http.dependencies import ID_PATTERN
+from ragstone.principals import Permission
+from ragstone.vocabulary import COLLECTION_PATTERN
+from tests.isolation.stand import QUESTION
+
+NAMES_SOMETHING = {ID_PATTERN, COLLECTION_PATTERN}
+"""A parameter with one of these patterns names something of somebody."""
+
+KINDS: Mapping[str, str | None] = {
+    "collection": "collection",
+    "collections": "collection",
+    "conversation_id": "conversation",
+    "delivery_id": "delivery",
+    "document_id": "document",
+    "documents": "document",
+    "feedback_id": "feedback",
+    "job_id": "job",
+    "key": "key",
+    "key_id": "key",
+    "session_id": "session",
+    "tenant": "tenant",
+    "tenant_id": "tenant",
+    "turn_id": "turn",
+    "user_id": "user",
+    "widget_id": "widget",
+    # The operator's own: they belong to no tenant, so there is nothing to keep apart.
+    "model_id": None,
+    "models": None,
+    "plan": None,
+    "plan_id": None,
+}
+"""What a parameter of a name refers to, unless a line says otherwise; None: nothing of a tenant."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """How to call one route.
+
+    `needs` None: anybody may. `body` is JSON whose strings may be `{kind}` of the caller; `form` fields of an upload.
+    `shows`: its owner sees the mark in the answer. `moves`: the answer tells of earlier calls, so that two of them
+    differ in more than the ids. `by`: the name of the credential that its owner calls it with.
+    """
+
+    method: str
+    path: str
+    needs: Permission | None
+    body: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str | None] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    shows: bool = False
+    moves: bool = False
+    by: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def kind(self, name: str) -> str | None:
+        """What a parameter refers to. Raises KeyError where nobody has said so."""
+        return self.kinds[name] if name in self.kinds else KINDS[name]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a request for a name: in the path, the query or, by its path of keys, the body."""
+
+    where: str
+    keys: tuple[str, ...]
+    many: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.keys[-1]
+
+
+def slots(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[Slot]:
+    """The places of an operation of the OpenAPI description that name something."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path" or (parameter["in"] == "query" and _names(parameter["name"], parameter["schema"])):
+            yield Slot(parameter["in"], (parameter["name"],))
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        yield from _within(content["schema"], schemas, ())
+
+
+def _within(schema: Mapping[str, Any], schemas: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[Slot]:
+    for form in _forms(schema, schemas):
+        for name, inner in form.get("properties", {}).items():
+            keys = (*above, name)
+            many = any(each.get("type") == "array" for each in _forms(inner, schemas))
+            if _names(name, inner) or any(_names(name, each) for each in _forms(inner, schemas)):
+                yield Slot("body", keys, many)
+            elif len(keys) < 5:
+                yield from _within(inner, schemas, keys)
+
+
+def _forms(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The schema itself and whatever it stands for or may be."""
+    if "$ref" in schema:
+        return _forms(schemas[schema["$ref"].rsplit("/", 1)[-1]], schemas)
+    return [schema] + [
+        form for key in ("anyOf", "oneOf", "allOf") for each in schema.get(key, ()) for form in _forms(each, schemas)
+    ]
+
+
+def _names(name: str, schema: Mapping[str, Any]) -> bool:
+    patterns = {schema.get("pattern"), schema.get("items", {}).get("pattern")}
+    patterns |= {each.get("pattern") for each in schema.get("anyOf", ())}
+    patterns |= {each.get("items", {}).get("pattern") for each in schema.get("anyOf", ())}
+    return bool(patterns & NAMES_SOMETHING) or name in KINDS or name.endswith(("_id", "_ids"))
+
+
+P = Permission
+TEXT = {"title": "Note", "text": "# Note\n\nThe tide is out."}
+DOCUMENT = "/api/documents/{document_id}"
+CONVERSATION = "/api/conversations/{conversation_id}"
+
+TABLE: tuple[Line, ...] = (
+    # Public.
+    Line("GET", "/health", None),
+    Line("GET", "/ready", None),
+    Line("GET", "/openapi.json", None),
+    Line("GET", "/metrics", P.OPERATE, moves=True),
+    # What there is.
+    Line("GET", "/api/documents", P.READ, kinds={"after": "document"}, shows=True),
+    Line("GET", DOCUMENT, P.READ, shows=True),
+    Line("GET", f"{DOCUMENT}/text", P.READ, shows=True),
+    Line("GET", "/api/stats", P.READ),
+    Line("GET", "/api/jobs", P.READ, moves=True),
+    Line("GET", "/api/jobs/{job_id}", P.READ, shows=True),
+    Line("GET", "/api/jobs/{job_id}/events", P.READ, shows=True),
+    Line("GET", "/api/conversations", P.READ, shows=True, moves=True),
+    Line("GET", CONVERSATION, P.READ, shows=True),
+    # Questions.
+    Line("POST", "/api/search", P.CHAT, body={"query": QUESTION}, shows=True),
+    Line("POST", "/api/chat", P.CHAT, body={"question": QUESTION}, shows=True),
+    # Bringing in and taking out.
+    Line("POST", "/api/documents", P.WRITE, form={"metadata": "{}"}),
+    Line("POST", "/api/ingest", P.WRITE, body=TEXT),
+    Line("DELETE", CONVERSATION, P.READ),
+    Line("DELETE", DOCUMENT, P.WRITE),
+)
+"""Every route, in an order in which its owner can call them all: what removes comes last."""
