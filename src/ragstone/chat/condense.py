@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from ragstone.errors import ModelUnavailable
 from ragstone.llm.base import LanguageModel, Message
-from ragstone.vocabulary import Turn
+from ragstone.llm.spent import Spent, counted
+from ragstone.vocabulary import Turn, Usage
 
 MODEL_TIMEOUT_S = 5.0  # a rewrite that takes longer than the answer is worth less than the rule
 MAX_REWRITE_TOKENS = 120
@@ -51,15 +53,18 @@ _INSTRUCTION = (
 class Condenser(Protocol):
     """Turns a question and what came before into a question that stands alone."""
 
-    async def condense(self, question: str, history: Sequence[Turn]) -> str:
-        """The question made whole; itself where it stands alone or nothing came before."""
+    async def condense(self, question: str, history: Sequence[Turn], spent: Spent | None = None) -> str:
+        """The question made whole; itself where it stands alone or nothing came before.
+
+        `spent` is kept up to date with what that costs.
+        """
         ...
 
 
 class RuleCondenser:
     """See the module: the rule for those without a model."""
 
-    async def condense(self, question: str, history: Sequence[Turn]) -> str:
+    async def condense(self, question: str, history: Sequence[Turn], spent: Spent | None = None) -> str:
         """See `Condenser.condense`."""
         return condense_by_rule(question, history)
 
@@ -70,30 +75,33 @@ class ModelCondenser:
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
 
-    async def condense(self, question: str, history: Sequence[Turn]) -> str:
+    async def condense(self, question: str, history: Sequence[Turn], spent: Spent | None = None) -> str:
         """See `Condenser.condense`."""
         if not history:
             return question
         try:
             async with asyncio.timeout(MODEL_TIMEOUT_S):
-                rewritten = await self._rewrite(question, history)
+                rewritten = await self._rewrite(question, history, spent or Spent())
         except (ModelUnavailable, TimeoutError):
             rewritten = ""
         usable = 0 < len(rewritten) <= MAX_REWRITE_CHARS
         return rewritten if usable else condense_by_rule(question, history)
 
-    async def _rewrite(self, question: str, history: Sequence[Turn]) -> str:
+    async def _rewrite(self, question: str, history: Sequence[Turn], spent: Spent) -> str:
         lines = [line for turn in history for line in (f"User: {turn.question}", f"Assistant: {turn.answer}")]
         messages = [
             Message("system", _INSTRUCTION, cacheable=True),
             Message("user", "\n".join([*lines, f"Last question: {question}"])),
         ]
-        pieces = [
-            piece
-            async for piece in self._model.stream(messages, max_tokens=MAX_REWRITE_TOKENS)
-            if isinstance(piece, str)
-        ]
-        return "".join(pieces).strip()
+        text = ""
+        spent.begin()
+        async with aclosing(counted(self._model, messages, max_tokens=MAX_REWRITE_TOKENS)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Usage):
+                    spent.update(piece)
+                else:
+                    text += piece
+        return text.strip()
 
 
 def condense_by_rule(question: str, history: Sequence[Turn]) -> str:

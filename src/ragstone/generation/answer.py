@@ -17,6 +17,7 @@ from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained, Answerer, Delta
 from ragstone.generation.citations import cite
 from ragstone.generation.markers import MarkerFilter
+from ragstone.llm.spent import Spent
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Citation, Passage, Turn, Usage
 
@@ -41,7 +42,8 @@ class _Late(ModelUnavailable):
 class _Draft:
     """One answer as it grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, spent: Spent) -> None:
+        self.spent = spent
         self.text = ""
         self.abstained = False
         self.degraded: tuple[str, ...] = ()
@@ -58,14 +60,19 @@ class _Draft:
         self.abstained = True
         return self.add(text)
 
+    def use(self, usage: Usage) -> None:
+        self.usage = usage
+        self.spent.update(usage)
+
     def start_again(self, policy: str) -> None:
+        self.usage = Usage("none")
         self._void = self._void or bool(self.text)
         self.text = ""
         self.degraded = tuple(dict.fromkeys((*self.degraded, policy)))
 
 
 class Generator:
-    """Answers from passages; when its answerer cannot, the fallback does, in the open."""
+    """Answers from passages; when one answerer cannot, the next one does, in the open."""
 
     def __init__(
         self,
@@ -80,18 +87,27 @@ class Generator:
         self._options = options
 
     async def answer(
-        self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        history: Sequence[Turn] = (),
+        *,
+        answerers: Sequence[Answerer] = (),
+        spent: Spent | None = None,
     ) -> AsyncGenerator[Delta | Citation | Answer, None]:
         """Answer `question` from `passages`: text as it comes, then citations, then one `Answer`.
 
         The deltas from the last `restart` on are the answer's text. Without passages
-        nobody is asked. A model that fails or is slow is replaced by the fallback, and
-        the answer says so in `degraded`: `llm_unavailable` or `llm_timeout`. Closing the
-        iterator closes the model's connection.
+        nobody is asked. A model that fails or is slow is replaced by the next of
+        `answerers` (those the generator was made with, unless given), and the answer says
+        so in `degraded`: `llm_unavailable` or `llm_timeout`. `spent` is kept up to date
+        with what every one of them used. Closing the iterator closes the model's connection.
         """
-        draft = _Draft()
+        draft = _Draft(spent or Spent())
         with self._metrics.timed("answer"):
-            async with aclosing(self._deltas(draft, question, passages, history)) as deltas:
+            async with aclosing(
+                self._deltas(draft, answerers or self._answerers, question, passages, history)
+            ) as deltas:
                 async for delta in deltas:
                     yield delta
         with self._metrics.timed("verify"):
@@ -112,10 +128,16 @@ class Generator:
         yield answer
 
     async def _deltas(
-        self, draft: _Draft, question: str, passages: Sequence[Passage], history: Sequence[Turn]
+        self,
+        draft: _Draft,
+        answerers: Sequence[Answerer],
+        question: str,
+        passages: Sequence[Passage],
+        history: Sequence[Turn],
     ) -> AsyncGenerator[Delta, None]:
         """The text of the first answerer that gets to its end."""
-        for answerer in self._answerers if passages else ():
+        for answerer in answerers if passages else ():
+            draft.spent.begin()
             stream = within_time(answerer.stream(question, passages, history), self._options)
             try:
                 async with aclosing(self._written(draft, stream, passages)) as deltas:
@@ -138,7 +160,7 @@ class Generator:
             async for piece in stream:
                 match piece:
                     case Usage():
-                        draft.usage = piece
+                        draft.use(piece)
                     case Abstained():
                         yield draft.abstain(self._options.nothing_found)
                     case str():
@@ -184,5 +206,6 @@ async def within_time(
                 return
             except TimeoutError as error:
                 raise _Late(f"The model sent too little within {deadline - started:g} s. Ask again.") from error
-            deadline = started + options.total_s
+            if not isinstance(piece, Usage):  # a count is no token: the model may not have begun
+                deadline = started + options.total_s
             yield piece

@@ -35,7 +35,8 @@ class Answerer(Protocol):
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
         """Yield pieces of text; `Abstained` instead of text when nothing bears on it.
 
-        Ends with one `Usage`.
+        Ends with a `Usage`. Others may come before: each replaces the one before, and is
+        what was spent so far.
 
         Raises:
             ModelUnavailable: the model behind it failed, timed out or broke off.

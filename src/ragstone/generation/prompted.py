@@ -10,6 +10,7 @@ from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained
 from ragstone.generation.prompts import ABSTENTION, messages
 from ragstone.llm.base import LanguageModel
+from ragstone.llm.spent import counted
 from ragstone.vocabulary import Passage, Turn, Usage
 
 BOUNDARY_BYTES = 8
@@ -34,10 +35,11 @@ class PromptedAnswerer:
         prompt = messages(question, passages, history, boundary=secrets.token_hex(BOUNDARY_BYTES))
         held: str | None = ""
         usage = Usage(self.name)
-        async with aclosing(self._model.stream(prompt, max_tokens=self._max_tokens)) as pieces:
+        async with aclosing(counted(self._model, prompt, max_tokens=self._max_tokens)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Usage):
                     usage = piece
+                    yield usage
                 elif held is None:
                     yield piece
                 elif not _may_abstain(held := held + piece):

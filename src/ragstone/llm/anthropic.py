@@ -26,9 +26,15 @@ class AnthropicModel:
     """See `LanguageModel`. The SDK is imported here; its retries are off, for the caller has a fallback."""
 
     def __init__(
-        self, model: str, *, api_key: str | None, base_url: str | None = None, timeout_s: float = 60.0
+        self,
+        model: str,
+        *,
+        api_key: str | None,
+        base_url: str | None = None,
+        timeout_s: float = 60.0,
+        name: str | None = None,
     ) -> None:
-        """`timeout_s` bounds each wait for the next bytes.
+        """`timeout_s` bounds each wait for the next bytes; `name` is what usage calls it, if not `model`.
 
         Raises:
             ConfigurationError: the SDK or the key is missing.
@@ -40,6 +46,7 @@ class AnthropicModel:
         if not api_key:
             raise missing_key("anthropic")
         self._model = model
+        self._name = name or model
         self._faults = (anthropic.AnthropicError, *TRANSPORT_FAULTS)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
@@ -51,7 +58,7 @@ class AnthropicModel:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._model
+        return self._name
 
     async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
         """See `LanguageModel.stream`. A `cacheable` message becomes a cache mark; the last four count."""
@@ -64,12 +71,12 @@ class AnthropicModel:
                 async for event in stream:
                     match event.type:
                         case "message_start":
-                            _update(counts, event.message.usage)
+                            yield self._usage(counts, event.message.usage)
                         case "content_block_delta" if event.delta.type == "text_delta" and event.delta.text:
                             yield event.delta.text
                         case "message_delta":
                             finished = event.delta.stop_reason or finished
-                            _update(counts, event.usage)
+                            yield self._usage(counts, event.usage)
                         case "message_stop":
                             ended = True
         except self._faults as error:
@@ -78,16 +85,23 @@ class AnthropicModel:
             raise broken_off(self._model)
         if finished == "refusal":
             raise withheld(self._model, finished)
-        yield Usage(
-            self._model,
-            input_tokens=sum(counts.get(name, 0) for name in INPUT_COUNTS),
-            output_tokens=counts.get("output_tokens", 0),
-            cached_tokens=counts.get("cache_read_input_tokens", 0),
-        )
+        yield self._usage(counts)
 
     async def close(self) -> None:
         """See `LanguageModel.close`."""
         await self._client.close()
+
+    def _usage(self, counts: dict[str, int], update: MessageUsage | MessageDeltaUsage | None = None) -> Usage:
+        """Take over the counts an event carries; they are cumulative, and a missing one keeps its value."""
+        for name in (*INPUT_COUNTS, "output_tokens"):
+            if isinstance(value := getattr(update, name, None), int):
+                counts[name] = value
+        return Usage(
+            self._name,
+            input_tokens=sum(counts.get(name, 0) for name in INPUT_COUNTS),
+            output_tokens=counts.get("output_tokens", 0),
+            cached_tokens=counts.get("cache_read_input_tokens", 0),
+        )
 
     def _request(self, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
         marked = [place for place, message in enumerate(messages) if message.cacheable][-MAX_CACHE_MARKS:]
@@ -102,14 +116,6 @@ class AnthropicModel:
                 {"role": message.role, "content": [block]} for message, block in paired if message.role != "system"
             ],
         }
-
-
-def _update(counts: dict[str, int], usage: MessageUsage | MessageDeltaUsage) -> None:
-    """Take over the counts an event carries; they are cumulative, and a missing one keeps its value."""
-    for name in (*INPUT_COUNTS, "output_tokens"):
-        value = getattr(usage, name, None)
-        if isinstance(value, int):
-            counts[name] = value
 
 
 def _block(message: Message, *, mark: bool) -> dict[str, Any]:

@@ -22,9 +22,15 @@ class OpenAIModel:
     """See `LanguageModel`. The SDK is imported here; its retries are off, for the caller has a fallback."""
 
     def __init__(
-        self, model: str, *, api_key: str | None, base_url: str | None = None, timeout_s: float = 60.0
+        self,
+        model: str,
+        *,
+        api_key: str | None,
+        base_url: str | None = None,
+        timeout_s: float = 60.0,
+        name: str | None = None,
     ) -> None:
-        """`timeout_s` bounds each wait for the next bytes.
+        """`timeout_s` bounds each wait for the next bytes; `name` is what usage calls it, if not `model`.
 
         Raises:
             ConfigurationError: the SDK is missing, or OpenAI itself is asked without a key.
@@ -36,6 +42,7 @@ class OpenAIModel:
         if not api_key and not base_url:
             raise missing_key("openai")
         self._model = model
+        self._name = name or model
         self._limit_name = "max_tokens" if base_url else "max_completion_tokens"
         self._faults = (openai.OpenAIError, *TRANSPORT_FAULTS)
         self._client = openai.AsyncOpenAI(
@@ -48,17 +55,22 @@ class OpenAIModel:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._model
+        return self._name
 
     async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
-        """See `LanguageModel.stream`. OpenAI caches stable prefixes by itself, so `cacheable` sends nothing."""
+        """See `LanguageModel.stream`. OpenAI caches stable prefixes by itself, so `cacheable` sends nothing.
+
+        OpenAI reports usage at the end, some other servers with every chunk.
+        """
         finished: str | None = None
-        usage = Usage(self._model)
+        usage = Usage(self._name)
         try:
             stream = await self._client.chat.completions.create(**self._request(messages, max_tokens))
             async with stream:
                 async for chunk in stream:
-                    usage = self._usage(chunk.usage) if chunk.usage else usage
+                    if chunk.usage:
+                        usage = self._usage(chunk.usage)
+                        yield usage
                     for choice in chunk.choices or ():
                         finished = choice.finish_reason or finished
                         if choice.delta and choice.delta.content:
@@ -87,7 +99,7 @@ class OpenAIModel:
     def _usage(self, usage: CompletionUsage) -> Usage:
         details = usage.prompt_tokens_details
         return Usage(
-            self._model,
+            self._name,
             input_tokens=usage.prompt_tokens or 0,
             output_tokens=usage.completion_tokens or 0,
             cached_tokens=(details.cached_tokens or 0) if details else 0,
