@@ -14,6 +14,7 @@ from sqlalchemy import Row
 from ragstone.embedding.base import Matrix, Purpose
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.ingestion.claims import ClaimOptions, Claims
+from ragstone.ingestion.queue import Queue
 from ragstone.storage.database import EVERY_TENANT, unscoped
 from ragstone.storage.schema import claims
 from ragstone.vocabulary import DocumentState, FileState, JobState
@@ -98,11 +99,11 @@ async def test_a_living_worker_keeps_its_claim_beyond_the_lease(stand: Stand):
     options = ClaimOptions(lease_s=0.3)
     mine, theirs = Claims(stand.database, "mine", options), Claims(stand.database, "theirs", options)
     await stand.ingestion.submit(SCOPE, [upload("zoo.md", "zebra")])
-    assert await mine.take(1)
+    assert await Queue(stand.database, mine, options).take(1)
     async with mine.kept(SCOPE.tenant):
         never = asyncio.Event()
         await asyncio.wait([asyncio.ensure_future(never.wait())], timeout=0.9)
-        assert not await theirs.take(1)
+        assert not await Queue(stand.database, theirs, options).take(1)
 
 
 async def test_a_file_that_kills_its_worker_is_given_up_and_the_others_are_not(stand: Stand):

@@ -14,6 +14,15 @@ from ragstone.telemetry.metrics import Metrics
 KEY_BYTES = 32
 
 
+def cache_key(embedder_name: str, purpose: Purpose, text: str) -> str:
+    """What the vector of a text is kept under: a hash of all that it follows from."""
+    hashed = blake2b(digest_size=KEY_BYTES)
+    for part in (embedder_name, purpose, text):
+        content = part.encode(errors="surrogatepass")
+        hashed.update(len(content).to_bytes(8) + content)
+    return hashed.hexdigest()
+
+
 class VectorStore(Protocol):
     """Keeps bytes by key; one statement per call, however many keys."""
 
@@ -45,7 +54,7 @@ class CachedEmbedder:
         """See `Embedder.embed`; one read for all texts, one write for the new ones, each text embedded once."""
         if purpose == "query" or not texts:
             return await self._inner.embed(texts, purpose=purpose)
-        keys = [self._key(purpose, text) for text in texts]
+        keys = [cache_key(self.name, purpose, text) for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
         found = await self._store.get_many(list(wanted))
         known = {key: vector for key, value in found.items() if (vector := self._vector(value)) is not None}
@@ -65,13 +74,6 @@ class CachedEmbedder:
     def close(self) -> None:
         """See `Embedder.close`."""
         self._inner.close()
-
-    def _key(self, purpose: Purpose, text: str) -> str:
-        hashed = blake2b(digest_size=KEY_BYTES)
-        for part in (self.name, purpose, text):
-            content = part.encode(errors="surrogatepass")
-            hashed.update(len(content).to_bytes(8) + content)
-        return hashed.hexdigest()
 
     def _vector(self, value: bytes) -> Matrix | None:
         """The stored vector, or nothing if it is damaged: then it is made again."""

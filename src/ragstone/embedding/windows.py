@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from ragstone.embedding.base import Embedder, Matrix
+from ragstone.embedding.cached import cache_key
 from ragstone.vocabulary import Chunk
 
 HEAD_SHARE = 2  # title, headings and table header take at most half of a window
@@ -45,6 +46,11 @@ def window_texts(embedder: Embedder, chunk: Chunk, *, title: str) -> list[str]:
         head + chunk.text[offsets[first, 0] : offsets[last - 1, 1]]
         for first, last in windows(len(offsets), room, overlap=room // OVERLAP_SHARE)
     ]
+
+
+def window_keys(embedder: Embedder, chunk: Chunk, *, title: str) -> list[str]:
+    """What a cache keeps the vectors of `chunk` under; see `cached`."""
+    return [cache_key(embedder.name, "document", text) for text in window_texts(embedder, chunk, title=title)]
 
 
 def names_above(chunk: Chunk, title: str) -> tuple[str, ...]:

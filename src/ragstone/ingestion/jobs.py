@@ -12,6 +12,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import NotFound, RagstoneError
+from ragstone.ingestion import callbacks
 from ragstone.storage.database import Database, any_of, scoped, scoped_update
 from ragstone.storage.schema import discarded_blobs, job_files, jobs
 from ragstone.vocabulary import FileState, Job, JobFile, JobState, MetadataValue, Scope
@@ -101,7 +102,7 @@ class Jobs:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The final state of a file, and what to tell its owner."""
+    """The final state of a file, and what to tell its owner; `dead`: it failed for reasons that are not its own."""
 
     file_id: int
     job_id: str
@@ -109,6 +110,7 @@ class Fate:
     error: RagstoneError | None = None
     warnings: tuple[str, ...] = ()
     chunks: int = 0
+    dead: bool = False
 
 
 async def settle(connection: AsyncConnection, scope: Scope, fates: Sequence[Fate]) -> None:
@@ -126,22 +128,26 @@ async def settle(connection: AsyncConnection, scope: Scope, fates: Sequence[Fate
         return
     change = scoped_update(job_files, scope).where(job_files.c.id == bindparam("file_id"))
     await connection.execute(change, [_outcome(fate) for fate in fates])
-    for job_id in {fate.job_id for fate in fates}:
+    for job_id in sorted({fate.job_id for fate in fates}):  # in one order, so that no two wait for each other
         await _count(connection, scope, job_id, [fate for fate in fates if fate.job_id == job_id])
 
 
 async def finish_if_complete(connection: AsyncConnection, scope: Scope, job_id: str) -> None:
-    """End the job if all its files are settled: `failed` if every one failed, else `done`."""
+    """End the job if all its files are settled: `failed` if every one failed, else `done`. Its owner is told."""
     settled = sum(_COUNTERS.values(), start=0 * jobs.c.total)
-    complete = scoped_update(jobs, scope).where(jobs.c.id == job_id, settled == jobs.c.total)
+    complete = scoped_update(jobs, scope).where(
+        jobs.c.id == job_id, settled == jobs.c.total, jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING))
+    )
     hopeless = (jobs.c.failed == jobs.c.total) & (jobs.c.total > 0)
-    await connection.execute(
+    ended = await connection.execute(
         complete.values(
             state=case((hopeless, JobState.FAILED), else_=JobState.DONE),
             error=case((hopeless, "No file could be ingested; each says why.")),
             finished_at=datetime.now(UTC),
         )
     )
+    if ended.rowcount:
+        await callbacks.enqueue(connection, scope, job_id)
 
 
 async def discard_blobs(
@@ -167,6 +173,7 @@ def _outcome(fate: Fate) -> dict[str, object]:
         "error_code": fate.error.code if fate.error else None,
         "error": fate.error.message if fate.error else None,
         "warnings": list(fate.warnings),
+        "dead": fate.dead,
     }
 
 

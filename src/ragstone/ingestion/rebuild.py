@@ -78,7 +78,7 @@ async def _rebuild_document(
 ) -> int:
     await _hold(database, claims, scope, document_id)
     async with claims.kept(scope.tenant):
-        sources = await _sources(database, scope, document_id)
+        sources = await document_sources(database, scope, document_id)
         async for points in make_points(sources, embedders(scope.tenant)):
             await index.upsert(scope, points)
         await claims.release(scope, [document_id])
@@ -110,7 +110,8 @@ async def _next_document(database: Database, after: str) -> RowMapping | None:
         return row
 
 
-async def _sources(database: Database, scope: Scope, document_id: str) -> list[Source]:
+async def document_sources(database: Database, scope: Scope, document_id: str) -> list[Source]:
+    """The chunks of a document's active version, with all that their points are made from."""
     active: ColumnElement[bool] = (documents.c.id == chunks.c.document_id) & (
         documents.c.active_version == chunks.c.version
     )

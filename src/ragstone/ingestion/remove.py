@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
+from ragstone.embedding.base import Embedder
+from ragstone.embedding.windows import window_keys
 from ragstone.errors import IndexUnavailable, NotFound
 from ragstone.index.base import Index
 from ragstone.ingestion.claims import Claims
+from ragstone.ingestion.generations import grow
+from ragstone.ingestion.rebuild import document_sources
 from ragstone.ingestion.sweep import clear_points, sweep_blobs
 from ragstone.ingestion.versions import unlist
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database, scoped
-from ragstone.storage.schema import documents
+from ragstone.storage.database import Database, any_of, scoped, scoped_delete
+from ragstone.storage.schema import documents, embedding_cache
 from ragstone.vocabulary import Scope
 
 log = structlog.get_logger()
 
 
 async def remove(
-    database: Database, index: Index, blobs: LocalBlobs, claims: Claims, scope: Scope, document_id: str
+    database: Database,
+    index: Index,
+    blobs: LocalBlobs,
+    claims: Claims,
+    embedder: Embedder,
+    scope: Scope,
+    document_id: str,
 ) -> None:
-    """Remove a document; what cannot be cleared now, a worker sweeps later.
+    """Remove a document, its cached vectors too; what cannot be cleared now, a worker sweeps later.
 
     Raises:
         NotFound: no such document in the scope.
     """
+    keys = await _vector_keys(database, embedder, scope, document_id)
     async with database.write(scope) as connection:
         found = await connection.execute(scoped(documents, scope).where(documents.c.id == document_id))
         document = found.mappings().first()
@@ -32,10 +45,21 @@ async def remove(
             raise NotFound(f"There is no document {document_id[:80]!r} in this collection. List them for their ids.")
         await unlist(database, connection, document)
         held = await claims.hold(connection, scope, [document_id])
+        vectors = scoped_delete(embedding_cache, scope.tenant).where(any_of(embedding_cache.c.key, keys))
+        await connection.execute(vectors)
+        await grow(connection, scope)
     if held:  # else a worker is at it, and clears up when it finds the document gone
         await _clear(database, index, claims, scope, document_id)
     await sweep_blobs(database, blobs)
     log.info("remove.done", document=document_id)
+
+
+async def _vector_keys(database: Database, embedder: Embedder, scope: Scope, document_id: str) -> list[str]:
+    """What the cache keeps the vectors of the document under. Another one with the same words loses them too."""
+    sources = await document_sources(database, scope, document_id)
+    return await asyncio.to_thread(
+        lambda: [key for each in sources for key in window_keys(embedder, each.chunk, title=each.title)]
+    )
 
 
 async def _clear(database: Database, index: Index, claims: Claims, scope: Scope, document_id: str) -> None:

@@ -1,28 +1,21 @@
-"""SUBMIT: bytes become blobs, and one transaction writes the job that will ingest them."""
+"""SUBMIT: what comes in is checked, and its bytes become blobs; `submission` writes the job that ingests them."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-import secrets
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from sqlalchemy import func
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from ragstone.errors import Conflict, InvalidInput, RagstoneError, TooLarge
-from ragstone.ingestion.jobs import finish_if_complete
-from ragstone.ingestion.versions import unlist
+from ragstone.errors import InvalidInput, RagstoneError, TooLarge
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database, any_of, scoped, scoped_insert, scoped_update
-from ragstone.storage.schema import collections, documents, job_files, jobs
-from ragstone.vocabulary import DocumentState, FileState, JobState, MetadataValue, Scope
+from ragstone.storage.database import Database, scoped
+from ragstone.storage.schema import documents
+from ragstone.vocabulary import MetadataValue, Scope
 
 MAX_SOURCE_CHARS = 2048
 MAX_METADATA_BYTES = 16 << 10
@@ -84,37 +77,6 @@ async def store(blobs: LocalBlobs, scope: Scope, uploads: Uploads, *, recipe: st
             *(_store(blobs, scope, upload, recipe=recipe, max_file_bytes=max_file_bytes) for upload in group)
         )
     return entries
-
-
-async def write_job(
-    database: Database, blobs: LocalBlobs, scope: Scope, entries: Sequence[Entry], *, vanished: Sequence[str] = ()
-) -> str:
-    """Write a job for `entries`, and remove the documents of the `vanished` sources, in one transaction.
-
-    Returns:
-        The job's id.
-    """
-    job_id = secrets.token_hex(16)
-    now = datetime.now(UTC)
-    async with database.write(scope) as connection:
-        entries = await _still_stored(blobs, scope, entries)
-        await connection.execute(
-            database.insert_missing(collections),
-            {"tenant": scope.tenant, "collection": scope.collection, "created_at": now},
-        )
-        removed = await _remove(database, connection, scope, vanished)
-        await connection.execute(
-            scoped_insert(jobs, scope),
-            _job_row(job_id, entries, removed, now),
-        )
-        ids = await _document_ids(connection, scope, entries, now)
-        rows = [_file_row(job_id, entry, ids.get(entry.source)) for entry in entries]
-        rows += [_removed_row(job_id, source, document_id) for document_id, source in removed]
-        if rows:
-            await connection.execute(scoped_insert(job_files, scope), rows)
-        await _want(connection, scope, list(ids.values()))
-        await finish_if_complete(connection, scope, job_id)
-    return job_id
 
 
 async def file_sources(database: Database, scope: Scope) -> list[str]:
@@ -203,107 +165,3 @@ def _check_metadata(metadata: Mapping[str, MetadataValue]) -> None:
         raise InvalidInput("A metadata number is not finite. Leave it out.") from error
     if size > MAX_METADATA_BYTES:
         raise InvalidInput(f"The metadata has {size} bytes; keep it below {MAX_METADATA_BYTES}.")
-
-
-async def _still_stored(blobs: LocalBlobs, scope: Scope, entries: Sequence[Entry]) -> list[Entry]:
-    """Entries whose blob the sweeper deleted since it was stored fail: rare, and said."""
-    missing = await blobs.missing(scope, {entry.blob_key for entry in entries if entry.blob_key})
-    lost = Conflict("An equal file was removed at the same moment. Submit this one again.")
-    return [replace(entry, error=lost) if entry.blob_key in missing else entry for entry in entries]
-
-
-async def _remove(
-    database: Database, connection: AsyncConnection, scope: Scope, sources: Sequence[str]
-) -> list[tuple[str, str]]:
-    if not sources:
-        return []
-    found = await connection.execute(scoped(documents, scope).where(any_of(documents.c.source, sources)))
-    rows = found.mappings().all()
-    for row in rows:
-        await unlist(database, connection, row)
-    return [(row["id"], row["source"]) for row in rows]
-
-
-async def _document_ids(
-    connection: AsyncConnection, scope: Scope, entries: Sequence[Entry], now: datetime
-) -> dict[str, str]:
-    """The document of each source that can be ingested, made where there is none yet."""
-    wanted = {entry.source: entry for entry in entries if entry.error is None}
-    known = scoped(documents, scope, documents.c.source, documents.c.id).where(any_of(documents.c.source, list(wanted)))
-    ids = {row.source: row.id for row in await connection.execute(known)}
-    new = {source: secrets.token_hex(16) for source in wanted if source not in ids}
-    if new:
-        rows = [_document_row(document_id, wanted[source], now) for source, document_id in new.items()]
-        await connection.execute(scoped_insert(documents, scope), rows)
-    return ids | new
-
-
-async def _want(connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> None:
-    """Point each document to its latest submission: the only one that will be ingested."""
-    latest = (
-        scoped(job_files, scope, func.max(job_files.c.id))
-        .where(job_files.c.document_id == documents.c.id)
-        .scalar_subquery()
-    )
-    these = scoped_update(documents, scope).where(any_of(documents.c.id, document_ids))
-    await connection.execute(these.values(wanted_file=latest))
-
-
-def _job_row(
-    job_id: str, entries: Sequence[Entry], removed: Sequence[tuple[str, str]], now: datetime
-) -> dict[str, object]:
-    return {
-        "id": job_id,
-        "state": JobState.QUEUED,
-        "total": len(entries) + len(removed),
-        "done": 0,
-        "skipped": 0,
-        "removed": len(removed),
-        "failed": sum(entry.error is not None for entry in entries),
-        "chunks": 0,
-        "created_at": now,
-    }
-
-
-def _document_row(document_id: str, entry: Entry, now: datetime) -> dict[str, object]:
-    return {
-        "id": document_id,
-        "source": entry.source,
-        "title": entry.title or name_of(entry.source),
-        "media_type": entry.media_type or "",
-        "fingerprint": "",
-        "blob_key": "",
-        "size_bytes": entry.size_bytes,
-        "state": DocumentState.PENDING,
-        "last_version": 0,
-        "wanted_file": 0,
-        "chunk_count": 0,
-        "metadata": entry.metadata,
-        "created_at": now,
-        "updated_at": now,
-    }
-
-
-def _file_row(job_id: str, entry: Entry, document_id: str | None) -> dict[str, object]:
-    return {
-        "job_id": job_id,
-        "document_id": document_id,
-        "source": entry.source,
-        "name": name_of(entry.source),
-        "title": entry.title,
-        "media_type": entry.media_type,
-        "metadata": entry.metadata,
-        "blob_key": entry.blob_key,
-        "fingerprint": entry.fingerprint,
-        "size_bytes": entry.size_bytes,
-        "state": FileState.FAILED if entry.error else FileState.PENDING,
-        "attempts": 0,
-        "not_before": 0,
-        "error_code": entry.error.code if entry.error else None,
-        "error": entry.error.message if entry.error else None,
-        "warnings": [],
-    }
-
-
-def _removed_row(job_id: str, source: str, document_id: str) -> dict[str, object]:
-    return _file_row(job_id, Entry(source), document_id) | {"state": FileState.REMOVED}

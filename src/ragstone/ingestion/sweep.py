@@ -5,14 +5,22 @@ All of it can be interrupted and repeated; until it is done, nothing of it can b
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlalchemy import exists
 
+from ragstone.accounts.tenants import TenantState
+from ragstone.errors import NotFound
 from ragstone.index.base import Index
 from ragstone.ingestion.claims import Claims
+from ragstone.ingestion.quotas import lock_tenant
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_delete, unscoped
-from ragstone.storage.schema import discarded_blobs, documents, job_files
+from ragstone.storage.schema import discarded_blobs, documents, job_files, tenants
 from ragstone.vocabulary import FileState, Scope
+
+SWEPT_TENANTS = 20  # in one turn of a worker
+SWEPT_BLOBS = 100  # of one tenant in one transaction
 
 
 async def sweep_leftover(database: Database, index: Index, claims: Claims) -> bool:
@@ -40,18 +48,27 @@ async def clear_points(database: Database, index: Index, scope: Scope, document_
 
 
 async def sweep_blobs(database: Database, blobs: LocalBlobs) -> None:
-    """Delete the discarded blobs that neither a document nor a waiting file refers to."""
+    """Delete the discarded blobs that neither a document nor a file that waits or is dead refers to."""
+    leaving = exists().where(tenants.c.tenant == discarded_blobs.c.tenant, tenants.c.state == TenantState.DELETING)
+    some = unscoped(discarded_blobs, discarded_blobs.c.tenant).where(~leaving).distinct().limit(SWEPT_TENANTS)
     async with database.read(EVERY_TENANT) as connection:
-        if (await connection.execute(unscoped(discarded_blobs).limit(1))).first() is None:
-            return
-    # Deleting inside the transaction keeps a submission of the same bytes from
-    # committing between the check and the deletion.
-    async with database.write(EVERY_TENANT) as connection:
-        for tenant, key in (await connection.execute(unscoped(discarded_blobs).limit(100))).all():
+        having = (await connection.scalars(some)).all()
+    for tenant in having:
+        with suppress(NotFound):  # it is being deleted since a moment ago
+            await _sweep_blobs_of(database, blobs, tenant)
+
+
+async def _sweep_blobs_of(database: Database, blobs: LocalBlobs, tenant: str) -> None:
+    # Deleting inside the transaction, which holds the tenant's row as submissions do, keeps a
+    # submission of the same bytes from committing between the check and the deletion.
+    async with database.write(tenant) as connection:
+        await lock_tenant(connection, tenant)
+        discarded = scoped(discarded_blobs, tenant, discarded_blobs.c.blob_key).limit(SWEPT_BLOBS)
+        for key in (await connection.scalars(discarded)).all():
             used = exists(scoped(documents, tenant, documents.c.id).where(documents.c.blob_key == key))
             waits = exists(
                 scoped(job_files, tenant, job_files.c.id).where(
-                    job_files.c.blob_key == key, job_files.c.state == FileState.PENDING
+                    job_files.c.blob_key == key, (job_files.c.state == FileState.PENDING) | job_files.c.dead
                 )
             )
             one = scoped_delete(discarded_blobs, tenant).where(discarded_blobs.c.blob_key == key)

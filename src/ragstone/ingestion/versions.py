@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from sqlalchemy import bindparam
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ragstone.accounts.plans import Plan
 from ragstone.documents.base import ParsedDocument
-from ragstone.errors import RagstoneError
+from ragstone.errors import QuotaExceeded, RagstoneError
 from ragstone.ingestion.claims import GONE, Claims, abandon, mark
+from ragstone.ingestion.dead_letters import bury
+from ragstone.ingestion.generations import grow
 from ragstone.ingestion.jobs import Fate, Task, discard_blobs, settle
+from ragstone.ingestion.metering import record_embedding
+from ragstone.ingestion.quotas import lock_tenant, pages_left, too_many_pages
 from ragstone.storage.database import Database, any_of, scoped, scoped_delete, scoped_insert, scoped_update
 from ragstone.storage.schema import chunks, document_texts, documents, job_files
 from ragstone.vocabulary import Chunk, DocumentState, FileState, Scope
+
+REMOVED_SOURCE = "removed"
+NOTHING_TOLD: dict[str, object] = {
+    "source": REMOVED_SOURCE,
+    "name": "",
+    "title": "",
+    "metadata": {},
+    "fingerprint": "",
+    "error": None,
+}
+"""What jobs remember of a file whose document was removed: that there was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +49,46 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Which drafts became active, and which found their document removed; the others lost their claim."""
+    """Which drafts became active, which found their document removed, and for which the plan has no room.
+
+    The others lost their claim.
+    """
 
     active: tuple[Draft, ...]
     gone: tuple[Draft, ...]
+    refused: tuple[Draft, ...] = ()
 
 
-async def publish(database: Database, claims: Claims, drafts: Sequence[Draft]) -> Published:
+async def publish(
+    database: Database, claims: Claims, drafts: Sequence[Draft], *, model: str, plan: Plan | None = None
+) -> Published:
     """Make each draft, all of one scope, the active version of its document: searches see it from here on.
 
-    The points of all drafts must be in the index.
+    The points of all drafts must be in the index. `model` embedded them.
     """
     scope = drafts[0].task.scope
     ids = [draft.task.document_id for draft in drafts]
     async with database.write(scope) as connection:
+        if plan is not None and plan.max_pages is not None:
+            await lock_tenant(connection, scope.tenant)
         mine = await claims.holds(connection, scope, ids)
         found = await connection.execute(
             scoped(documents, scope, documents.c.id, documents.c.blob_key).where(any_of(documents.c.id, ids))
         )
         old_blobs = {row.id: row.blob_key for row in found}
         drafts = [draft for draft in drafts if draft.task.document_id in mine]
-        active = tuple(draft for draft in drafts if draft.task.document_id in old_blobs)
+        there = [draft for draft in drafts if draft.task.document_id in old_blobs]
         gone = tuple(draft for draft in drafts if draft.task.document_id not in old_blobs)
-        await settle(connection, scope, [_done(draft) for draft in active] + [_gone(draft) for draft in gone])
+        active, refused = await _within_pages(connection, scope, there, plan)
+        await settle(connection, scope, [*map(_done, active), *map(_gone, gone)])
+        for draft, error in refused:
+            await _give_up(database, connection, draft.task, error)
         await _replace_rows(connection, scope, active)
         replaced = {old_blobs[draft.task.document_id] for draft in active} - {draft.task.blob_key for draft in active}
         await discard_blobs(database, connection, scope, replaced | {draft.task.blob_key for draft in gone})
-    return Published(active, gone)
+        await record_embedding(connection, scope, model, _tokens(active))
+        await grow(connection, scope)
+    return Published(active, gone, tuple(draft for draft, _ in refused))
 
 
 async def fail(database: Database, claims: Claims, task: Task, error: RagstoneError, *, max_attempts: int) -> bool:
@@ -75,9 +106,7 @@ async def fail(database: Database, claims: Claims, task: Task, error: RagstoneEr
             by_id = scoped_update(job_files, scope).where(job_files.c.id == task.file_id)
             await connection.execute(by_id.values(error_code=error.code, error=error.message))
             return False
-        await settle(connection, scope, [Fate(task.file_id, task.job_id, FileState.FAILED, error)])
-        await mark(connection, scope, task.document_id, DocumentState.FAILED, error.message)
-        await discard_blobs(database, connection, scope, [task.blob_key])
+        await _give_up(database, connection, task, error)
     return True
 
 
@@ -85,8 +114,51 @@ async def unlist(database: Database, connection: AsyncConnection, document: RowM
     """Remove a document from SQL: searches miss it at once; its points and bytes are left to the sweeper."""
     scope = Scope(document["tenant"], document["collection"])
     await abandon(database, connection, scope, document["id"])
+    await bury(database, connection, scope, [document["id"]])
     await discard_blobs(database, connection, scope, [document["blob_key"]])
     await connection.execute(scoped_delete(documents, scope).where(documents.c.id == document["id"]))
+    theirs = scoped_update(job_files, scope).where(job_files.c.document_id == document["id"])
+    await connection.execute(theirs.values(**NOTHING_TOLD))
+
+
+async def _within_pages(
+    connection: AsyncConnection, scope: Scope, drafts: Sequence[Draft], plan: Plan | None
+) -> tuple[tuple[Draft, ...], list[tuple[Draft, QuotaExceeded]]]:
+    """The drafts that the plan has room for, and the others with their error."""
+    if plan is None:
+        return tuple(drafts), []
+    left = await pages_left(connection, scope.tenant, plan, [draft.task.document_id for draft in drafts])
+    fitting, refused = [], []
+    for draft in drafts:
+        pages = _page_count(draft) or 0
+        if pages > left:
+            refused.append((draft, too_many_pages(plan, pages)))
+        else:
+            left -= pages
+            fitting.append(draft)
+    return tuple(fitting), refused
+
+
+async def _give_up(database: Database, connection: AsyncConnection, task: Task, error: RagstoneError) -> None:
+    """Fail a file for good. What is not its own fault leaves a dead letter, with its bytes."""
+    dead = error.retryable or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    await settle(connection, task.scope, [Fate(task.file_id, task.job_id, FileState.FAILED, error, dead=dead)])
+    await mark(connection, task.scope, task.document_id, DocumentState.FAILED, error.message)
+    if not dead:
+        await discard_blobs(database, connection, task.scope, [task.blob_key])
+
+
+def _tokens(drafts: Sequence[Draft]) -> dict[str, list[int]]:
+    """For each job, the tokens of the chunks of each of its drafts."""
+    tokens: defaultdict[str, list[int]] = defaultdict(list)
+    for draft in drafts:
+        tokens[draft.task.job_id].append(sum(chunk.token_count for chunk in draft.chunks))
+    return tokens
+
+
+def _page_count(draft: Draft) -> int | None:
+    pages = draft.parsed.pages
+    return pages[-1].number if pages else None
 
 
 async def _replace_rows(connection: AsyncConnection, scope: Scope, drafts: Sequence[Draft]) -> None:
@@ -118,7 +190,7 @@ def _text_row(draft: Draft) -> dict[str, object]:
 
 
 def _document_changes(draft: Draft) -> dict[str, object]:
-    task, pages = draft.task, draft.parsed.pages
+    task = draft.task
     return {
         "document_id": task.document_id,
         "title": draft.title,
@@ -129,7 +201,7 @@ def _document_changes(draft: Draft) -> dict[str, object]:
         "state": DocumentState.READY,
         "active_version": task.version,
         "chunk_count": len(draft.chunks),
-        "page_count": pages[-1].number if pages else None,
+        "page_count": _page_count(draft),
         "error": None,
         "metadata": dict(task.metadata),
         "updated_at": datetime.now(UTC),

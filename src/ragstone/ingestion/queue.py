@@ -1,0 +1,178 @@
+"""What waits to be ingested: tenants take turns, and of the one whose turn it is the oldest files come first.
+
+The queue is a table. A Redis stream may one day say *that* something waits; what it is, SQL knows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, exists
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.accounts.tenants import TenantState
+from ragstone.errors import Unavailable
+from ragstone.ingestion.claims import GONE, ClaimOptions, Claims, mark
+from ragstone.ingestion.jobs import Fate, Task, discard_blobs, settle
+from ragstone.storage.database import EVERY_TENANT, Database, any_of, scoped, scoped_update, unscoped
+from ragstone.storage.schema import claims, documents, job_files, jobs, tenants
+from ragstone.vocabulary import DocumentState, FileState, JobState, Scope
+
+SUPERSEDED = "A later submission of the same source took its place."
+SHARE = 4  # with others waiting, a tenant's turn is this much shorter
+
+
+class Queue:
+    """Hands out files to one worker, claimed for it; any number of workers may take at once."""
+
+    def __init__(self, database: Database, claims: Claims, options: ClaimOptions) -> None:
+        self._database = database
+        self._claims = claims
+        self._options = options
+        self._last_tenant = ""
+
+    async def take(self, limit: int) -> list[Task] | None:
+        """Claim up to `limit` files of one collection, tenants taking turns, oldest first.
+
+        Files with nothing to do are settled on the way: unchanged, superseded, removed.
+        A file that failed before comes alone, so that it cannot take others down again.
+
+        Returns:
+            The claimed files, perhaps none; None if no file waits.
+        """
+        waiting = await self._waiting_tenants()
+        turn = limit if len(waiting) < 2 else max(1, limit // SHARE)
+        for tenant in sorted(waiting, key=lambda name: (name <= self._last_tenant, name)):
+            async with self._database.write(tenant) as connection:
+                tasks = await self._take_of(connection, tenant, turn)
+            if tasks is not None:
+                self._last_tenant = tenant
+                return tasks
+        return None
+
+    async def _waiting_tenants(self) -> Sequence[str]:
+        leaving = exists().where(tenants.c.tenant == job_files.c.tenant, tenants.c.state == TenantState.DELETING)
+        waiting = unscoped(job_files, job_files.c.tenant).where(_waits(time.time()), ~leaving).distinct()
+        async with self._database.read(EVERY_TENANT) as connection:
+            return (await connection.scalars(waiting)).all()
+
+    async def _take_of(self, connection: AsyncConnection, tenant: str, limit: int) -> list[Task] | None:
+        rows = await _next_files(connection, tenant, limit)
+        if not rows:
+            return None
+        scope = Scope(tenant, rows[0]["collection"])
+        await _lock_jobs(connection, scope, rows)
+        found = await connection.execute(
+            scoped(documents, scope).where(any_of(documents.c.id, [row["document_id"] for row in rows]))
+        )
+        known = {row["id"]: row for row in found.mappings()}
+        fates = [self._idle_fate(row, known.get(row["document_id"])) for row in rows]
+        await self._settle(connection, scope, rows, known, [fate for fate in fates if fate is not None])
+        due = [row for row, fate in zip(rows, fates, strict=True) if fate is None]
+        return await self._assign(connection, scope, due, known) if due else []
+
+    def _idle_fate(self, row: RowMapping, document: RowMapping | None) -> Fate | None:
+        """The fate of a file that there is nothing to do for; None: it is to be ingested."""
+        file_id, job_id = row["id"], row["job_id"]
+        if document is None:
+            return Fate(file_id, job_id, FileState.REMOVED, warnings=(GONE,))
+        if document["wanted_file"] != file_id:
+            return Fate(file_id, job_id, FileState.SKIPPED, warnings=(SUPERSEDED,))
+        if document["active_version"] is not None and document["fingerprint"] == row["fingerprint"]:
+            return Fate(file_id, job_id, FileState.SKIPPED)
+        if row["attempts"] >= self._options.max_attempts:
+            return Fate(file_id, job_id, FileState.FAILED, error=_gave_up(row["attempts"]), dead=True)
+        return None
+
+    async def _settle(
+        self,
+        connection: AsyncConnection,
+        scope: Scope,
+        rows: Sequence[RowMapping],
+        known: Mapping[str, RowMapping],
+        fates: Sequence[Fate],
+    ) -> None:
+        if not fates:
+            return
+        await settle(connection, scope, fates)
+        by_id = {row["id"]: row for row in rows}
+        for fate in fates:
+            document = known.get(by_id[fate.file_id]["document_id"])
+            if document is None or document["wanted_file"] != fate.file_id:
+                continue
+            state = DocumentState.FAILED if fate.error else DocumentState.READY
+            if document["state"] != state:  # given up, or a change that failed was taken back
+                await mark(connection, scope, document["id"], state, fate.error.message if fate.error else None)
+        in_use = {document["blob_key"] for document in known.values()}
+        let_go = {by_id[fate.file_id]["blob_key"] for fate in fates if not fate.dead} - in_use
+        await discard_blobs(self._database, connection, scope, let_go)
+
+    async def _assign(
+        self, connection: AsyncConnection, scope: Scope, rows: Sequence[RowMapping], known: Mapping[str, RowMapping]
+    ) -> list[Task]:
+        held = await self._claims.hold(connection, scope, [row["document_id"] for row in rows])
+        rows = [row for row in rows if row["document_id"] in held]
+        if not rows:
+            return []
+        versions = scoped_update(documents, scope).where(any_of(documents.c.id, list(held)))
+        await connection.execute(versions.values(last_version=documents.c.last_version + 1))
+        # The wait before a retry is set now, for a worker that dies cannot set it. All
+        # of a batch have as many attempts behind them.
+        wait_s = self._options.retry_s * 2 ** rows[0]["attempts"]
+        attempt = scoped_update(job_files, scope).where(any_of(job_files.c.id, [row["id"] for row in rows]))
+        counted = {"attempts": job_files.c.attempts + 1, "not_before": time.time() + wait_s}
+        await connection.execute(attempt.values(counted))
+        queued = any_of(jobs.c.id, [row["job_id"] for row in rows]) & (jobs.c.state == JobState.QUEUED)
+        start = scoped_update(jobs, scope).where(queued)
+        await connection.execute(start.values(state=JobState.RUNNING, started_at=datetime.now(UTC)))
+        return [_task(row, scope, known[row["document_id"]]["last_version"] + 1) for row in rows]
+
+
+def _waits(now: float) -> ColumnElement[bool]:
+    held = exists().where(claims.c.document_id == job_files.c.document_id, claims.c.lease_until >= now)
+    return (job_files.c.state == FileState.PENDING) & (job_files.c.not_before <= now) & ~held
+
+
+async def _next_files(connection: AsyncConnection, tenant: str, limit: int) -> Sequence[RowMapping]:
+    """The oldest waiting files that no other worker is taking just now; SQLite has one writer at a time anyway."""
+    oldest = scoped(job_files, tenant).where(_waits(time.time())).order_by(job_files.c.id).limit(limit)
+    locked = oldest.with_for_update(skip_locked=True, of=job_files)
+    rows: Sequence[RowMapping] = (await connection.execute(locked)).mappings().all()
+    if not rows or rows[0]["attempts"] > 0:
+        return rows[:1]
+    return [row for row in rows if row["attempts"] == 0 and row["collection"] == rows[0]["collection"]]
+
+
+async def _lock_jobs(connection: AsyncConnection, scope: Scope, rows: Sequence[RowMapping]) -> None:
+    """Lock the jobs in one order, the same for every worker, so that no two wait for each other."""
+    these = scoped(jobs, scope, jobs.c.id).where(any_of(jobs.c.id, [row["job_id"] for row in rows]))
+    await connection.execute(these.order_by(jobs.c.id).with_for_update())
+
+
+def _gave_up(attempts: int) -> Unavailable:
+    return Unavailable(
+        f"The file was tried {attempts} times, and each time its worker ended before it was done. "
+        "Look at the worker's log, or leave the file out."
+    )
+
+
+def _task(row: RowMapping, scope: Scope, version: int) -> Task:
+    return Task(
+        file_id=row["id"],
+        job_id=row["job_id"],
+        scope=scope,
+        document_id=row["document_id"],
+        version=version,
+        source=row["source"],
+        name=row["name"],
+        title=row["title"],
+        media_type=row["media_type"],
+        blob_key=row["blob_key"],
+        fingerprint=row["fingerprint"],
+        size_bytes=row["size_bytes"],
+        attempts=row["attempts"] + 1,
+        metadata=row["metadata"],
+    )

@@ -1,0 +1,91 @@
+"""Room in the plan: how many documents, bytes and pages a tenant may keep.
+
+Counted and compared in the transaction that adds to them, which holds the tenant's row
+locked: submissions at once pass a limit no more than submissions one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from sqlalchemy import and_, case, func, or_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.accounts.plans import Plan
+from ragstone.accounts.tenants import TenantState
+from ragstone.errors import NotFound, QuotaExceeded
+from ragstone.storage.database import any_of, scoped
+from ragstone.storage.schema import audit_heads, documents, job_files, tenants
+from ragstone.vocabulary import FileState
+
+Quota = Callable[[str], Awaitable[Plan]]
+"""The plan of a tenant."""
+
+_WANTED = and_(job_files.c.id == documents.c.wanted_file, or_(job_files.c.state == FileState.PENDING, job_files.c.dead))
+_ACTIVE_BYTES = case((documents.c.active_version.is_not(None), documents.c.size_bytes), else_=0)
+_WANTED_BYTES = func.coalesce(job_files.c.size_bytes, 0)
+
+
+async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:
+    """Make other writers of the tenant that lock it too wait until the commit.
+
+    Raises:
+        NotFound: the tenant is being deleted, or was.
+    """
+    # Not for the sake of its key: rows that refer to the tenant may be added meanwhile.
+    row = scoped(tenants, tenant, tenants.c.state).with_for_update(key_share=True)
+    state = (await connection.execute(row)).scalar()
+    if state == TenantState.DELETING or (state is None and await _was_there(connection, tenant)):
+        raise NotFound("This tenant is being deleted, and takes nothing in any more.")
+
+
+async def require_room(connection: AsyncConnection, tenant: str, plan: Plan) -> None:
+    """Refuse what the caller's transaction has added if that is more than the plan has room for.
+
+    A document counts from its submission on. While it is being replaced, its larger version counts.
+
+    Raises:
+        QuotaExceeded: too many documents or bytes; the caller's transaction has to be rolled back.
+    """
+    if plan.overage or (plan.max_documents is None and plan.max_bytes is None):
+        return
+    larger = case((_WANTED_BYTES > _ACTIVE_BYTES, _WANTED_BYTES), else_=_ACTIVE_BYTES)
+    held = (
+        scoped(documents, tenant, func.count(), func.coalesce(func.sum(larger), 0))
+        .outerjoin(job_files, _WANTED)
+        .where(or_(documents.c.active_version.is_not(None), job_files.c.id.is_not(None)))
+    )
+    count, size_bytes = (await connection.execute(held)).one()
+    if plan.max_documents is not None and count > plan.max_documents:
+        raise QuotaExceeded(
+            f"The plan {plan.name} has room for {plan.max_documents:,} documents, and this would make {count:,}. "
+            "Remove some, or change the plan."
+        )
+    if plan.max_bytes is not None and size_bytes > plan.max_bytes:
+        raise QuotaExceeded(
+            f"The plan {plan.name} has room for {plan.max_bytes:,} bytes, and this would make {size_bytes:,}. "
+            "Remove documents, or change the plan."
+        )
+
+
+async def pages_left(connection: AsyncConnection, tenant: str, plan: Plan, replaced: Sequence[str]) -> float:
+    """How many pages the plan has room for, without those of the `replaced` documents. Text has no pages."""
+    if plan.overage or plan.max_pages is None:
+        return float("inf")
+    of_others = scoped(documents, tenant, func.coalesce(func.sum(documents.c.page_count), 0)).where(
+        ~any_of(documents.c.id, replaced)
+    )
+    return plan.max_pages - int((await connection.execute(of_others)).scalar_one())
+
+
+def too_many_pages(plan: Plan, pages: int) -> QuotaExceeded:
+    """The error of a document that its plan has no room for."""
+    return QuotaExceeded(
+        f"The plan {plan.name} has room for {plan.max_pages:,} pages, and the {pages:,} of this document are too many. "
+        "Remove documents, or change the plan, and submit it again."
+    )
+
+
+async def _was_there(connection: AsyncConnection, tenant: str) -> bool:
+    """Whether a tenant that has no row was deleted: what it did is still on record."""
+    return (await connection.execute(scoped(audit_heads, tenant, audit_heads.c.tenant))).first() is not None
