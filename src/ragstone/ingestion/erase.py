@@ -34,5 +34,5 @@ async def begin(database: Database, audit: Audit, actor: str, tenant: str) -> No
         if state == TenantState.DELETING:
             return
         await connection.execute(scoped_update(tenants, tenant).values(state=TenantState.DELETING))
-        await bump(connection)
         await audit.record(connection, tenant, actor=actor, action="tenant.deleting", target=tenant)
+        await bump(connection)
