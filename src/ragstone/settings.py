@@ -11,12 +11,22 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragstone.errors import ConfigurationError
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -40,7 +50,18 @@ class ServerSettings(Group):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Secret keys that may call the API, separated by commas; at least 32 characters each."
     )
+    public_url: str | None = Field(
+        None,
+        description="Where browsers reach the server, such as https://rag.example.com; https makes cookies secure.",
+    )
     max_body_bytes: int = Field(256 << 20, ge=1 << 16, description="Largest request body, in bytes.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_origin(cls, url: str | None) -> str | None:
+        if url is not None and not _ORIGIN.fullmatch(url):
+            raise ValueError("needs to be http:// or https:// and a host, in small letters, without a path")
+        return url.rstrip("/") if url else None
 
     @model_validator(mode="before")
     @classmethod

@@ -17,9 +17,9 @@ from ragstone.api.responses import JobList, JobOut
 from ragstone.api.uploads import visible_line
 from ragstone.errors import Forbidden, InvalidInput
 from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
+from ragstone.http.dependencies import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId
 from ragstone.http.errors import problems
-from ragstone.http.streaming import EventStream, StreamEvent
+from ragstone.http.streaming import StreamEvent
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import Job, JobState, Scope
@@ -122,10 +122,10 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     response_class=StreamingResponse,
     responses={**_EVENTS, **problems(404)},
 )
-async def watch_job(job_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> Response:
+async def watch_job(job_id: PathId, scope: AdmittedScope, platform: OpenPlatform, stream: AdmittedStream) -> Response:
     """Server-sent events until the job has finished; `error` carries a problem if watching fails."""
     await platform.ingestion.job(scope, job_id)  # an unknown job is a 404, not a stream that fails
-    return EventStream(_progress(platform, scope, job_id))
+    return stream(_progress(platform, scope, job_id))
 
 
 async def _progress(platform: Platform, scope: Scope, job_id: str) -> AsyncGenerator[StreamEvent]:

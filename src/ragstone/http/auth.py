@@ -5,112 +5,182 @@ alone would let anybody make the server parse anything. `AdmittedRoute` therefor
 the door first, after routing (never by comparing paths) and before the body; the
 `Admitted` dependency then only hands on the result, and fails where nothing was asked.
 
-With API keys configured, a request needs one of them, as `Authorization: Bearer …` or
-`x-api-key: …`. Without keys the server answers this machine alone, and since a
-browser on this machine also runs other people's pages, it refuses what such a page
-could send: a `Host` that is no loopback name (DNS rebinding), a foreign `Origin` or
-`Sec-Fetch-Site` (cross-site request forgery), and anything a proxy passed on.
+credential → principal → permission → origin → rate limit → size of the body → handler
+
+A request shows one key or one session token: `Authorization: Bearer …`, `x-api-key: …` or
+the session's cookie. Where there are neither keys nor accounts, the server answers this
+machine alone, and since a browser on this machine also runs other people's pages, it
+refuses what such a page could send: a `Host` that is no loopback name (DNS rebinding), a
+foreign `Origin` or `Sec-Fetch-Site` (cross-site request forgery), and anything a proxy
+passed on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
+import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, ClassVar
 
+import structlog
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope, Send
 
-from ragstone.errors import Forbidden, InvalidInput, TooLarge, Unauthenticated
+from ragstone.errors import Forbidden, InvalidInput, RateLimited, TooLarge, Unauthenticated, Unsupported
+from ragstone.http.credentials import SESSION_COOKIE, Shown, shown
 from ragstone.http.errors import problems
-from ragstone.principals import LOCAL, PERMISSIONS, Kind, Permission, Principal, Role
-from ragstone.settings import LOOPBACK_HOSTS, ServerSettings
+from ragstone.http.origins import (
+    SAFE_METHODS,
+    Site,
+    from_another_site,
+    preflight_headers,
+    refuse_foreign,
+    refuse_forged,
+    widget_headers,
+)
+from ragstone.http.rates import refused_headers, standing_headers
+from ragstone.principals import LOCAL, PERMISSIONS, UNLIMITED_PLAN, Kind, Permission, Principal, Role
+from ragstone.settings import ServerSettings
+from ragstone.wiring.platform import Accounts
 
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB
-_HOST = re.compile(r"(?P<name>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
-PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+MAX_LOGIN_BYTES = 4096  # an address and a password; whoever sends it is not known yet
+ORIGINS_S = 5.0  # how long the domains of all keys are remembered for preflights
+NOTE_S = 60.0  # a key seen in a browser is noted once a minute, however often it is used
+
+log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
 class Door:
-    """Admits requests. Keys are kept as SHA-256 digests only."""
+    """Admits requests. The keys of the settings are kept as SHA-256 digests only."""
 
-    key_digests: tuple[bytes, ...]
-    max_body_bytes: int
+    def __init__(
+        self,
+        key_digests: Sequence[bytes] = (),
+        *,
+        max_body_bytes: int,
+        site: Site,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.max_body_bytes = max_body_bytes
+        self.site = site
+        self._key_digests = key_digests
+        self._clock = clock
+        self._origins: tuple[float, frozenset[str]] | None = None
+        self._noted: dict[str, float] = {}
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Door:
         """The door that the settings describe."""
         keys = (key.get_secret_value().encode() for key in settings.api_keys)
-        return cls(tuple(hashlib.sha256(key).digest() for key in keys), settings.max_body_bytes)
+        digests = tuple(hashlib.sha256(key).digest() for key in keys)
+        return cls(digests, max_body_bytes=settings.max_body_bytes, site=Site.of(settings))
 
-    def admit(self, request: Request) -> Principal:
-        """Whoever asks.
+    async def admit(self, request: Request, accounts: Accounts, needs: Permission) -> Principal:
+        """Whoever asks, if they may have what the route needs, from where they ask.
 
         Raises:
-            Unauthenticated: keys are configured, and none of them was sent.
-            Forbidden: no keys are configured, and the request does not come from this machine's own programs.
+            Unauthenticated: nothing was shown, or nothing that is known; or a secret key came from a page.
+            Forbidden: the caller lacks the permission, or asks from where it may not.
+            Unsupported: a page sent something else than JSON with a session's cookie.
         """
-        if self.key_digests:
-            return self._holder_of_a_key(request.headers)
-        _refuse_foreign(request)
-        return LOCAL
+        if not self._key_digests and not await accounts.admission.has_accounts():
+            refuse_foreign(request)
+            request.state.principal = LOCAL
+            return LOCAL
+        credential = shown(request.headers, cookie=self.site.cookie)
+        principal = await self._holder(credential, accounts)
+        request.state.principal = principal
+        if not principal.may(needs):
+            raise Forbidden(_lacking(needs))
+        await self._check_origin(request, principal, accounts, by_cookie=bool(credential and credential.by_cookie))
+        return principal
 
-    def _holder_of_a_key(self, headers: Headers) -> Principal:
-        presented = hashlib.sha256(_presented_key(headers)).digest()
-        matches = [hmac.compare_digest(presented, known) for known in self.key_digests]  # all, for equal time
-        if not any(matches):
+    async def _holder(self, credential: Shown | None, accounts: Accounts) -> Principal:
+        if credential is None:
             raise Unauthenticated(
-                "This server needs an API key. Send one as `Authorization: Bearer <key>` or `x-api-key: <key>`."
+                "This server needs an API key or a session. Send a key as `Authorization: Bearer <key>` or "
+                "`x-api-key: <key>`, or log in at POST /api/accounts/login."
             )
+        if credential.by_cookie:
+            principal = await accounts.admission.admit(credential.value)
+            if principal.kind is not Kind.SESSION:
+                raise Unauthenticated("A cookie holds a session, not a key. Send the key as `x-api-key: <key>`.")
+            return principal
+        return self._of_settings(credential.value) or await accounts.admission.admit(credential.value)
+
+    def _of_settings(self, value: str) -> Principal | None:
+        # Headers arrive decoded as Latin-1; encoding them so gives the bytes back.
+        presented = hashlib.sha256(value.encode("latin-1", errors="replace")).digest()
+        matches = [hmac.compare_digest(presented, known) for known in self._key_digests]  # all, for equal time
+        if not any(matches):
+            return None
         return Principal(f"setting:{matches.index(True) + 1}", Kind.SETTING, permissions=PERMISSIONS[Role.OWNER])
 
+    async def _check_origin(
+        self, request: Request, principal: Principal, accounts: Accounts, *, by_cookie: bool
+    ) -> None:
+        if principal.kind is Kind.PUBLISHABLE:
+            request.state.headers = widget_headers(principal, request.headers)
+        elif by_cookie:
+            refuse_forged(request.method, request.headers, self.site)
+            _refuse_forms(request)
+        elif (origin := from_another_site(request.headers, self.site)) is not None:
+            await self._note_exposed(principal, origin, accounts)
+            raise Unauthenticated(
+                "A secret key came from a web page, where everybody can read it. Revoke it, and call from your "
+                "own backend; pages use a publishable key."
+            )
 
-def _presented_key(headers: Headers) -> bytes:
-    scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    key = credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-    return key.encode("latin-1")  # headers arrive decoded so; this gives the bytes back
+    async def _note_exposed(self, principal: Principal, origin: str, accounts: Accounts) -> None:
+        now = self._clock()
+        if now - self._noted.get(principal.id, -NOTE_S) < NOTE_S:
+            return
+        self._noted[principal.id] = now
+        log.warning("auth.key_in_browser", principal=principal.id, tenant=principal.tenant)
+        await accounts.audit.note(
+            principal.tenant,
+            actor=principal.id,
+            action="key.exposed",
+            target=principal.credential or principal.id,
+            details={"origin": origin[:200]},
+        )
+
+    async def still(self, principal: Principal, accounts: Accounts) -> bool:
+        """Whether somebody who was admitted would be admitted again, for streams that run."""
+        match principal.kind:
+            case Kind.SETTING:
+                return True  # settings do not change while the server runs
+            case Kind.LOCAL:
+                return not await accounts.admission.has_accounts()
+            case _:
+                return await accounts.admission.still(principal)
+
+    async def known_origins(self, accounts: Accounts) -> frozenset[str]:
+        """The domains of all publishable keys, a few seconds old at most."""
+        now = self._clock()
+        if self._origins is None or now - self._origins[0] >= ORIGINS_S:
+            self._origins = (now, await accounts.api_keys.origins())
+        return self._origins[1]
 
 
-def _refuse_foreign(request: Request) -> None:
+def _refuse_forms(request: Request) -> None:
+    """A page of any site can send a form without asking; only JSON, and files, count as meant.
+
+    Raises:
+        Unsupported: the body is something else.
+    """
     headers = request.headers
-    if not _is_loopback(request.client.host if request.client else "") or any(
-        name in headers for name in PROXY_HEADERS
-    ):
-        raise Forbidden(
-            "Without API keys this server answers programs on its own machine only. "
-            "Set RAGSTONE_SERVER__API_KEYS to serve others."
-        )
-    hosts = headers.getlist("host")
-    named = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if not named or not _is_loopback(named["name"].strip("[]").lower()):
-        raise Forbidden(
-            "Without API keys this server answers to the names localhost, 127.0.0.1 and [::1] only. "
-            "Use one of them, or set RAGSTONE_SERVER__API_KEYS."
-        )
-    origin = headers.get("origin")
-    same_origin = origin is None or origin.partition("://")[2] == hosts[0]
-    if not same_origin or headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-        raise Forbidden(
-            "A page of another site sent this request. Without API keys this server does not answer such pages; "
-            "set RAGSTONE_SERVER__API_KEYS and call it from your own backend."
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    if host in LOOPBACK_HOSTS:
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    if request.method in SAFE_METHODS or empty:
+        return
+    sent = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent not in {"application/json", "multipart/form-data"}:
+        raise Unsupported("With a session's cookie a body has to be JSON. Send it with Content-Type: application/json.")
 
 
 class AdmittedRoute(APIRoute):
@@ -126,21 +196,64 @@ class AdmittedRoute(APIRoute):
 
         async def admitted(request: Request) -> Response:
             door: Door = request.app.state.door
-            principal = door.admit(request)
-            request.state.principal = principal
-            if not principal.may(self.needs):
-                raise Forbidden(_lacking(self.needs))
+            accounts: Accounts = request.app.state.platform.accounts
+            principal = await door.admit(request, accounts, self.needs)
+            if self.metered and principal.plan != UNLIMITED_PLAN:
+                await _meter(request, principal, accounts)
             limit = min(self.max_body_bytes or door.max_body_bytes, door.max_body_bytes)
             _refuse_announced(request.headers, limit)
             return await handle(Request(request.scope, _limited(request.receive, limit)))
 
         return admitted
 
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; also a browser's question whether a page may ask, on routes for pages."""
+        if scope["method"] == "OPTIONS" and self.needs is Permission.WIDGET:
+            state = scope["app"].state
+            known = await state.door.known_origins(state.platform.accounts)
+            headers = preflight_headers(known, Headers(scope=scope), self.methods or set())
+            await Response(status_code=204, headers=headers)(scope, receive, send)
+            return
+        await super().handle(scope, receive, send)
+
+
+async def _meter(request: Request, principal: Principal, accounts: Accounts) -> None:
+    """Count the request against the tenant's plan, and say in the answer how much is left.
+
+    Raises:
+        RateLimited: there is no room within the hour.
+    """
+    headers = getattr(request.state, "headers", {})
+    try:
+        standing = await accounts.limits.hit(principal)
+    except RateLimited as error:
+        plan = await accounts.plans.get(principal.plan)
+        request.state.headers = {**headers, **refused_headers(plan.requests_per_hour, error.retry_after_s)}
+        raise
+    request.state.standing = standing
+    request.state.headers = {**headers, **standing_headers(standing)}
+
 
 class UploadRoute(AdmittedRoute):
     """A route behind the door that takes files: bodies up to the server's limit."""
 
     max_body_bytes = None
+
+
+class OpenRoute(APIRoute):
+    """A route for everybody, such as the login. Bodies are small, and no page of another site may send one."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, with a limit on the body."""
+        handle = super().get_route_handler()
+
+        async def limited(request: Request) -> Response:
+            if from_another_site(request.headers, request.app.state.door.site) is not None:
+                raise Forbidden("A page of another site sent this request. Log in on this server's own pages.")
+            _refuse_announced(request.headers, MAX_LOGIN_BYTES)
+            return await handle(Request(request.scope, _limited(request.receive, MAX_LOGIN_BYTES)))
+
+        return limited
 
 
 def _lacking(needed: Permission) -> str:
@@ -198,8 +311,14 @@ def admitted_router(
     )
 
 
+def open_router(*, tag: str) -> APIRouter:
+    """A router whose routes anybody may call; each is on the list that `tests/api/test_every_route.py` reviews."""
+    return APIRouter(tags=[tag], route_class=OpenRoute, responses=problems(401, 403, 413, 422, 429))
+
+
 # They document how to send a key; `Door.admit` has decided before they run.
 _SCHEMES: Sequence[Callable[..., Any]] = (
-    HTTPBearer(auto_error=False, description="An API key of RAGSTONE_SERVER__API_KEYS."),
-    APIKeyHeader(name="x-api-key", auto_error=False, description="The same key, in a header of its own."),
+    HTTPBearer(auto_error=False, description="An API key, or the token of a session."),
+    APIKeyHeader(name="x-api-key", auto_error=False, description="An API key, in a header of its own."),
+    APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The session of a browser that has logged in."),
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
+from ragstone.http.streaming import EventStream, StreamEvent
 from ragstone.principals import Principal
 from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Scope
 from ragstone.wiring import Platform
 
+StreamFactory = Callable[[AsyncGenerator[StreamEvent]], EventStream]
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 
 
@@ -32,8 +36,15 @@ def _scope(
     return principal.scope(collection)
 
 
+def _stream(request: Request, principal: Annotated[Principal, Depends(_principal)]) -> StreamFactory:
+    door, accounts = request.app.state.door, request.app.state.platform.accounts
+    return partial(EventStream, still=partial(door.still, principal, accounts))
+
+
 Admitted = Annotated[Principal, Depends(_principal)]
 AdmittedScope = Annotated[Scope, Depends(_scope)]
 """For routes that take `collection` as a query parameter."""
+AdmittedStream = Annotated[StreamFactory, Depends(_stream)]
+"""Makes the response of a stream of events, which ends when its caller would no longer be admitted."""
 OpenPlatform = Annotated[Platform, Depends(_platform)]
 PathId = Annotated[str, Path(pattern=ID_PATTERN)]

@@ -22,7 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from ragstone.errors import RagstoneError
+from ragstone.errors import RagstoneError, RateLimited, Unauthenticated
+from ragstone.http.rates import whole_seconds
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:ragstone:problem:"
@@ -148,8 +149,7 @@ def _fault(error: Exception, scope: Scope) -> _Fault:
         error = error.__cause__
     match error:
         case RagstoneError():
-            headers = {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
-            return _Fault(error.status, error.code, error.message, error.retryable, headers)
+            return _Fault(error.status, error.code, error.message, error.retryable, _error_headers(error))
         case RequestValidationError():
             return _invalid(error)
         case HTTPException() if isinstance(error.__cause__, OSError):
@@ -163,6 +163,16 @@ def _fault(error: Exception, scope: Scope) -> _Fault:
             return _from_framework(error, scope)
         case _:
             return _Fault(500, "internal", "Something failed inside the server. Its log has the request id.")
+
+
+def _error_headers(error: RagstoneError) -> dict[str, str]:
+    match error:
+        case Unauthenticated():
+            return {"www-authenticate": "Bearer"}
+        case RateLimited():
+            return {"retry-after": whole_seconds(max(error.retry_after_s, 1))}
+        case _:
+            return {}
 
 
 def _from_framework(error: HTTPException, scope: Scope) -> _Fault:

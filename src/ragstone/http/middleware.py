@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ragstone.http.errors import problem_response
+from ragstone.principals import Principal
 
 CLIENT_GONE = 499  # nginx's number for a client that left before its answer; only logged and counted
 SECURITY_HEADERS = {
@@ -75,6 +76,8 @@ class _Exchange:
             headers["x-request-id"] = self._request_id
             for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
+            for name, value in self._scope["state"].get("headers", {}).items():
+                headers[name] = value
         await self._send(message)
 
     def record(self) -> None:
@@ -82,9 +85,21 @@ class _Exchange:
         route = getattr(self._scope.get("route"), "path", "unmatched")
         status = self.status or CLIENT_GONE
         seconds = round(perf_counter() - self._start, 4)
-        log.info("http.request", method=self._scope["method"], route=route, status=status, seconds=seconds)
+        log.info(
+            "http.request",
+            method=self._scope["method"],
+            route=route,
+            status=status,
+            seconds=seconds,
+            **self._who(),
+        )
         if platform := getattr(self._scope["app"].state, "platform", None):
             platform.metrics.requests.labels(route, str(status)).inc()
+
+    def _who(self) -> dict[str, str]:
+        """Whom the door admitted, by id; what was shown at the door is never logged."""
+        principal: Principal | None = self._scope["state"].get("principal")
+        return {"principal": principal.id, "tenant": principal.tenant} if principal else {}
 
 
 def _request_id(scope: Scope) -> str:

@@ -9,7 +9,7 @@ client has gone, so the response starts at once and a watcher runs beside the wo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,9 +21,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ragstone.errors import RagstoneError
+from ragstone.errors import RagstoneError, Unauthenticated
 from ragstone.http.errors import problem_of
 
+STILL_S = 2.0  # a revocation is known within a second; with this it ends a stream within five
 HEARTBEAT_S = 15.0  # below the idle limit of common proxies (nginx 60 s, Azure 230 s, AWS ALB 60 s)
 STALL_S = 30.0  # a client that reads nothing for so long has gone for all practical purposes
 
@@ -42,13 +43,23 @@ class StreamEvent:
 class EventStream(Response):
     """Sends events as they come, a comment as heartbeat, and `error` (a problem) if they fail.
 
-    When the client goes, the generator is closed at once, and with it whatever it waits for.
+    When the client goes, the generator is closed at once, and with it whatever it waits for. When
+    `still` says no, asked every `still_s` seconds, it is closed too, and `error` is the last event.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[StreamEvent], *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[StreamEvent],
+        *,
+        still: Callable[[], Awaitable[bool]] | None = None,
+        still_s: float = STILL_S,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
         self._events = events
+        self._still = still
+        self._still_s = still_s
         self._heartbeat_s = heartbeat_s
         super().__init__(headers={"x-accel-buffering": "no"})  # nginx would hold events back
         del self.headers["content-length"]
@@ -59,20 +70,54 @@ class EventStream(Response):
 
     async def _stream(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        frames = asyncio.create_task(self._send_frames(scope, send))
         heartbeat = asyncio.create_task(self._beat(send))
+        watch = asyncio.create_task(self._until_refused())
         try:
-            async with aclosing(_ending_with_an_event(self._events, scope)) as frames:
-                async for frame in frames:
-                    await _send_body(send, frame)
+            await asyncio.wait({frames, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not frames.done():
+                await _cancelled(frames)
+                await _send_body(send, _frame(StreamEvent("error", problem_of(scope, _refusal(watch)))))
+            else:
+                frames.result()
         finally:
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+            await _cancelled(frames, heartbeat, watch)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_frames(self, scope: Scope, send: Send) -> None:
+        async with aclosing(_ending_with_an_event(self._events, scope)) as frames:
+            async for frame in frames:
+                await _send_body(send, frame)
+
+    async def _until_refused(self) -> None:
+        """Returns when the caller would no longer be admitted; fails when that cannot be found out."""
+        if self._still is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await asyncio.sleep(self._still_s)
+            if not await self._still():
+                return
 
     async def _beat(self, send: Send) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_s)
             await _send_body(send, KEEPALIVE_COMMENT)
+
+
+def _refusal(watch: asyncio.Task[None]) -> Exception:
+    error = watch.exception()
+    if isinstance(error, Exception):
+        log.warning("http.stream_unwatched", error=type(error).__name__)
+        return error
+    return Unauthenticated("The key or session of this stream has ended. Send one that works, and ask again.")
+
+
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    """End tasks, and wait until they have."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ending_with_an_event(events: AsyncGenerator[StreamEvent], scope: Scope) -> AsyncGenerator[bytes]:

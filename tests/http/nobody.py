@@ -1,0 +1,27 @@
+"""An installation without accounts, for tests of the door that need none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from ragstone.errors import Unauthenticated
+from ragstone.principals import Principal
+from ragstone.telemetry.metrics import Metrics
+
+
+class NobodyKnown:
+    """Admits nobody, as there is nobody to admit."""
+
+    async def admit(self, presented: str) -> Principal:
+        raise Unauthenticated("This key or session is not known.")
+
+    async def has_accounts(self) -> bool:
+        return False
+
+    async def still(self, principal: Principal) -> bool:
+        return False
+
+
+def platform_without_accounts() -> SimpleNamespace:
+    """As much of a platform as the door asks for."""
+    return SimpleNamespace(accounts=SimpleNamespace(admission=NobodyKnown()), metrics=Metrics())
