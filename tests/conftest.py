@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.postgres import APP, PostgresServer, running_postgres
 from tests.redis_server import RedisServer, throw_away_redis
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -49,3 +50,26 @@ def redis_server() -> Iterator[RedisServer]:
     """A Redis of this test alone, to be stopped and broken."""
     with throw_away_redis() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests of a process; ask for `postgres_url` unless it is the server you want."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a fresh database with all tables, for a user who owns nothing."""
+    name = postgres.migrated_database()
+    yield postgres.url(name, user=APP)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database of each kind, one after the other."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite+aiosqlite:///{tmp_path / 'ragstone.db'}"

@@ -21,6 +21,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import make_url
 
 from ragstone.storage.database import Database
 
@@ -89,6 +90,11 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template}")
         self._made.append(name)
         return name
+
+
+def database_name(url: str) -> str:
+    """The database that a URL leads to."""
+    return make_url(url).database or ""
 
 
 def _in_a_loop_of_its_own(work: Any) -> Any:

@@ -40,8 +40,8 @@ def handbook(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def platform(tmp_path: Path, handbook: Path) -> AsyncIterator[Platform]:
-    async with default_platform(tmp_path / "data") as opened:
+async def platform(tmp_path: Path, handbook: Path, database_url: str) -> AsyncIterator[Platform]:
+    async with default_platform(tmp_path / "data", database={"url": database_url}) as opened:
         job = await opened.ingest(handbook)
         assert (job.state, job.done, job.failed) == (JobState.DONE, 3, 0)
         yield opened

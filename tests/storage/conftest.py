@@ -1,4 +1,4 @@
-"""What the storage tests stand on: a fresh database and what reads from it."""
+"""What the storage tests stand on: a fresh database of each kind, and what reads from it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import pytest
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
-from tests.storage.rows import url_of
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(url_of(tmp_path / "ragstone.db"))
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await Database.open(database_url)
     yield opened
     await opened.close()
 

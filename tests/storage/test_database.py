@@ -96,11 +96,12 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path:
 
 async def test_another_kind_of_database_is_refused_without_its_password():
     with pytest.raises(ConfigurationError, match="not of a supported kind") as caught:
-        await Database.open("postgresql://me:hunter2@localhost/ragstone")
+        await Database.open("mysql://me:hunter2@localhost/ragstone")
     assert "hunter2" not in caught.value.message
 
 
-async def test_a_full_disk_says_so_and_leaves_nothing_half_written(database: Database):
+async def test_a_full_disk_says_so_and_leaves_nothing_half_written(tmp_path: Path):
+    database = await Database.open(url_of(tmp_path / "ragstone.db"))
     row = {"tenant": "us", "vector": b"1"}
 
     async def write_a_lot() -> None:
@@ -116,6 +117,7 @@ async def test_a_full_disk_says_so_and_leaves_nothing_half_written(database: Dat
         await write_a_lot()
     async with database.read(EVERY_TENANT) as connection:
         assert (await connection.execute(embedding_cache.select())).all() == []
+    await database.close()
 
 
 OPENS = (

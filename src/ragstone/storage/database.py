@@ -67,7 +67,7 @@ def scoped(table: Table, scope: Scope | str, *columns: ColumnElement[Any] | Tabl
         scope: A scope, or a tenant's name for all collections of the tenant.
         columns: What to select; all columns of the table unless given.
     """
-    return select(*(columns or (table,))).where(*_bounds(table, scope))
+    return select(*(columns or (table,))).select_from(table).where(*_bounds(table, scope))
 
 
 def scoped_update(table: Table, scope: Scope | str) -> Update:
@@ -87,7 +87,7 @@ def scoped_insert(table: Table, scope: Scope) -> Insert:
 
 def unscoped(table: Table, *columns: ColumnElement[Any] | Table) -> Select[Any]:
     """Select from the rows of all tenants: for the worker and for tables that are no tenant's, never for a request."""
-    return select(*(columns or (table,)))
+    return select(*(columns or (table,))).select_from(table)
 
 
 def any_of(column: ColumnElement[Any], values: Sequence[str] | Sequence[int]) -> ColumnElement[bool]:
