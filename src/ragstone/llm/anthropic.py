@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from types import MappingProxyType
+from typing import Any
 
 from ragstone.llm.base import Message
 from ragstone.llm.faults import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.llm.sse import count, events_of
 from ragstone.vocabulary import Usage
-
-if TYPE_CHECKING:
-    from anthropic.types import MessageDeltaUsage
-    from anthropic.types import Usage as MessageUsage
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 CONNECT_S = 5.0
@@ -20,6 +19,8 @@ MAX_CACHE_MARKS = 4
 
 INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 """`input_tokens` leaves out what was written to or read from the cache: the prompt is the sum."""
+
+COUNTS = (*INPUT_COUNTS, "output_tokens")
 
 
 class AnthropicModel:
@@ -62,23 +63,30 @@ class AnthropicModel:
 
     async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
         """See `LanguageModel.stream`. A `cacheable` message becomes a cache mark; the last four count."""
-        finished: str | None = None
+        finished: object = None
         ended = False
         counts: dict[str, int] = {}
+        send = self._client.messages.with_streaming_response.create
         try:
-            stream = await self._client.messages.create(**self._request(messages, max_tokens))
-            async with stream:
-                async for event in stream:
-                    match event.type:
-                        case "message_start":
-                            yield self._usage(counts, event.message.usage)
-                        case "content_block_delta" if event.delta.type == "text_delta" and event.delta.text:
-                            yield event.delta.text
-                        case "message_delta":
-                            finished = event.delta.stop_reason or finished
-                            yield self._usage(counts, event.usage)
-                        case "message_stop":
+            async with (
+                send(**self._request(messages, max_tokens)) as response,
+                aclosing(events_of(response.iter_bytes())) as events,
+            ):
+                async for event in events:
+                    match event:
+                        case {"type": "message_start", "message": {"usage": usage}}:
+                            yield self._usage(counts, usage)
+                        case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}} if (
+                            text
+                        ):
+                            yield text
+                        case {"type": "message_delta"}:
+                            finished = (event.get("delta") or {}).get("stop_reason") or finished
+                            yield self._usage(counts, event.get("usage") or {})
+                        case {"type": "message_stop"}:
                             ended = True
+                        case {"type": "error"}:
+                            raise broken_off(self._model)
         except self._faults as error:
             raise unavailable(self._model, error) from None  # the cause may quote the key
         if not ended:
@@ -91,11 +99,9 @@ class AnthropicModel:
         """See `LanguageModel.close`."""
         await self._client.close()
 
-    def _usage(self, counts: dict[str, int], update: MessageUsage | MessageDeltaUsage | None = None) -> Usage:
+    def _usage(self, counts: dict[str, int], update: Mapping[str, Any] = MappingProxyType({})) -> Usage:
         """Take over the counts an event carries; they are cumulative, and a missing one keeps its value."""
-        for name in (*INPUT_COUNTS, "output_tokens"):
-            if isinstance(value := getattr(update, name, None), int):
-                counts[name] = value
+        counts.update({name: count(update[name]) for name in COUNTS if update.get(name) is not None})
         return Usage(
             self._name,
             input_tokens=sum(counts.get(name, 0) for name in INPUT_COUNTS),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import httpx2
 
 from ragstone.errors import ConfigurationError, ModelUnavailable
@@ -12,13 +10,12 @@ TRANSPORT_FAULTS = (
     httpx2.HTTPError,
     httpx2.InvalidURL,
     httpx2.StreamError,
-    json.JSONDecodeError,
-    UnicodeError,
+    ValueError,
     AttributeError,
     TypeError,
 )
 """What the SDKs let through as it is: cut connections, half JSON, text in no encoding. The last two are
-replies of another shape, whose types the SDKs do not check."""
+replies of another shape."""
 
 _ADVICE = {
     400: "refused the request; check the model's name and that it takes this many tokens",

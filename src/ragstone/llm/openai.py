@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
 
 from ragstone.llm.base import Message
 from ragstone.llm.faults import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.llm.sse import count, events_of
 from ragstone.vocabulary import Usage
-
-if TYPE_CHECKING:
-    from openai.types import CompletionUsage
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_S = 5.0
@@ -62,19 +61,24 @@ class OpenAIModel:
 
         OpenAI reports usage at the end, some other servers with every chunk.
         """
-        finished: str | None = None
+        finished: object = None
         usage = Usage(self._name)
+        send = self._client.chat.completions.with_streaming_response.create
         try:
-            stream = await self._client.chat.completions.create(**self._request(messages, max_tokens))
-            async with stream:
-                async for chunk in stream:
-                    if chunk.usage:
-                        usage = self._usage(chunk.usage)
+            async with (
+                send(**self._request(messages, max_tokens)) as response,
+                aclosing(events_of(response.iter_bytes())) as events,
+            ):
+                async for event in events:
+                    if event.get("error"):
+                        raise broken_off(self._model)
+                    if event.get("usage"):
+                        usage = self._usage(event["usage"])
                         yield usage
-                    for choice in chunk.choices or ():
-                        finished = choice.finish_reason or finished
-                        if choice.delta and choice.delta.content:
-                            yield choice.delta.content
+                    for choice in event.get("choices") or ():
+                        finished = choice.get("finish_reason") or finished
+                        if text := (choice.get("delta") or {}).get("content"):
+                            yield str(text)
         except self._faults as error:
             raise unavailable(self._model, error) from None  # the cause may quote the key
         if finished is None:
@@ -96,11 +100,11 @@ class OpenAIModel:
             self._limit_name: max_tokens,
         }
 
-    def _usage(self, usage: CompletionUsage) -> Usage:
-        details = usage.prompt_tokens_details
+    def _usage(self, usage: Mapping[str, Any]) -> Usage:
+        details = usage.get("prompt_tokens_details") or {}
         return Usage(
             self._name,
-            input_tokens=usage.prompt_tokens or 0,
-            output_tokens=usage.completion_tokens or 0,
-            cached_tokens=(details.cached_tokens or 0) if details else 0,
+            input_tokens=count(usage.get("prompt_tokens")),
+            output_tokens=count(usage.get("completion_tokens")),
+            cached_tokens=count(details.get("cached_tokens")),
         )

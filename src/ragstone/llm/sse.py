@@ -32,6 +32,11 @@ async def events_of(content: AsyncIterator[bytes]) -> AsyncGenerator[dict[str, A
             yield _object(data)
 
 
+def count(value: object) -> int:
+    """A number of tokens as a vendor reports it; what is none, or below zero, counts nothing."""
+    return max(0, value) if isinstance(value, int) else 0
+
+
 def _object(data: bytes) -> dict[str, Any]:
     try:
         event = json.loads(data)
