@@ -8,7 +8,7 @@ one filter after another and expects these tests to notice.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -21,23 +21,42 @@ from ragstone.principals import Permission
 from tests.isolation.attack import apart, leaks, nobodys, send, shape, shown
 from tests.isolation.stand import Customer, Headers, Stand, standing
 from tests.isolation.table import TABLE, Line, Slot, slots
+from tests.postgres import APP, PostgresServer
+from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-BACKENDS = os.environ.get("RAGSTONE_TEST_BACKENDS", "sqlite").split()
 SOURCE = os.environ.get("RAGSTONE_TEST_SOURCE")  # set by the controls: the altered copy that has to be under test
 
 
+@pytest.fixture(scope="module", params=["alone", "served"])
+def backends(request: pytest.FixtureRequest) -> Callable[[], dict[str, object]]:
+    """Settings of an empty installation each: SQLite in one process, or PostgreSQL and Redis."""
+    if request.param == "alone":
+        return dict
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    redis: RedisServer = request.getfixturevalue("redis_of_this_run")
+
+    def served() -> dict[str, object]:
+        assert redis.command("FLUSHALL") == b"+OK"
+        url = postgres.url(postgres.migrated_database(), user=APP)
+        return {"database": {"url": url}, "redis": {"url": redis.url, "timeout_s": 1.0}}
+
+    return served
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+async def stand(
+    tmp_path_factory: pytest.TempPathFactory, backends: Callable[[], dict[str, object]]
+) -> AsyncIterator[Stand]:
     """Both customers; nothing of b's is ever changed here, which is what the tests say."""
-    async with standing(tmp_path_factory.mktemp("stand") / "data") as open_stand:
+    async with standing(tmp_path_factory.mktemp("stand") / "data", **backends()) as open_stand:
         yield open_stand
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def own_stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_stand(tmp_path: Path, backends: Callable[[], dict[str, object]]) -> AsyncIterator[Stand]:
     """Both customers, for what b does to its own."""
-    async with standing(tmp_path_factory.mktemp("own") / "data") as open_stand:
+    async with standing(tmp_path / "data", **backends()) as open_stand:
         yield open_stand
 
 
@@ -205,6 +224,11 @@ async def test_a_reader_sees_no_conversation_of_another_reader(stand: Stand):
             none = await send(client, line, stand.a, headers, slot=slot, value=nobodys(kind))
             if shape(theirs, stand.a.ids[kind], moves=line.moves) != shape(none, nobodys(kind), moves=line.moves):
                 wrong.append(f"{line} with {'.'.join(slot.keys)}: {theirs.status_code} is not {none.status_code}")
+        for line in TABLE:
+            if line.method == "GET" and line.needs is Permission.READ and "conversation_id" not in line.path:
+                response = await send(client, line, stand.a, stand.a.credentials["session of viewer"])
+                if stand.a.ids["conversation"] in response.text:
+                    wrong.append(f"{line} lists it")
     assert not wrong
 
 
