@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.accounts.group_commit import GroupCommit
 from ragstone.accounts.plans import ModelEntry, Plans
-from ragstone.errors import Unavailable
+from ragstone.errors import ConfigurationError, Unavailable
 from ragstone.principals import Principal
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
 from ragstone.storage.dates import utc_day
@@ -141,6 +141,8 @@ class Ledger:
         writing = self._writes.add(row)
         try:
             await writing
+        except ConfigurationError as error:
+            raise Unavailable(f"Nothing is answered while its use cannot be written down. {error.message}") from error
         except asyncio.CancelledError:
             if not self._writes.withdraw(writing):
                 self._writes.add(self._nothing(reservation))
@@ -163,6 +165,24 @@ class Ledger:
         Raises:
             Unavailable: the ledger could not be written, several times; the row will be lost.
         """
+        await self.settle_soon(
+            reservation,
+            usage,
+            conversation_id=conversation_id,
+            embedding_tokens=embedding_tokens,
+            estimated=estimated,
+        )
+
+    def settle_soon(
+        self,
+        reservation: Reservation,
+        usage: Sequence[Usage],
+        *,
+        conversation_id: str | None = None,
+        embedding_tokens: int = 0,
+        estimated: bool = False,
+    ) -> asyncio.Future[None]:
+        """`settle`, for who cannot wait: nothing stops it from here on. The future need not be awaited."""
         settlement = replace(
             self._nothing(reservation),
             usage=tuple(usage),
@@ -170,7 +190,7 @@ class Ledger:
             embedding_tokens=embedding_tokens,
             estimated=estimated,
         )
-        await self._writes.add(settlement)
+        return self._writes.add(settlement)
 
     async def sums(
         self, tenant: str, *, since: datetime, until: datetime, by: Granularity = "day", by_key: bool = False

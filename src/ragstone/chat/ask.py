@@ -1,37 +1,51 @@
 """The story ASK: a question in a conversation becomes a cited answer.
 
-load what fits of the conversation → make a follow-up whole → retrieve → answer → save
+reserve → load what fits of the conversation → make a follow-up whole → retrieve → answer → save → settle
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from ragstone.chat.condense import Condenser
+from ragstone.accounts.usage import Ledger
+from ragstone.chat.bill import Bill
 from ragstone.chat.events import Event, Finished, Retrieved
 from ragstone.chat.memory import Conversations
+from ragstone.chat.models import Answering, ModelChain
 from ragstone.errors import RagstoneError
 from ragstone.generation.answer import Generator
+from ragstone.generation.base import Delta
+from ragstone.principals import LOCAL, Principal
 from ragstone.retrieval.retrieve import Retriever
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Answer, Filters, Query, Scope, Turn
+from ragstone.vocabulary import Answer, Citation, Filters, Query, Scope, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question that was checked and may be answered; `history` is oldest first."""
+    """A question that was checked and may be answered; `history` is oldest first.
+
+    Its row in the ledger is open: `Chat.answer` completes it, or else `Chat.release`.
+    """
 
     scope: Scope
     question: str
     query: Query
     conversation_id: str | None
     history: tuple[Turn, ...]
+    principal: Principal
+    answering: Answering
+    bill: Bill
 
 
 class Chat:
-    """Answers questions, one conversation at a time."""
+    """Answers questions, one conversation at a time.
+
+    `answer` is all of it. An integration that wants to run the steps itself calls
+    `retrieve`, `generate` and `log`, and in the end, whatever happened, `release`.
+    """
 
     def __init__(
         self,
@@ -39,15 +53,20 @@ class Chat:
         retriever: Retriever,
         generator: Generator,
         conversations: Conversations,
-        condenser: Condenser,
+        chain: ModelChain,
+        ledger: Ledger,
         metrics: Metrics,
+        count_tokens: Callable[[str], int],
         default_limit: int = 8,
     ) -> None:
+        """`count_tokens` counts what the embedding model reads."""
         self._retriever = retriever
         self._generator = generator
         self._conversations = conversations
-        self._condenser = condenser
+        self._chain = chain
+        self._ledger = ledger
         self._metrics = metrics
+        self._count_tokens = count_tokens
         self._default_limit = default_limit
 
     async def begin(
@@ -55,61 +74,129 @@ class Chat:
         scope: Scope,
         question: str,
         *,
+        principal: Principal = LOCAL,
+        overage: bool = False,
         conversation_id: str | None = None,
         filters: Filters = Filters(),
         limit: int | None = None,
     ) -> Exchange:
-        """Check a question, without looking anything up.
+        """Check a question, without looking anything up, and open its row in the ledger.
+
+        `overage`: the request is beyond the limit of the principal's plan.
 
         Raises:
             InvalidQuestion: blank or too long.
             NotFound: no such collection or conversation.
+            Unavailable: the ledger cannot be written.
         """
         query = Query(question, filters=filters, limit=limit or self._default_limit)
         await self._retriever.check(scope, query)
-        history = await self._conversations.history(scope, conversation_id) if conversation_id else ()
-        return Exchange(scope, question, query, conversation_id, tuple(history))
+        history = await self._history(scope, conversation_id, principal)
+        answering = await self._chain.of(principal)
+        # Last, so that nothing which is refused has a row.
+        bill = await Bill.open(self._ledger, replace(principal, tenant=scope.tenant), "chat", overage=overage)
+        return Exchange(scope, question, query, conversation_id, history, principal, answering, bill)
 
     async def answer(self, exchange: Exchange) -> AsyncGenerator[Event, None]:
         """Answer it: `Retrieved`, then `Delta` and `Citation`, then `Finished`.
 
-        Closing the iterator closes what is open upstream and saves nothing.
+        Closing the iterator closes what is open upstream, saves nothing, and settles
+        what was spent until then.
 
         Raises:
             IndexUnavailable: neither leg of the search answered.
         """
+        try:
+            found = await self.retrieve(exchange)
+            yield found
+            async with aclosing(self.generate(exchange, found)) as events:
+                async for event in events:
+                    if isinstance(event, Answer):
+                        yield await self.log(exchange, found, event)
+                    else:
+                        yield event
+        finally:
+            await self.release(exchange)
+
+    async def retrieve(self, exchange: Exchange) -> Retrieved:
+        """The first step: the question made whole, and the passages that bear on it. Raises: as `answer`."""
         whole = await self._condense(exchange)
+        exchange.bill.embedded(self._count_tokens(whole))
         found = await self._retriever.retrieve(exchange.scope, replace(exchange.query, text=whole))
-        yield Retrieved(whole, found.passages, found.degraded)
-        async with aclosing(self._generator.answer(whole, found.passages, exchange.history)) as events:
+        return Retrieved(whole, found.passages, found.degraded)
+
+    async def generate(self, exchange: Exchange, found: Retrieved) -> AsyncGenerator[Delta | Citation | Answer, None]:
+        """The second step: text as it comes, then citations, then one `Answer`."""
+        chosen = exchange.answering
+        for policy in chosen.degraded:
+            self._metrics.degraded.labels(policy).inc()
+        events = self._generator.answer(
+            found.question, found.passages, exchange.history, answerers=chosen.answerers, spent=exchange.bill.spent
+        )
+        async with aclosing(events):
             async for event in events:
-                if not isinstance(event, Answer):
+                if isinstance(event, Answer):
+                    yield replace(event, degraded=(*found.degraded, *chosen.degraded, *event.degraded))
+                else:
                     yield event
-                    continue
-                answer = replace(event, degraded=(*found.degraded, *event.degraded))
-                saved = await self._conversations.save(
-                    exchange.scope, exchange.conversation_id, question=exchange.question, condensed=whole, answer=answer
-                )
-                yield Finished(answer, saved.conversation_id, saved.turn_id)
+
+    async def log(self, exchange: Exchange, found: Retrieved, answer: Answer) -> Finished:
+        """The last step: the exchange is saved, and belongs to its conversation in the ledger too.
+
+        Raises:
+            NotFound: the conversation was deleted meanwhile.
+        """
+        saved = await self._conversations.save(
+            exchange.scope,
+            exchange.conversation_id,
+            question=exchange.question,
+            condensed=found.question,
+            answer=answer,
+            owner=exchange.principal.id,
+            visible_to=exchange.principal.conversations_of,
+        )
+        exchange.bill.belongs_to(saved.conversation_id)
+        return Finished(answer, saved.conversation_id, saved.turn_id)
+
+    async def release(self, exchange: Exchange) -> None:
+        """Settle what the exchange has spent; once, however often it is called."""
+        await exchange.bill.settle()
 
     async def ask(
         self,
         scope: Scope,
         question: str,
         *,
+        principal: Principal = LOCAL,
+        overage: bool = False,
         conversation_id: str | None = None,
         filters: Filters = Filters(),
         limit: int | None = None,
     ) -> AsyncGenerator[Event, None]:
         """`begin` and `answer` in one."""
-        exchange = await self.begin(scope, question, conversation_id=conversation_id, filters=filters, limit=limit)
+        exchange = await self.begin(
+            scope,
+            question,
+            principal=principal,
+            overage=overage,
+            conversation_id=conversation_id,
+            filters=filters,
+            limit=limit,
+        )
         async with aclosing(self.answer(exchange)) as events:
             async for event in events:
                 yield event
 
+    async def _history(self, scope: Scope, conversation_id: str | None, principal: Principal) -> tuple[Turn, ...]:
+        if conversation_id is None:
+            return ()
+        visible_to = principal.conversations_of
+        return tuple(await self._conversations.history(scope, conversation_id, visible_to=visible_to))
+
     async def _condense(self, exchange: Exchange) -> str:
         with self._metrics.timed("condense"):
-            whole = await self._condenser.condense(exchange.question, exchange.history)
+            condenser = exchange.answering.condenser
+            whole = await condenser.condense(exchange.question, exchange.history, exchange.bill.spent)
         if whole == exchange.question:
             return whole
         query = replace(exchange.query, text=whole)

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import assert_never
 
+from ragstone.accounts.plans import ModelEntry
+from ragstone.chat.models import ModelFactory
 from ragstone.documents.base import ParserLimits
 from ragstone.documents.chunking import ChunkingOptions
 from ragstone.documents.parsing import SandboxedParser
@@ -80,6 +82,32 @@ def language_model(settings: Settings) -> LanguageModel | None:
             return AnthropicModel(answer.model or "", api_key=key, base_url=answer.base_url, timeout_s=answer.total_s)
         case unknown:
             assert_never(unknown)
+
+
+def plan_models(settings: Settings) -> ModelFactory:
+    """Opens the models that plans name; they report usage under their id in the price list."""
+
+    def opened(entry: ModelEntry, key: str | None) -> LanguageModel | None:
+        timeout_s = settings.answer.total_s
+        match entry.provider:
+            case "extractive":
+                return None
+            case "openai":
+                from ragstone.llm.openai import OpenAIModel
+
+                return OpenAIModel(
+                    entry.model, api_key=key, base_url=entry.base_url, timeout_s=timeout_s, name=entry.id
+                )
+            case "anthropic":
+                from ragstone.llm.anthropic import AnthropicModel
+
+                return AnthropicModel(
+                    entry.model, api_key=key, base_url=entry.base_url, timeout_s=timeout_s, name=entry.id
+                )
+            case unknown:
+                assert_never(unknown)
+
+    return opened
 
 
 def sandboxed_parser(settings: Settings) -> SandboxedParser:

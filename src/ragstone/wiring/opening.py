@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ from ragstone.accounts.usage import Ledger
 from ragstone.accounts.users import Users
 from ragstone.accounts.widgets import Widgets
 from ragstone.chat.ask import Chat
-from ragstone.chat.condense import Condenser, ModelCondenser, RuleCondenser
 from ragstone.chat.feedback import FeedbackBook
 from ragstone.chat.memory import Conversations, MemoryOptions
+from ragstone.chat.models import ModelChain
 from ragstone.embedding.base import Embedder
 from ragstone.embedding.cached import CachedEmbedder
 from ragstone.errors import DataDirectoryError
@@ -52,6 +53,7 @@ from ragstone.wiring.engines import (
     language_model,
     open_embedder,
     open_index,
+    plan_models,
     retrieval_options,
     sandboxed_parser,
 )
@@ -211,17 +213,32 @@ async def _assemble(
     retriever = Retriever(
         embedder=embedder, index=index, library=library, metrics=metrics, options=retrieval_options(settings)
     )
+
+    def count_tokens(text: str) -> int:
+        return len(embedder.token_offsets(text))
+
+    chain = ModelChain(
+        plans=base.accounts.plans,
+        open_model=plan_models(settings),
+        keys=os.environ,
+        extractive=ExtractiveAnswerer(),
+        settings_model=model,
+        max_tokens=settings.answer.max_tokens,
+    )
+    stack.push_async_callback(chain.close)
     conversations = Conversations(
         database,
-        count_tokens=lambda text: len(embedder.token_offsets(text)),
+        count_tokens=count_tokens,
         options=MemoryOptions(max_exchanges=settings.chat.memory_exchanges, max_tokens=settings.chat.memory_tokens),
     )
     chat = Chat(
         retriever=retriever,
         generator=_generator(settings, model, metrics),
         conversations=conversations,
-        condenser=_condenser(model),
+        chain=chain,
+        ledger=base.accounts.ledger,
         metrics=metrics,
+        count_tokens=count_tokens,
         default_limit=settings.retrieval.limit,
     )
     outbound = Outbound(allowed=frozenset(settings.outbound.allowed_hosts))
@@ -270,7 +287,3 @@ def _generator(settings: Settings, model: LanguageModel | None, metrics: Metrics
     answerer: Answerer = PromptedAnswerer(model, max_tokens=settings.answer.max_tokens) if model else extractive
     options = AnswerOptions(first_token_s=settings.answer.first_token_s, total_s=settings.answer.total_s)
     return Generator(answerer=answerer, fallback=extractive, metrics=metrics, options=options)
-
-
-def _condenser(model: LanguageModel | None) -> Condenser:
-    return ModelCondenser(model) if model else RuleCondenser()
