@@ -62,10 +62,12 @@ class Admission:
         *,
         changes: Changes | None = None,
         session_idle_s: float = SessionOptions().idle_s,
+        remember_most: int = REMEMBER_MOST,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._credentials = Credentials(database, secret, session_idle_s=session_idle_s)
+        self._remember_most = remember_most
         self._clock = clock
         self._changes = changes or Changes(database)
         self._changes.listen(self.forget)
@@ -181,8 +183,8 @@ class Admission:
         if epoch != self._epoch:
             return
         if text is not None:
-            _put(self._by_text, text, seen)
-        _put(self._by_id, seen.credential.principal.credential, seen)
+            _put(self._by_text, text, seen, self._remember_most)
+        _put(self._by_id, seen.credential.principal.credential, seen, self._remember_most)
 
     def _note_use(self, seen: _Seen) -> None:
         now = self._clock()
@@ -192,9 +194,9 @@ class Admission:
             self._uses[principal.credential] = (principal, now)
 
 
-def _put(memory: dict[K, _Seen], key: K, seen: _Seen) -> None:
+def _put(memory: dict[K, _Seen], key: K, seen: _Seen, most: int) -> None:
     memory.pop(key, None)
-    if len(memory) >= REMEMBER_MOST:
+    if len(memory) >= most:
         del memory[next(iter(memory))]  # the oldest
     memory[key] = seen
 
