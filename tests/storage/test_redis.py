@@ -152,7 +152,7 @@ async def test_messages_are_heard_also_after_redis_was_gone(redis_server: RedisS
 
         listening = asyncio.create_task(listen())
         for text in ("first", "second"):
-            await until(lambda: redis_server.command("PUBLISH", "ragstone:news", "") == b":1")
+            await until(lambda: redis_server.command("PUBLISH", "ragstone:news:news", "") == b":1")
             clock.now += REST_S
             await until_published(redis, text, heard)
             redis_server.stop()

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from ragstone.errors import RateLimited, Unavailable
-from ragstone.storage.redis import PREFIX, Redis, Script
+from ragstone.storage.redis import Redis, Script
 
 LEASE_S = 30.0  # a process that died has its slots back after this
 RETRY_S = 5.0  # nobody knows when a slot becomes free; an answer takes some seconds
@@ -54,7 +54,7 @@ class SharedSlots:
         Raises:
             RateLimited: on entering.
         """
-        key, holder, held = f"{PREFIX}slots:{name}", secrets.token_hex(8), True
+        key, holder, held = self._redis.key("slots", name), secrets.token_hex(8), True
         try:
             shared, held = await self._take(key, holder, limit)
             if not held:

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ragstone.storage.redis import PREFIX, Redis, Script
+from ragstone.storage.redis import Redis, Script
 
 MAX_NAMES = 50_000  # windows kept by one process; beyond, the one unused for longest is dropped
 
@@ -75,12 +75,12 @@ class SharedWindows:
     async def take(self, name: str, limit: int, window_s: float) -> Count:
         """Count one more, if there is room. Raises: Unavailable."""
         arguments = (limit, round(window_s * 1_000_000))
-        granted, held, reset_us = await self._redis.run_script(_TAKE, [f"{PREFIX}limit:{name}"], arguments)
+        granted, held, reset_us = await self._redis.run_script(_TAKE, [self._redis.key("limit", name)], arguments)
         return Count(bool(granted), held, reset_us / 1_000_000)
 
     async def take_back(self, name: str) -> None:
         """Count the newest one no longer. Raises: Unavailable."""
-        await self._redis.run(lambda client: client.lpop(f"{PREFIX}limit:{name}"))
+        await self._redis.run(lambda client: client.lpop(self._redis.key("limit", name)))
 
 
 # A list of times in microseconds, newest first. Times that lie in the future show that

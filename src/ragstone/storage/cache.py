@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ragstone.errors import Unavailable
 from ragstone.storage.database import Database, any_of, scoped
-from ragstone.storage.redis import PREFIX, Redis, Script
+from ragstone.storage.redis import Redis, Script
 from ragstone.storage.schema import embedding_cache
 
 VECTOR_TTL_S = 3600.0  # vectors are kept in SQL too, so this only bounds what Redis holds
@@ -133,7 +133,7 @@ class RedisCache:
         if not keys:
             return {}
         try:
-            values = await self._redis.run(lambda client: client.mget([_name(key) for key in keys]))
+            values = await self._redis.run(lambda client: client.mget([self._name(key) for key in keys]))
         except Unavailable:
             return {}
         return {key: value for key, value in zip(keys, values, strict=True) if isinstance(value, bytes)}
@@ -144,18 +144,24 @@ class RedisCache:
         for key, value in values.items():
             by_tenant[key.tenant][key] = value
         for tenant, own in by_tenant.items():
-            names = [_keys_of(tenant), *map(_name, own)]
+            names = [self._keys_of(tenant), *map(self._name, own)]
             with suppress(Unavailable):
                 await self._redis.run_script(_PUT, names, (round(ttl_s * 1000), *own.values()))
 
     async def count(self, tenant: str) -> int:
         """See `Cache.count`."""
-        return int(await self._redis.run_script(_COUNT, [_keys_of(tenant)], ()))
+        return int(await self._redis.run_script(_COUNT, [self._keys_of(tenant)], ()))
 
     async def delete_tenant(self, tenant: str) -> None:
         """See `Cache.delete_tenant`."""
-        while await self._redis.run_script(_DELETE_SOME, [_keys_of(tenant)], ()):
+        while await self._redis.run_script(_DELETE_SOME, [self._keys_of(tenant)], ()):
             pass
+
+    def _name(self, key: CacheKey) -> str:
+        return self._redis.key("cache", f"{key.tenant}:{key.name}")
+
+    def _keys_of(self, tenant: str) -> str:
+        return self._redis.key("cached", tenant)
 
 
 class CachedVectors:
@@ -216,14 +222,6 @@ class SqlVectorStore:
         rows = [{"tenant": self._tenant, "key": key, "vector": vector} for key, vector in vectors.items()]
         async with self._database.write(self._tenant) as connection:
             await connection.execute(self._database.insert_missing(embedding_cache), rows)
-
-
-def _name(key: CacheKey) -> str:
-    return f"{PREFIX}cache:{key.tenant}:{key.name}"
-
-
-def _keys_of(tenant: str) -> str:
-    return f"{PREFIX}cached:{tenant}"
 
 
 _NOW = """

@@ -30,8 +30,7 @@ CONNECTIONS = 16  # of one process; a command takes 0.1 ms, so this is far more 
 REST_S = 1.0  # how long a broken Redis is left alone before one call may try it again
 SLICES = 5  # a deadline is waited for in so many parts; see `_answers_in_time`
 PING_S = 2.0  # how long a subscription is silent before it is asked whether it still lives
-PREFIX = "ragstone:"
-"""What every key and channel begins with, so that a Redis may serve others as well."""
+PREFIX = "ragstone"  # what every key and channel begins with, so that a Redis may serve others as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,12 @@ class Redis:
         self,
         url: str,
         *,
+        prefix: str = PREFIX,
         timeout_s: float = 0.05,
         metrics: Metrics | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is connected yet.
+        """Nothing is connected yet; `prefix` keeps installations apart that share one Redis.
 
         Raises:
             ConfigurationError: the redis extra is not installed, or the URL is none.
@@ -65,6 +65,7 @@ class Redis:
         self._url = url
         self._client = _client(url)
         self._failures = _failures()
+        self._prefix = prefix
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._clock = clock
@@ -76,6 +77,10 @@ class Redis:
     def works(self) -> bool:
         """Whether it does, as far as the last call knows."""
         return self._try_again_at is None
+
+    def key(self, kind: str, name: str) -> str:
+        """The full name of a key or channel."""
+        return f"{self._prefix}:{kind}:{name}"
 
     async def run(self, call: Callable[[Client], Awaitable[T]]) -> T:
         """What `call` gets from Redis, within the deadline.
@@ -109,7 +114,7 @@ class Redis:
     async def publish(self, channel: str, message: str) -> None:
         """Tell all who listen; nobody hears it while Redis is down."""
         with suppress(Unavailable):
-            await self.run(lambda client: client.publish(PREFIX + channel, message))
+            await self.run(lambda client: client.publish(self.key("news", channel), message))
 
     async def messages(self, channel: str) -> AsyncGenerator[str, None]:
         """What is published from now on, for ever; what is said while the connection is lost, is lost."""
@@ -117,7 +122,7 @@ class Redis:
         try:
             while True:
                 try:
-                    async for message in self._heard(client, PREFIX + channel):
+                    async for message in self._heard(client, self.key("news", channel)):
                         yield message
                 except self._failures as error:
                     log.info("redis.not_listening", channel=channel, error=type(error).__name__)
