@@ -38,7 +38,7 @@ async def send(
 ) -> httpx2.Response:
     """Call a line's route with the caller's own things, but `value` in `slot`."""
     names = {name: caller.ids[kind] for name in _in_path(line) if (kind := line.kind(name))} | dict(line.values)
-    query, body = dict(line.query), _filled(deepcopy(line.body), caller)
+    query, body = _filled(dict(line.query), caller), _filled(deepcopy(line.body), caller)
     form = _filled(dict(line.form), caller) if line.form is not None else None
     match slot:
         case Slot(where="path"):
@@ -51,7 +51,7 @@ async def send(
             body = _with(body or {}, slot.keys, [value] if slot.many else value)
     url = line.path.format(**names)
     if form is not None:
-        files = [("files", ("note.md", b"# Note\n\nThe tide is out."))]
+        files = [(line.file, ("note.md", b"# Note\n\nThe tide is out."))]
         return await client.request(line.method, url, params=query, data=form, files=files, headers=dict(headers))
     return await client.request(line.method, url, params=query, json=body, headers=dict(headers))
 

@@ -132,7 +132,8 @@ async def _keys(platform: Platform, made: Customer) -> None:
         "publishable key": NewKey(kind="publishable", name=f"{made.mark} site", domains=[made.origin]),
     }
     for name, new in wanted.items():
-        _, shown = await keys.create("local", made.tenant, new)
+        key, shown = await keys.create("local", made.tenant, new)
+        made.ids[name] = key.id
         made.credentials[name] = {"x-api-key": shown}
     made.credentials["publishable key"] = {**made.credentials["publishable key"], "origin": made.origin}
     victim, _ = await keys.create("local", made.tenant, NewKey(name=f"{made.mark} spare"))
@@ -158,73 +159,50 @@ async def _rows(platform: Platform, made: Customer) -> None:
     """A conversation with a turn and feedback, a line of the bill, a callback, a record: written as they are kept."""
     now = datetime.now(UTC)
     mark, owner = made.mark, {"tenant": made.tenant, "collection": "default"}
-    made.ids.update({kind: secrets.token_hex(16) for kind in ("conversation", "turn", "feedback", "usage", "delivery")})
+    kinds = ("conversation", "turn", "visit", "turn of the visit", "feedback", "usage", "delivery")
+    made.ids.update({kind: secrets.token_hex(16) for kind in kinds})
     ids = made.ids
     tokens = {"model": mark, "input_tokens": 1, "output_tokens": 2, "cached_tokens": 0}
-    rows = {
-        "conversations": {
-            "id": ids["conversation"],
-            **owner,
-            "owner": f"user:{ids['user']}",
-            "title": mark,
-            "created_at": now,
-            "updated_at": now,
-        },
-        "turns": {
-            "id": ids["turn"],
-            "tenant": made.tenant,
-            "conversation_id": ids["conversation"],
-            "ordinal": 0,
-            "question": f"Who is {mark}?",
-            "condensed": mark,
-            "answer": f"{mark} lifts.",
-            "citations": [],
-            "abstained": False,
-            "degraded": [],
-            **tokens,
-            "created_at": now,
-        },
-        "feedback": {
-            "id": ids["feedback"],
-            **owner,
-            "conversation_id": ids["conversation"],
-            "turn_id": ids["turn"],
-            "author": f"user:{ids['user']}",
-            "rating": 1,
-            "comment": f"{mark} likes it",
-            "created_at": now,
-        },
-        "usage_records": {
-            "id": ids["usage"],
-            "tenant": made.tenant,
-            "at": now,
-            "kind": "chat",
-            "state": "settled",
-            "principal": f"key:{ids['key']}",
-            "conversation_id": ids["conversation"],
-            **tokens,
-            "embedding_tokens": 3,
-            "cost": 4,
-            "overage": False,
-            "estimated": False,
-            "expires_at": 0.0,
-            "settled_at": now,
-        },
-        "deliveries": {
-            "id": ids["delivery"],
-            "tenant": made.tenant,
-            "url": f"https://{mark}.example/hook",
-            "body": json.dumps({"event": mark, "job_id": ids["job"]}),
-            "state": "delivered",
-            "attempts": 1,
-            "not_before": 0.0,
-            "error": None,
-            "created_at": now,
-            "finished_at": now,
-        },
-    }
+
+    def conversation(kind: str, by: str) -> dict[str, object]:
+        row = {"id": ids[kind], **owner, "owner": by, "title": mark}
+        return row | {"created_at": now, "updated_at": now}
+
+    def turn(kind: str, of: str) -> dict[str, object]:
+        row = {"id": ids[kind], "tenant": made.tenant, "conversation_id": ids[of], "ordinal": 0, "citations": []}
+        row |= {"question": f"Who is {mark}?", "condensed": mark, "answer": f"{mark} lifts.", "created_at": now}
+        return row | {"abstained": False, "degraded": [], **tokens}
+
+    feedback = {"id": ids["feedback"], **owner, "conversation_id": ids["conversation"], "turn_id": ids["turn"]}
+    usage = {"id": ids["usage"], "tenant": made.tenant, "at": now, "kind": "chat", "state": "settled"}
+    usage |= {"principal": f"key:{ids['key']}", "conversation_id": ids["conversation"], **tokens, "settled_at": now}
+    delivery = {"id": ids["delivery"], "tenant": made.tenant, "url": f"https://{mark}.example/hook", "error": None}
+    told = json.dumps({"event": mark, "job_id": ids["job"]})
+    rows: list[tuple[str, dict[str, object]]] = [
+        ("conversations", conversation("conversation", f"user:{ids['user']}")),
+        ("conversations", conversation("visit", f"key:{ids['publishable key']}")),
+        ("turns", turn("turn", "conversation")),
+        ("turns", turn("turn of the visit", "visit")),
+        ("feedback", feedback | {"author": f"user:{ids['user']}", "rating": 1, "comment": mark, "created_at": now}),
+        (
+            "usage_records",
+            usage | {"embedding_tokens": 3, "cost": 4, "overage": False, "estimated": False, "expires_at": 0.0},
+        ),
+        (
+            "deliveries",
+            delivery
+            | {
+                "body": told,
+                "state": "delivered",
+                "attempts": 1,
+                "not_before": 0.0,
+                "created_at": now,
+                "finished_at": now,
+            },
+        ),
+    ]
     async with platform.database.write(made.tenant) as connection:
-        for table, row in rows.items():
+        for table, row in rows:
             await connection.execute(metadata.tables[table].insert(), [row])
     await platform.accounts.audit.note(
         made.tenant, actor=f"user:{ids['user']}", action="settings.changed", target=mark, details={"said": mark}

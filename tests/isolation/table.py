@@ -34,6 +34,7 @@ KINDS: Mapping[str, str | None] = {
     "tenant_id": "tenant",
     "turn_id": "turn",
     "user_id": "user",
+    "widget": "widget",
     "widget_id": "widget",
     # The operator's own: they belong to no tenant, so there is nothing to keep apart.
     "model_id": None,
@@ -58,6 +59,7 @@ class Line:
     needs: Permission | None
     body: Mapping[str, Any] | None = None
     form: Mapping[str, str] | None = None
+    file: str = "files"
     query: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str | None] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
@@ -126,6 +128,10 @@ P = Permission
 TEXT = {"title": "Note", "text": "# Note\n\nThe tide is out."}
 DOCUMENT = "/api/documents/{document_id}"
 CONVERSATION = "/api/conversations/{conversation_id}"
+TURN_FEEDBACK = f"{CONVERSATION}/turns/{{turn_id}}/feedback"
+WIDGET = "/api/widgets/{widget_id}"
+VISIT = {"conversation_id": "visit", "turn_id": "turn of the visit"}
+VISIT_FEEDBACK = {"conversation_id": "{visit}", "turn_id": "{turn of the visit}", "rating": 1, "comment": "{mark}"}
 
 TABLE: tuple[Line, ...] = (
     # Public.
@@ -146,9 +152,25 @@ TABLE: tuple[Line, ...] = (
     # Questions.
     Line("POST", "/api/search", P.CHAT, body={"query": QUESTION}, shows=True),
     Line("POST", "/api/chat", P.CHAT, body={"question": QUESTION}, shows=True),
+    Line("POST", TURN_FEEDBACK, P.CHAT, body={"rating": 1, "comment": "{mark}"}, shows=True),
+    Line("GET", "/api/feedback", P.CONVERSATIONS, kinds={"after": "feedback"}, shows=True, moves=True),
+    # The widget: its editor, its visitors, its backend.
+    Line("GET", "/api/widgets", P.MANAGE, kinds={"after": "widget"}, shows=True, moves=True),
+    Line("POST", "/api/widgets", P.MANAGE, body={"name": "{mark}"}, shows=True),
+    Line("GET", WIDGET, P.MANAGE, shows=True),
+    Line("PUT", WIDGET, P.MANAGE, body={"name": "{mark}", "settings": {"greeting": "{mark}"}}, shows=True),
+    Line("GET", "/api/widget/config", P.WIDGET, query={"widget": "{widget}"}, shows=True),
+    Line("POST", "/api/widget/chat", P.WIDGET, body={"question": QUESTION}, kinds=VISIT, shows=True),
+    Line("POST", "/api/widget/chat/stream", P.WIDGET, body={"question": QUESTION}, kinds=VISIT, shows=True),
+    Line("POST", "/api/widget/feedback", P.WIDGET, body=VISIT_FEEDBACK, kinds=VISIT),
+    Line("POST", "/api/widget/process-document", P.WRITE, form={"metadata": ""}, file="file"),
+    Line("GET", "/api/widget/documents/{document_id}/status", P.READ),
+    Line("GET", "/api/callbacks", P.MANAGE, shows=True),
+    Line("GET", "/api/callbacks/signing-key", P.MANAGE),
     # Bringing in and taking out.
     Line("POST", "/api/documents", P.WRITE, form={"metadata": "{}"}),
     Line("POST", "/api/ingest", P.WRITE, body=TEXT),
+    Line("DELETE", WIDGET, P.MANAGE),
     Line("DELETE", CONVERSATION, P.READ),
     Line("DELETE", DOCUMENT, P.WRITE),
 )
