@@ -1,4 +1,4 @@
-"""The stand that ingestion tests share."""
+"""The stand that ingestion tests share, on each kind of database."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.ingestion.stand import Stand, open_stand
 
 
 @pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
-    async with open_stand(tmp_path) as opened:
+async def stand(tmp_path: Path, database_url: str) -> AsyncIterator[Stand]:
+    async with open_stand(tmp_path, database_url) as opened:
         yield opened

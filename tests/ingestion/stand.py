@@ -65,6 +65,7 @@ class Stand:
     """All parts of ingestion, and what a test wants to know of them."""
 
     folder: Path
+    database_url: str
     database: Database
     blobs: LocalBlobs
     library: Library
@@ -106,7 +107,7 @@ class Stand:
                 go_on.wait(30)
 
         async def work() -> None:
-            database = await Database.open(url_of(self.folder))
+            database = await Database.open(self.database_url)
             worker = replace(self, database=database).another(faults=stand_still, lease_s=lease_s)
             await worker.work(until_job=(job.scope, job.id))
             await database.close()
@@ -153,13 +154,9 @@ class Stand:
         return {path.read_bytes() for path in (self.folder / "blobs").rglob("*") if path.is_file()}
 
 
-def url_of(folder: Path) -> str:
-    return f"sqlite+aiosqlite:///{folder / 'ragstone.db'}"
-
-
 @asynccontextmanager
-async def open_stand(folder: Path) -> AsyncIterator[Stand]:
-    database = await Database.open(url_of(folder))
+async def open_stand(folder: Path, database_url: str) -> AsyncIterator[Stand]:
+    database = await Database.open(database_url)
     blobs = LocalBlobs(folder / "blobs")
     library = Library(database, blobs)
     index = FlakyIndex(HashingEmbedder().dimensions)
@@ -174,7 +171,7 @@ async def open_stand(folder: Path) -> AsyncIterator[Stand]:
         metrics=metrics,
         options=QUICK,
     )
-    yield Stand(folder, database, blobs, library, index, metrics, ingestion)
+    yield Stand(folder, database_url, database, blobs, library, index, metrics, ingestion)
     await database.close()
 
 
