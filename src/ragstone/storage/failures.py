@@ -67,7 +67,7 @@ def postgres_failure(error: BaseException | None, place: str, user: str) -> Rags
         return _not_permitted(str(error), user)
     if not state:
         return _no_answer(error, place)
-    return RagstoneError(f"The database {place} failed ({state}): {_first_line(error)}")
+    return _unforeseen(state, place)
 
 
 # By SQLSTATE, or its first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -125,9 +125,9 @@ def _no_answer(error: BaseException | None, place: str) -> RagstoneError:
         case _ if "closed" in str(error):
             return Unavailable(_LOST.format(place=place))
         case _:
-            return RagstoneError(f"The database {place} failed: {_first_line(error)}")
+            return _unforeseen(type(error).__name__, place)
 
 
-def _first_line(error: BaseException | None) -> str:
-    """Without the details below it, which repeat what tenants wrote."""
-    return next(iter(str(error).splitlines()), "")
+def _unforeseen(code: str, place: str) -> RagstoneError:
+    """Without the database's own words, which repeat what tenants wrote; they are in the cause."""
+    return RagstoneError(f"The database {place} failed with {code}. This is a fault of Ragstone; please report it.")
