@@ -43,7 +43,7 @@ from ragstone.http.origins import (
     widget_headers,
 )
 from ragstone.http.rates import refused_headers, standing_headers
-from ragstone.principals import LOCAL, PERMISSIONS, UNLIMITED_PLAN, Kind, Permission, Principal, Role
+from ragstone.principals import LOCAL, PERMISSIONS, Kind, Permission, Principal, Role
 from ragstone.settings import ServerSettings
 from ragstone.wiring.platform import Accounts
 
@@ -198,7 +198,7 @@ class AdmittedRoute(APIRoute):
             door: Door = request.app.state.door
             accounts: Accounts = request.app.state.platform.accounts
             principal = await door.admit(request, accounts, self.needs)
-            if self.metered and principal.plan != UNLIMITED_PLAN:
+            if self.metered:
                 await _meter(request, principal, accounts)
             limit = min(self.max_body_bytes or door.max_body_bytes, door.max_body_bytes)
             _refuse_announced(request.headers, limit)

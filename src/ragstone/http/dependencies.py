@@ -8,8 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
+from ragstone.errors import NotFound
 from ragstone.http.streaming import EventStream, StreamEvent
-from ragstone.principals import Principal
+from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Scope
 from ragstone.wiring import Platform
 
@@ -36,6 +37,20 @@ def _scope(
     return principal.scope(collection)
 
 
+async def _acting_tenant(
+    principal: Annotated[Principal, Depends(_principal)],
+    platform: Annotated[Platform, Depends(_platform)],
+    tenant: Annotated[
+        str | None, Query(pattern=COLLECTION_PATTERN, description="For operators: the tenant to act for.")
+    ] = None,
+) -> str:
+    if tenant is None or tenant == principal.tenant:
+        return principal.tenant
+    if not principal.may(Permission.OPERATE):
+        raise NotFound(f"There is no tenant {tenant!r} here. Leave `tenant` out to work in your own.")
+    return (await platform.accounts.tenants.get(tenant)).id
+
+
 def _stream(request: Request, principal: Annotated[Principal, Depends(_principal)]) -> StreamFactory:
     door, accounts = request.app.state.door, request.app.state.platform.accounts
     return partial(EventStream, still=partial(door.still, principal, accounts))
@@ -46,5 +61,7 @@ AdmittedScope = Annotated[Scope, Depends(_scope)]
 """For routes that take `collection` as a query parameter."""
 AdmittedStream = Annotated[StreamFactory, Depends(_stream)]
 """Makes the response of a stream of events, which ends when its caller would no longer be admitted."""
+ActingTenant = Annotated[str, Depends(_acting_tenant)]
+"""The caller's tenant, or the one that an operator names with `?tenant=`."""
 OpenPlatform = Annotated[Platform, Depends(_platform)]
 PathId = Annotated[str, Path(pattern=ID_PATTERN)]
