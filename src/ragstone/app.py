@@ -20,7 +20,22 @@ import uvicorn
 from fastapi import FastAPI
 
 from ragstone import __version__, worker
-from ragstone.api import callbacks, chat, documents, feedback, health, jobs, search, widget, widgets
+from ragstone.api import (
+    accounts,
+    callbacks,
+    chat,
+    documents,
+    feedback,
+    health,
+    jobs,
+    keys,
+    logins,
+    search,
+    tenants,
+    users,
+    widget,
+    widgets,
+)
 from ragstone.errors import ConfigurationError, PortInUse
 from ragstone.http.auth import Door
 from ragstone.http.errors import describe_problem, install_error_handlers
@@ -54,7 +69,22 @@ def create_app(source: Platform | Settings) -> FastAPI:
     app.state.door = Door.of(settings.server)
     app.add_middleware(RequestFrame)
     install_error_handlers(app)
-    for module in (documents, jobs, search, chat, feedback, widgets, widget, callbacks, health):
+    for module in (
+        documents,
+        jobs,
+        search,
+        chat,
+        feedback,
+        widgets,
+        widget,
+        callbacks,
+        health,
+        logins,
+        tenants,
+        users,
+        keys,
+        accounts,
+    ):
         for router in module.ROUTERS:
             app.include_router(router)
     _complete_openapi(app)
