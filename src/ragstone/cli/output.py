@@ -69,8 +69,10 @@ def plain(value: object) -> object:
             return value.isoformat()
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple() | frozenset():
+        case list() | tuple():
             return [plain(item) for item in value]
+        case frozenset():
+            return sorted((plain(item) for item in value), key=str)
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     raise TypeError(f"{type(value).__name__} has no JSON form")
