@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from ragstone import __version__
+from ragstone.cli.accounts import accounts
 from ragstone.cli.ask import ask, search
 from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
 from ragstone.cli.doctor import doctor
 from ragstone.cli.documents import documents
 from ragstone.cli.ingest import ingest, jobs, rebuild
+from ragstone.cli.keys import keys
 from ragstone.cli.serve import serve
 
 app = typer.Typer(
@@ -46,6 +48,8 @@ app.command()(ingest)
 app.command()(ask)
 app.command()(search)
 app.add_typer(documents, name="documents")
+app.add_typer(accounts, name="accounts")
+accounts.add_typer(keys, name="keys")
 app.command()(jobs)
 app.command()(serve)
 app.command()(rebuild)
