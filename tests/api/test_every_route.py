@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,13 +14,99 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 
 from ragstone.http.auth import AdmittedRoute
+from ragstone.principals import Permission
 from tests.api.conftest import KEY, calling
 
 PUBLIC = {
     "/health": "liveness probes hold no key; it says `alive` and nothing else",
     "/ready": "load balancers hold no key; it says which part fails, never where it is",
+    "/api/accounts/login": "whoever logs in holds nothing yet; its body is small and its failures are throttled",
     "/openapi.json": "the description of the routes is in the public source code anyway",
 }
+NEEDS: dict[Permission, set[str]] = {
+    Permission.CHAT: {
+        "POST /api/chat",
+        "POST /api/conversations/{conversation_id}/turns/{turn_id}/feedback",
+        "POST /api/search",
+    },
+    Permission.READ: {
+        "DELETE /api/accounts/sessions/{session_id}",
+        "DELETE /api/conversations/{conversation_id}",
+        "GET /api/accounts/me",
+        "GET /api/accounts/sessions",
+        "GET /api/conversations",
+        "GET /api/conversations/{conversation_id}",
+        "GET /api/documents",
+        "GET /api/documents/{document_id}",
+        "GET /api/documents/{document_id}/text",
+        "GET /api/jobs",
+        "GET /api/jobs/{job_id}",
+        "GET /api/jobs/{job_id}/events",
+        "GET /api/stats",
+        "GET /api/widget/documents/{document_id}/status",
+        "POST /api/accounts/logout",
+        "POST /api/accounts/me/password",
+    },
+    Permission.WRITE: {
+        "DELETE /api/documents/{document_id}",
+        "POST /api/documents",
+        "POST /api/ingest",
+        "POST /api/widget/process-document",
+    },
+    Permission.CONVERSATIONS: {
+        "GET /api/feedback",
+    },
+    Permission.MANAGE: {
+        "DELETE /api/accounts/keys/{key_id}",
+        "DELETE /api/accounts/users/{user_id}",
+        "DELETE /api/widgets/{widget_id}",
+        "GET /api/accounts/audit",
+        "GET /api/accounts/audit/verify",
+        "GET /api/accounts/keys",
+        "GET /api/accounts/keys/{key_id}",
+        "GET /api/accounts/models",
+        "GET /api/accounts/plans",
+        "GET /api/accounts/users",
+        "GET /api/accounts/users/{user_id}",
+        "GET /api/callbacks",
+        "GET /api/callbacks/signing-key",
+        "GET /api/widgets",
+        "GET /api/widgets/{widget_id}",
+        "GET /metrics",
+        "PATCH /api/accounts/keys/{key_id}",
+        "PATCH /api/accounts/users/{user_id}",
+        "POST /api/accounts/keys",
+        "POST /api/accounts/keys/{key_id}/rotate",
+        "POST /api/accounts/users",
+        "POST /api/widgets",
+        "PUT /api/widgets/{widget_id}",
+    },
+    Permission.OPERATE: {
+        "DELETE /api/accounts/models/{model_id}",
+        "DELETE /api/accounts/plans/{plan_id}",
+        "DELETE /api/accounts/tenants/{tenant_id}",
+        "GET /api/accounts/tenants",
+        "GET /api/accounts/tenants/{tenant_id}",
+        "PATCH /api/accounts/tenants/{tenant_id}",
+        "POST /api/accounts/tenants",
+        "PUT /api/accounts/models/{model_id}",
+        "PUT /api/accounts/plans/{plan_id}",
+    },
+    Permission.WIDGET: {
+        "GET /api/widget/config",
+        "POST /api/widget/chat",
+        "POST /api/widget/chat/stream",
+        "POST /api/widget/feedback",
+    },
+}
+"""What each route asks of its caller, reviewed here: a new route needs a line."""
+METERED = {
+    "POST /api/chat",
+    "POST /api/search",
+    "POST /api/widget/chat",
+    "POST /api/widget/chat/stream",
+}
+"""What counts against the requests of a plan."""
 UNKNOWN = "0" * 32
 
 
@@ -45,26 +132,48 @@ async def test_every_route_is_behind_the_door_or_on_the_reviewed_list(app: FastA
     assert open_routes == set(PUBLIC)
 
 
+async def test_every_route_needs_the_permission_that_was_reviewed(app: FastAPI):
+    found: dict[Permission, set[str]] = {permission: set() for permission in Permission}
+    for method, path, route in routes(app):
+        if isinstance(route, AdmittedRoute):
+            found[route.needs].add(f"{method} {path}")
+    assert found == NEEDS
+
+
+async def test_what_is_asked_of_the_models_is_counted(app: FastAPI):
+    counted = {f"{method} {path}" for method, path, route in routes(app) if getattr(route, "metered", False)}
+    assert counted == METERED
+
+
+def address(path: str) -> str:
+    """The path with an id for each parameter that nothing has."""
+    return re.sub(r"{\w+}", UNKNOWN, path)
+
+
 async def test_every_route_but_the_public_ones_refuses_a_stranger_before_it_reads(keyed_app: FastAPI):
     async with calling(keyed_app) as stranger:
         for method, path, _ in routes(keyed_app):
             if path in PUBLIC:
                 continue
-            url = path.replace("{document_id}", UNKNOWN).replace("{job_id}", UNKNOWN)
-            url = url.replace("{conversation_id}", UNKNOWN)
             for headers in ({}, {"authorization": "Bearer wrong"}, {"x-api-key": "wrong"}):
-                response = await stranger.request(method, url, content=b"{broken", headers=headers)
+                response = await stranger.request(method, address(path), content=b"{broken", headers=headers)
                 assert response.status_code == 401, (method, path)
                 assert response.json()["code"] == "unauthenticated"
 
 
-async def test_every_route_lets_a_key_in(keyed_app: FastAPI):
+async def test_every_route_lets_a_key_in_that_may(keyed_app: FastAPI):
+    """Answers of an empty installation to an empty request, of somebody who owns its tenant."""
     async with calling(keyed_app, **{"x-api-key": KEY}) as owner:
-        for method, path, _ in routes(keyed_app):
-            url = path.replace("{document_id}", UNKNOWN).replace("{job_id}", UNKNOWN)
-            response = await owner.request(method, url.replace("{conversation_id}", UNKNOWN))
-            expected = 404 if "{" in path else 422 if method == "POST" else 200
-            assert response.status_code == expected, (method, path, response.text)
+        for method, path, route in routes(keyed_app):
+            response = await owner.request(method, address(path))
+            needs = route.needs if isinstance(route, AdmittedRoute) else None
+            if needs in {Permission.OPERATE, Permission.WIDGET}:
+                expected = {403}
+            elif "{" in path:
+                expected = {404, 422}
+            else:
+                expected = {400, 422} if method == "POST" else {200}
+            assert response.status_code in expected, (method, path, response.text)
 
 
 async def test_every_operation_is_described(app: FastAPI):
@@ -81,7 +190,11 @@ async def test_every_operation_says_how_it_fails(app: FastAPI):
         if path in PUBLIC:
             continue
         statuses = {status for status in operation["responses"] if status.startswith(("4", "5"))}
-        expected = {"401", "403", "422"} | ({"404"} if "{" in path else set())
+        expected = (
+            {"401", "403", "422"}
+            | ({"429"} if f"{method} {path}" in METERED else set())
+            | ({"404"} if "{" in path else set())
+        )
         assert statuses >= expected, (method, path)
         for status in statuses:
             schema = operation["responses"][status]["content"]["application/problem+json"]["schema"]
@@ -140,6 +253,7 @@ async def test_no_body_brings_a_route_down(app: FastAPI, client: httpx2.AsyncCli
         assert response.headers["content-type"] == "application/problem+json"
         return response.status_code
 
-    paths = sorted(path for method, path, _ in routes(app) if method == "POST")
-    statuses = await asyncio.gather(*(send(path, kind) for path in paths for kind in types))
-    assert set(statuses) <= {400, 422}
+    posted = [(address(path), route) for method, path, route in routes(app) if method == "POST"]
+    refused = {path for path, route in posted if getattr(route, "needs", None) is Permission.WIDGET}
+    statuses = await asyncio.gather(*(send(path, kind) for path, _ in posted if path not in refused for kind in types))
+    assert set(statuses) <= {400, 404, 413, 422}

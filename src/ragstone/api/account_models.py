@@ -454,13 +454,3 @@ class ModelList(Out):
     model_config = ConfigDict(json_schema_extra=shown({"models": [{"id": "gpt-4o-mini", **_PRICES}]}))
 
     models: list[ModelOut]
-
-
-class WebhookSecretOut(Out):
-    """What status callbacks to this tenant are signed with."""
-
-    model_config = ConfigDict(
-        json_schema_extra=shown({"secret": "5f3c…"}),
-    )
-
-    secret: str = Field(description="Key of the HMAC-SHA256 in the signature header.")

@@ -1,4 +1,4 @@
-"""What a tenant is held to and can look up: plans, prices, who did what, and the secret of callbacks."""
+"""What a tenant is held to and can look up: plans, prices, and who did what."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from ragstone.api.account_models import (
     PlanList,
     PlanOut,
     VerifiedOut,
-    WebhookSecretOut,
 )
 from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import ActingTenant, Admitted, OpenPlatform
 from ragstone.http.errors import problems
-from ragstone.ingestion.callbacks import signing_key
 from ragstone.principals import Permission
 
 MAX_PAGE = 500
@@ -54,12 +52,6 @@ async def verify_entries(tenant: ActingTenant, platform: OpenPlatform) -> Verifi
     """Whether each record is as it was written, and none is missing between two; else the first that is not."""
     broken = await platform.accounts.audit.verify(tenant)
     return VerifiedOut(whole=not broken, broken=[BrokenOut.model_validate(each) for each in broken])
-
-
-@router.get("/api/accounts/webhook-secret", response_model=WebhookSecretOut, summary="Show the secret of callbacks")
-async def show_webhook_secret(tenant: ActingTenant, platform: OpenPlatform) -> WebhookSecretOut:
-    """What the server signs status callbacks to this tenant with, to check that they come from it."""
-    return WebhookSecretOut(secret=signing_key(platform.accounts.secret, tenant))
 
 
 @router.get("/api/accounts/plans", response_model=PlanList, summary="List plans")
