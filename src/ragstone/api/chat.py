@@ -22,10 +22,11 @@ from ragstone.chat.ask import Chat, Exchange
 from ragstone.chat.events import Event, Finished, Retrieved
 from ragstone.chat.memory import Conversation
 from ragstone.generation.base import Delta
+from ragstone.http.asking import AdmittedAsking
 from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
+from ragstone.http.dependencies import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId
 from ragstone.http.errors import problems
-from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
+from ragstone.http.streaming import StreamEvent, unless_disconnected
 from ragstone.principals import Permission
 from ragstone.vocabulary import Citation
 
@@ -52,15 +53,22 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     "/api/chat",
     response_model=AnswerOut,
     summary="Ask a question",
-    responses={**_STREAM, **problems(400, 404, 413, 503)},
+    responses={**_STREAM, **problems(400, 404, 413, 429, 503)},
 )
-async def chat(body: ChatBody, principal: Admitted, platform: OpenPlatform, request: Request) -> AnswerOut | Response:
+async def chat(
+    body: ChatBody,
+    principal: Admitted,
+    platform: OpenPlatform,
+    asking: AdmittedAsking,
+    stream: AdmittedStream,
+    request: Request,
+) -> AnswerOut | Response:
     """Answer a question from the documents of a collection, with the source of every sentence.
 
     What is wrong with the question is a problem either way; it is checked before a stream begins.
     When the client goes, the work for it ends.
     """
-    exchange = await platform.chat.begin(
+    exchange = await asking.begin(
         principal.scope(body.collection),
         body.question,
         conversation_id=body.conversation_id,
@@ -68,7 +76,7 @@ async def chat(body: ChatBody, principal: Admitted, platform: OpenPlatform, requ
         limit=body.limit,
     )
     if body.stream:
-        return EventStream(_events(platform.chat, exchange))
+        return stream(_events(platform.chat, exchange))
     return await unless_disconnected(request.receive, _complete(platform.chat, exchange))
 
 
@@ -104,11 +112,12 @@ def _outside(event: Event) -> StreamEvent:
 @memory_router.get("/api/conversations", response_model=ConversationList, summary="List conversations")
 async def list_conversations(
     scope: AdmittedScope,
+    principal: Admitted,
     platform: OpenPlatform,
     limit: Annotated[int, Query(ge=1, le=MAX_CONVERSATIONS, description="Conversations to list, at most.")] = 50,
 ) -> ConversationList:
-    """The conversations about a collection that were last used, newest first."""
-    latest = await platform.conversations.latest(scope, limit=limit)
+    """The conversations about a collection that were last used, newest first: your own, or all that you may see."""
+    latest = await platform.conversations.latest(scope, limit=limit, visible_to=principal.conversations_of)
     return ConversationList(conversations=[ConversationSummary.model_validate(each) for each in latest])
 
 
@@ -118,9 +127,11 @@ async def list_conversations(
     summary="Show a conversation",
     responses=problems(404),
 )
-async def show_conversation(conversation_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> Conversation:
+async def show_conversation(
+    conversation_id: PathId, scope: AdmittedScope, principal: Admitted, platform: OpenPlatform
+) -> Conversation:
     """One conversation with all its questions, answers and citations."""
-    return await platform.conversations.get(scope, conversation_id)
+    return await platform.conversations.get(scope, conversation_id, visible_to=principal.conversations_of)
 
 
 @memory_router.delete(
@@ -129,9 +140,11 @@ async def show_conversation(conversation_id: PathId, scope: AdmittedScope, platf
     summary="Remove a conversation",
     responses=problems(404),
 )
-async def remove_conversation(conversation_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> None:
+async def remove_conversation(
+    conversation_id: PathId, scope: AdmittedScope, principal: Admitted, platform: OpenPlatform
+) -> None:
     """Remove a conversation and all its turns."""
-    await platform.conversations.delete(scope, conversation_id)
+    await platform.conversations.delete(scope, conversation_id, visible_to=principal.conversations_of)
 
 
 ROUTERS: tuple[APIRouter, ...] = (router, memory_router)

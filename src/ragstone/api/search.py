@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from ragstone.api.requests import SearchBody
 from ragstone.api.responses import SearchOut, StatsOut
+from ragstone.http.asking import AdmittedAsking
 from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform
 from ragstone.http.errors import problems
@@ -19,10 +20,14 @@ stats_router = admitted_router(tag="search", needs=Permission.READ)
 
 
 @router.post("/api/search", response_model=SearchOut, summary="Find passages", responses=problems(400, 404, 413, 503))
-async def search(body: SearchBody, principal: Admitted, platform: OpenPlatform) -> Retrieval:
+async def search(body: SearchBody, principal: Admitted, platform: OpenPlatform, asking: AdmittedAsking) -> Retrieval:
     """The passages that bear on a query, best first, with rank and score of each in every stage."""
+    scope = principal.scope(body.collection)
     query = Query(body.query, filters=body.filters.inside(), limit=body.limit)
-    return await platform.retriever.search(principal.scope(body.collection), query)
+    await platform.retriever.check(scope, query)
+    bill = await asking.bill("search")
+    bill.embedded(len(platform.embedder.token_offsets(body.query)))
+    return await platform.retriever.search(scope, query)
 
 
 @stats_router.get("/api/stats", response_model=StatsOut, summary="Count what there is")

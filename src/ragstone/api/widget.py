@@ -27,6 +27,7 @@ from ragstone.chat.ask import Chat, Exchange
 from ragstone.chat.events import Event, Finished, Retrieved
 from ragstone.errors import Conflict, InvalidInput
 from ragstone.generation.base import Delta
+from ragstone.http.asking import AdmittedAsking, Asking
 from ragstone.http.auth import UploadRoute, admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId
 from ragstone.http.errors import problems
@@ -79,10 +80,10 @@ async def _asked(platform: Platform, principal: Principal, widget: str | None) -
     responses=problems(400, 404, 413, 503),
 )
 async def chat(
-    body: VisitorQuestion, principal: Admitted, platform: OpenPlatform, request: HttpRequest
+    body: VisitorQuestion, principal: Admitted, platform: OpenPlatform, asking: AdmittedAsking, request: HttpRequest
 ) -> VisitorAnswerOut:
     """Answer a visitor's question, with the quotes it rests on. Only the same key can go on with a conversation."""
-    exchange, settings = await _begin(platform, principal, body)
+    exchange, settings = await _begin(platform, principal, asking, body)
     return await unless_disconnected(request.receive, _complete(platform.chat, exchange, settings))
 
 
@@ -107,16 +108,18 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     responses={**_STREAM, **problems(400, 404, 413, 503)},
 )
 async def chat_stream(
-    body: VisitorQuestion, principal: Admitted, platform: OpenPlatform, stream: AdmittedStream
+    body: VisitorQuestion, principal: Admitted, platform: OpenPlatform, asking: AdmittedAsking, stream: AdmittedStream
 ) -> Response:
     """The same as server-sent events while the answer is written; what is wrong with the question comes before."""
-    exchange, settings = await _begin(platform, principal, body)
+    exchange, settings = await _begin(platform, principal, asking, body)
     return stream(_events(platform.chat, exchange, settings))
 
 
-async def _begin(platform: Platform, principal: Principal, body: VisitorQuestion) -> tuple[Exchange, WidgetSettings]:
+async def _begin(
+    platform: Platform, principal: Principal, asking: Asking, body: VisitorQuestion
+) -> tuple[Exchange, WidgetSettings]:
     scope, settings = await _asked(platform, principal, body.widget)
-    exchange = await platform.chat.begin(scope, body.question, conversation_id=body.conversation_id)
+    exchange = await asking.begin(scope, body.question, conversation_id=body.conversation_id)
     return exchange, settings
 
 
