@@ -62,7 +62,8 @@ FORBIDDEN_ADDRESSES = (
     "not an address",
 )
 
-FORBIDDEN_URLS = (
+FORBIDDEN_FORMS = (
+    # refused wherever their host leads
     "",
     "x",
     "/relative",
@@ -80,6 +81,29 @@ FORBIDDEN_URLS = (
     "http://example.com@127.0.0.1/",
     "http://ok\\@127.0.0.1/",
     "http://127.0.0.1\\@example.com/",
+    "http://[fe80::1%25eth0]/",
+    "https://example.com:22/",
+    "https://example.com:8443/",
+    "http://example.com:0/",
+    "http://example.com:99999/",
+    "http://exa mple.com/",
+    "http://exa\tmple.com/",
+    "http://example.com/\r\nx: y",
+    " http://example.com/",
+    "http://example.com/\x00",
+    "http://example.com%2f@127.0.0.1/",
+    "http://127.0.0.1%2f.example.com/",
+    "http://exam%70le.com/",
+    "http://a..b/",
+    "http://-.-/",
+    "http://*.example.com/",
+    "http://" + "a" * 64 + ".com/",
+    "http://example.com/" + "a" * 2048,
+    "http://[::1/",
+    "http://[example.com]/",
+)
+
+FORBIDDEN_HOSTS = (
     "http://127.0.0.1/",
     "http://127.0.0.1:80/#@example.com",
     "http://127.1/",
@@ -102,7 +126,6 @@ FORBIDDEN_URLS = (
     "http://[::ffff:127.0.0.1]/",
     "http://[::ffff:7f00:1]/",
     "http://[0:0:0:0:0:ffff:a9fe:a9fe]/",
-    "http://[fe80::1%25eth0]/",
     "http://[fec0::1]/",
     "http://[64:ff9b::169.254.169.254]/",
     "http://[2002:a9fe:a9fe::]/",
@@ -118,24 +141,7 @@ FORBIDDEN_URLS = (
     "http://0.0.0.0/",
     "http://255.255.255.255/",
     "http://224.0.0.1/",
-    "https://example.com:22/",
-    "https://example.com:8443/",
-    "http://example.com:0/",
-    "http://example.com:99999/",
-    "http://exa mple.com/",
-    "http://exa\tmple.com/",
-    "http://example.com/\r\nx: y",
-    " http://example.com/",
-    "http://example.com/\x00",
-    "http://example.com%2f@127.0.0.1/",
-    "http://127.0.0.1%2f.example.com/",
-    "http://exam%70le.com/",
-    "http://a..b/",
-    "http://-.-/",
-    "http://*.example.com/",
-    "http://" + "a" * 64 + ".com/",
-    "http://example.com/" + "a" * 2048,
     "http://xn--/",
-    "http://[::1/",
-    "http://[example.com]/",
 )
+
+FORBIDDEN_URLS = FORBIDDEN_FORMS + FORBIDDEN_HOSTS

@@ -16,7 +16,7 @@ from ragstone.errors import InvalidInput, Unavailable
 from ragstone.resilience.addresses import is_public
 from ragstone.resilience.outbound import Outbound, OutboundOptions, Resolver, checked_url
 from tests.receivers import Receiver, receiving, status
-from tests.ssrf import FORBIDDEN_ADDRESSES, FORBIDDEN_URLS
+from tests.ssrf import FORBIDDEN_ADDRESSES, FORBIDDEN_FORMS, FORBIDDEN_URLS
 
 PUBLIC = ("93.184.215.14", "1.1.1.1", "100.63.255.255", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::1")
 QUICK = OutboundOptions(total_s=0.5)
@@ -82,6 +82,13 @@ async def test_a_url_of_another_kind_or_that_hides_its_host_is_refused(url: str)
             with pytest.raises(InvalidInput) as refusal:
                 await attempt
             assert "127.0.0.1" not in refusal.value.message
+
+
+@pytest.mark.parametrize("url", FORBIDDEN_FORMS)
+async def test_a_url_of_another_form_is_refused_wherever_it_leads(url: str):
+    async with opened(Outbound(resolver=leading_to("1.1.1.1"))) as outbound:
+        with pytest.raises(InvalidInput):
+            await outbound.check(url)
 
 
 def test_the_canonical_form_is_what_is_called():

@@ -3,7 +3,8 @@
 A check of the URL alone is worth nothing: a name may lead anywhere, and elsewhere a
 moment later. So each name is resolved once, all its addresses are checked, and the
 connection is made to one that was checked, below TLS, which still verifies the name.
-Redirects are not followed. Nothing is taken from the environment: no proxy, no netrc.
+Redirects are not followed. No proxy is used, whatever the environment says; of it, only the
+trusted certificates are taken (SSL_CERT_FILE).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_URL_CHARS = 2048
 PORTS = frozenset({80, 443})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}\.?|[0-9a-f:.]+", re.ASCII)
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}\.?|[0-9a-f.]*:[0-9a-f:.]*", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -92,7 +93,7 @@ def _parsed(url: str) -> httpx2.URL:
 
 
 def _port(url: httpx2.URL) -> int:
-    return url.port or DEFAULT_PORTS[url.scheme]
+    return DEFAULT_PORTS[url.scheme] if url.port is None else url.port
 
 
 def _place(url: httpx2.URL) -> str:
@@ -132,12 +133,9 @@ class Outbound:
         self._allowed = allowed
         self._options = options
         self._resolver = resolver
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=verify or httpx2.create_ssl_context(trust_env=False),
-            max_connections=options.max_connections,
-            max_keepalive_connections=0,  # each call looks its name up
-            network_backend=_CheckedBackend(allowed, resolver),
-        )
+        self._verify = verify
+        self._opening = asyncio.Lock()
+        self._pool: httpcore2.AsyncConnectionPool | None = None
 
     async def check(self, url: str) -> str:
         """The URL in its canonical form, if it leads to the public internet now; for refusing it early.
@@ -174,7 +172,8 @@ class Outbound:
         target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         sent = {"accept-encoding": "identity", "user-agent": "Ragstone", **headers}
         limit = self._options.max_answer_bytes
-        async with self._pool.stream("POST", target, headers=list(sent.items()), content=body) as response:
+        pool = await self._opened()
+        async with pool.stream("POST", target, headers=list(sent.items()), content=body) as response:
             kept = bytearray()
             async for piece in response.aiter_stream():
                 kept += piece
@@ -182,9 +181,23 @@ class Outbound:
                     break
             return Reply(response.status, bytes(kept[:limit]))
 
+    async def _opened(self) -> httpcore2.AsyncConnectionPool:
+        async with self._opening:
+            if self._pool is None:
+                # Reading the trusted certificates takes 50 ms, so it waits until somebody calls somewhere.
+                verify = self._verify or await asyncio.to_thread(httpx2.create_ssl_context)
+                self._pool = httpcore2.AsyncConnectionPool(
+                    ssl_context=verify,
+                    max_connections=self._options.max_connections,
+                    max_keepalive_connections=0,  # each call looks its name up
+                    network_backend=_CheckedBackend(self._allowed, self._resolver),
+                )
+            return self._pool
+
     async def close(self) -> None:
         """Let go of all connections."""
-        await self._pool.aclose()
+        if self._pool is not None:
+            await self._pool.aclose()
 
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
