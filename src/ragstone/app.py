@@ -50,10 +50,10 @@ MAX_CONNECTIONS = 1000  # beyond it 503, so that those already served stay serve
 log = structlog.get_logger()
 
 
-def create_app(source: Platform | Settings) -> FastAPI:
+def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
     """The application, on an open platform, or on settings: then it opens and closes its own.
 
-    While it runs, it also works on ingestion jobs.
+    While it runs, it is a worker too, unless `works` is False: then others have to be.
     """
     settings = source.settings if isinstance(source, Platform) else source
     app = FastAPI(
@@ -64,7 +64,7 @@ def create_app(source: Platform | Settings) -> FastAPI:
         docs_url=None,  # FastAPI's pages load scripts from a CDN: useless offline, and a stranger's code online
         redoc_url=None,
         redirect_slashes=False,  # the redirect would repeat whatever the Host header says
-        lifespan=partial(_lifespan, source=source),
+        lifespan=partial(_lifespan, source=source, works=works),
     )
     app.state.door = Door.of(settings.server)
     app.add_middleware(RequestFrame)
@@ -107,12 +107,12 @@ def _complete_openapi(app: FastAPI) -> None:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, *, source: Platform | Settings) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI, *, source: Platform | Settings, works: bool) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         platform = source if isinstance(source, Platform) else await stack.enter_async_context(open_platform(source))
         app.state.platform = platform
         await stack.enter_async_context(_running(platform.accounts.admission.watch()))
-        app.state.worker = await stack.enter_async_context(_working(platform))
+        app.state.worker = await stack.enter_async_context(_working(platform)) if works else None
         yield
 
 
@@ -130,9 +130,9 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _working(platform: Platform) -> AsyncIterator[asyncio.Task[None]]:
-    """Work on ingestion jobs meanwhile. What is not finished in time at the end, the next start takes up again."""
+    """Be a worker meanwhile. What is not finished in time at the end, the next start takes up again."""
     stop = asyncio.Event()
-    working = asyncio.create_task(worker.run(platform.ingestion, stop))
+    working = asyncio.create_task(worker.run(platform, stop))
     try:
         yield working
     finally:
@@ -148,9 +148,12 @@ async def serve(
     host: str | None = None,
     port: int | None = None,
     *,
+    works: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `announce` gets the sentence that says where it listens.
+
+    It is a worker too, unless `works` is False.
 
     Raises:
         ConfigurationError: without an owner or a key it listens on loopback only.
@@ -160,7 +163,7 @@ async def serve(
     await check_address(settings, address)
     listener = listen(address, settings.server.port if port is None else port)
     async with open_platform(settings) as platform:
-        server = uvicorn.Server(_configuration(create_app(platform)))
+        server = uvicorn.Server(_configuration(create_app(platform, works=works)))
         closed = bool(settings.server.api_keys) or await platform.accounts.admission.has_accounts()
         sentence = _where(listener, with_keys=closed)
         log.info("serve.listening", host=address, port=listener.getsockname()[1])

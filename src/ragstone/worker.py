@@ -1,38 +1,111 @@
-"""The worker: ingests what waits until it is told to stop, and outlives every failure."""
+"""The worker: ingests what waits and sees to the other chores until it is told to stop; it outlives every failure."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
+from ragstone.chat import retention
+from ragstone.ingestion import callbacks
 from ragstone.ingestion.ingest import Ingestion
+from ragstone.wiring import Platform
 
 log = structlog.get_logger()
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 
+LEDGER_S = 60.0
+ERASURE_S = 5.0  # between passes: answers that run when their tenant is marked end within 5 s
+RETENTION_S = retention.INTERVAL_S
 
-async def run(ingestion: Ingestion, stop: asyncio.Event) -> None:
-    """Fill the index if it lacks something, then work until `stop` is set.
 
-    A failure is logged, and the work taken up again after a wait.
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """What a worker does again and again, `every_s` seconds after it was done."""
 
-    Nothing is lost by a failure: SQL knows what is not done yet. The wait doubles from
-    failure to failure, up to a minute, and starts anew after a minute without one.
+    name: str
+    every_s: float
+    do: Callable[[], Awaitable[object]]
+
+
+async def run(platform: Platform, stop: asyncio.Event) -> None:
+    """Ingest, and do all chores, until `stop` is set; what is begun then is brought to an end.
+
+    Any number of processes may do so on one installation.
+    """
+    async with asyncio.TaskGroup() as working:
+        working.create_task(ingest(platform.ingestion, stop))
+        for chore in chores(platform, stop):
+            working.create_task(repeat(chore, stop))
+
+
+def chores(platform: Platform, stop: asyncio.Event) -> list[Chore]:
+    """What there is to do beside ingesting."""
+    conversations, database = platform.conversations, platform.database
+    return [
+        Chore("callbacks", 0.0, partial(platform.deliveries.run, stop)),
+        Chore("ledger", LEDGER_S, platform.accounts.ledger.expire),
+        Chore("erasure", ERASURE_S, platform.eraser.work),
+        Chore(
+            "retention",
+            RETENTION_S,
+            lambda: retention.expire_conversations(database, conversations, now=datetime.now(UTC)),
+        ),
+        Chore("old_callbacks", RETENTION_S, partial(_forget_callbacks, platform)),
+    ]
+
+
+async def ingest(ingestion: Ingestion, stop: asyncio.Event) -> None:
+    """Fill the index if it lacks something, then ingest until `stop` is set.
+
+    Nothing is lost by a failure: SQL knows what is not done yet.
+    """
+
+    async def heal_and_work() -> None:
+        await ingestion.heal()
+        await ingestion.work(stop=stop)
+
+    await repeat(Chore("ingestion", 0.0, heal_and_work), stop)
+
+
+async def repeat(chore: Chore, stop: asyncio.Event) -> None:
+    """Do a chore until `stop` is set. A failure is logged, and the chore taken up again after a wait.
+
+    The wait doubles from failure to failure, up to a minute, and starts anew after a minute without one.
     """
     wait_s = FIRST_WAIT_S
     clock = asyncio.get_running_loop().time
     while not stop.is_set():
         began = clock()
         try:
-            await ingestion.heal()
-            await ingestion.work(stop=stop)
+            await chore.do()
         except Exception:
             wait_s = FIRST_WAIT_S if clock() - began > LONGEST_WAIT_S else wait_s
-            log.exception("worker.failed", retry_in_s=wait_s)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait_s)
+            log.exception("worker.failed", chore=chore.name, retry_in_s=wait_s)
+            await _pause(stop, wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        else:
+            wait_s = FIRST_WAIT_S
+            await _pause(stop, chore.every_s)
+
+
+async def _forget_callbacks(platform: Platform) -> None:
+    before = datetime.now(UTC) - timedelta(days=callbacks.KEEP_DAYS)
+    last = ""
+    while page := await platform.accounts.tenants.all(after=last):
+        for tenant in page:
+            await platform.deliveries.expire(tenant.id, before)
+        last = page[-1].id
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait until `stop` is set, at most for `seconds`."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

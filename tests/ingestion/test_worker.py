@@ -19,7 +19,7 @@ async def test_a_failure_nobody_expected_does_not_end_the_worker(stand: Stand):
     stop = asyncio.Event()
     job = await stand.ingestion.submit(SCOPE, [upload("a.md", "zebra")])
     failing = stand.another(faults=fail_once, lease_s=0.05)
-    running = asyncio.create_task(worker.run(failing, stop))
+    running = asyncio.create_task(worker.ingest(failing, stop))
     states = [each.state async for each in failing.watch(SCOPE, job.id, poll_s=0.01)]
     stop.set()
     await running

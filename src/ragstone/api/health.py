@@ -73,7 +73,7 @@ async def metrics(platform: OpenPlatform, principal: Admitted) -> Response:
     return Response(platform.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _checks(platform: Platform, worker: asyncio.Task[None]) -> dict[str, Callable[[], Awaitable[str]]]:
+def _checks(platform: Platform, worker: asyncio.Task[None] | None) -> dict[str, Callable[[], Awaitable[str]]]:
     return {
         "database": lambda: _database(platform),
         "index": lambda: _index(platform),
@@ -118,7 +118,9 @@ async def _model(platform: Platform) -> str:
     return "answers are extracted" if platform.model is None else f"{platform.model.name} is configured"
 
 
-async def _worker(worker: asyncio.Task[None]) -> str:
+async def _worker(worker: asyncio.Task[None] | None) -> str:
+    if worker is None:
+        return "runs elsewhere: this server was started without one"
     if worker.done():
         raise Unavailable("The worker has ended. Restart the server.") from worker.exception()
     return "works on submitted documents"

@@ -14,7 +14,9 @@ from ragstone.cli.doctor import doctor
 from ragstone.cli.documents import documents
 from ragstone.cli.ingest import ingest, jobs, rebuild
 from ragstone.cli.keys import keys
+from ragstone.cli.operate import operate
 from ragstone.cli.serve import serve
+from ragstone.cli.worker import worker
 
 app = typer.Typer(
     name="ragstone",
@@ -52,5 +54,7 @@ app.add_typer(accounts, name="accounts")
 accounts.add_typer(keys, name="keys")
 app.command()(jobs)
 app.command()(serve)
+app.command()(worker)
 app.command()(rebuild)
 app.command()(doctor)
+app.add_typer(operate, name="operate")

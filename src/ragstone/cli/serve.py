@@ -20,18 +20,20 @@ async def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
     ] = None,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Work on submitted documents too.")] = True,
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Serve the HTTP API.
 
-    Works on submitted documents too, until interrupted with Ctrl-C.
+    Works on submitted documents too, until interrupted with Ctrl-C. With --no-worker it only
+    answers: start `ragstone worker` beside it.
     """
     settings = settings_for(data_dir)
     from ragstone import app
     from ragstone.telemetry.logs import configure_logs
 
     configure_logs(settings.log.level, settings.log.json_lines)
-    await app.serve(settings, host, port, announce=_announce)
+    await app.serve(settings, host, port, works=worker, announce=_announce)
     return ExitCode.OK
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import exists
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ragstone.accounts.tenants import TenantState
 from ragstone.errors import RagstoneError
 from ragstone.ingestion.generations import grow
 from ragstone.ingestion.jobs import Task
@@ -29,7 +30,7 @@ from ragstone.storage.database import (
     scoped_update,
     unscoped,
 )
-from ragstone.storage.schema import claims, documents, job_files
+from ragstone.storage.schema import claims, documents, job_files, tenants
 from ragstone.vocabulary import DocumentState, FileState, Scope
 
 log = structlog.get_logger()
@@ -58,11 +59,12 @@ class Claims:
         self._options = options
 
     @asynccontextmanager
-    async def kept(self, tenant: str) -> AsyncIterator[None]:
-        """Extend the leases of this owner's claims while the block runs."""
-        beating = asyncio.create_task(self._beat(tenant))
+    async def kept(self, tenant: str) -> AsyncIterator[asyncio.Event]:
+        """Extend the leases of this owner's claims while the block runs; the event says that the tenant leaves."""
+        leaving = asyncio.Event()
+        beating = asyncio.create_task(self._beat(tenant, leaving))
         try:
-            yield
+            yield leaving
         finally:
             beating.cancel()
             await asyncio.wait([beating])
@@ -72,10 +74,8 @@ class Claims:
         owned = scoped(claims, scope, claims.c.document_id).where(
             any_of(claims.c.document_id, document_ids), claims.c.owner == self.owner
         )
-        # Locked until the commit, so that nobody takes over what is being published.
-        locked = owned.order_by(claims.c.document_id).with_for_update()
-        mine = set((await connection.scalars(locked)).all())
-        for lost in sorted(set(document_ids) - mine):
+        mine = set((await connection.scalars(owned)).all())
+        for lost in set(document_ids) - mine:
             await abandon(self._database, connection, scope, lost)
         return mine
 
@@ -118,36 +118,26 @@ class Claims:
 
     async def hold(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
         """Claim the documents that no other worker's lease runs on; which are claimed now."""
-        rows = [_unheld(scope, each) for each in sorted(set(document_ids))]
-        await connection.execute(self._database.insert_missing(claims), rows)
+        await connection.execute(self._database.insert_missing(claims), [_unheld(scope, each) for each in document_ids])
         free = any_of(claims.c.document_id, document_ids) & (
             (claims.c.lease_until < time.time()) | (claims.c.owner == self.owner)
         )
-        # One that another transaction has locked is being published or taken just now.
-        unlocked = scoped(claims, scope, claims.c.document_id).where(free).with_for_update(skip_locked=True)
-        taken = set((await connection.scalars(unlocked)).all())
-        await self._extend(connection, scope, taken, littered=False)
-        return taken
+        mine = {"owner": self.owner, "lease_until": time.time() + self._options.lease_s, "littered": False}
+        taken = scoped_update(claims, scope).where(free).values(mine).returning(claims.c.document_id)
+        return set((await connection.scalars(taken)).all())
 
-    async def _beat(self, tenant: str) -> None:
+    async def _beat(self, tenant: str, leaving: asyncio.Event) -> None:
+        marked = scoped(tenants, tenant, tenants.c.state).where(tenants.c.state == TenantState.DELETING)
         while True:
             await asyncio.sleep(self._options.lease_s / 3)
-            # One that is locked is being published by this worker: its turn comes with the next beat.
-            mine = scoped(claims, tenant, claims.c.document_id).where(claims.c.owner == self.owner)
-            unlocked = mine.with_for_update(skip_locked=True)
+            mine = scoped_update(claims, tenant).where(claims.c.owner == self.owner)
             try:
                 async with self._database.write(tenant) as connection:
-                    held = set((await connection.scalars(unlocked)).all())
-                    await self._extend(connection, tenant, held)
+                    await connection.execute(mine.values(lease_until=time.time() + self._options.lease_s))
+                    if (await connection.execute(marked)).first():
+                        leaving.set()
             except RagstoneError as error:  # the lease may run out now: then the commit is refused
                 log.warning("ingest.heartbeat_failed", code=error.code)
-
-    async def _extend(
-        self, connection: AsyncConnection, scope: Scope | str, document_ids: Collection[str], **changes: bool
-    ) -> None:
-        these = scoped_update(claims, scope).where(any_of(claims.c.document_id, sorted(document_ids)))
-        lease = {"owner": self.owner, "lease_until": time.time() + self._options.lease_s}
-        await connection.execute(these.values(**lease, **changes))
 
 
 async def abandon(database: Database, connection: AsyncConnection, scope: Scope, document_id: str) -> None:

@@ -128,7 +128,7 @@ async def settle(connection: AsyncConnection, scope: Scope, fates: Sequence[Fate
         return
     change = scoped_update(job_files, scope).where(job_files.c.id == bindparam("file_id"))
     await connection.execute(change, [_outcome(fate) for fate in fates])
-    for job_id in sorted({fate.job_id for fate in fates}):  # in one order, so that no two wait for each other
+    for job_id in {fate.job_id for fate in fates}:
         await _count(connection, scope, job_id, [fate for fate in fates if fate.job_id == job_id])
 
 

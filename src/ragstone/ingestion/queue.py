@@ -64,7 +64,6 @@ class Queue:
         if not rows:
             return None
         scope = Scope(tenant, rows[0]["collection"])
-        await _lock_jobs(connection, scope, rows)
         found = await connection.execute(
             scoped(documents, scope).where(any_of(documents.c.id, [row["document_id"] for row in rows]))
         )
@@ -137,19 +136,13 @@ def _waits(now: float) -> ColumnElement[bool]:
 
 
 async def _next_files(connection: AsyncConnection, tenant: str, limit: int) -> Sequence[RowMapping]:
-    """The oldest waiting files that no other worker is taking just now; SQLite has one writer at a time anyway."""
+    """The oldest waiting files. One that another transaction has its hand on is passed over, not waited for."""
     oldest = scoped(job_files, tenant).where(_waits(time.time())).order_by(job_files.c.id).limit(limit)
     locked = oldest.with_for_update(skip_locked=True, of=job_files)
     rows: Sequence[RowMapping] = (await connection.execute(locked)).mappings().all()
     if not rows or rows[0]["attempts"] > 0:
         return rows[:1]
     return [row for row in rows if row["attempts"] == 0 and row["collection"] == rows[0]["collection"]]
-
-
-async def _lock_jobs(connection: AsyncConnection, scope: Scope, rows: Sequence[RowMapping]) -> None:
-    """Lock the jobs in one order, the same for every worker, so that no two wait for each other."""
-    these = scoped(jobs, scope, jobs.c.id).where(any_of(jobs.c.id, [row["job_id"] for row in rows]))
-    await connection.execute(these.order_by(jobs.c.id).with_for_update())
 
 
 def _gave_up(attempts: int) -> Unavailable:

@@ -1,7 +1,7 @@
 """Room in the plan: how many documents, bytes and pages a tenant may keep.
 
-Counted and compared in the transaction that adds to them, which holds the tenant's row
-locked: submissions at once pass a limit no more than submissions one by one.
+Counted and compared in the transaction that adds to them. A tenant has one writer at a time
+(see `Database.write`): submissions at once pass a limit no more than submissions one by one.
 """
 
 from __future__ import annotations
@@ -26,15 +26,13 @@ _ACTIVE_BYTES = case((documents.c.active_version.is_not(None), documents.c.size_
 _WANTED_BYTES = func.coalesce(job_files.c.size_bytes, 0)
 
 
-async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:
-    """Make other writers of the tenant that lock it too wait until the commit.
+async def require_tenant(connection: AsyncConnection, tenant: str) -> None:
+    """Refuse to take anything in for a tenant that leaves.
 
     Raises:
         NotFound: the tenant is being deleted, or was.
     """
-    # Not for the sake of its key: rows that refer to the tenant may be added meanwhile.
-    row = scoped(tenants, tenant, tenants.c.state).with_for_update(key_share=True)
-    state = (await connection.execute(row)).scalar()
+    state = (await connection.execute(scoped(tenants, tenant, tenants.c.state))).scalar()
     if state == TenantState.DELETING or (state is None and await _was_there(connection, tenant)):
         raise NotFound("This tenant is being deleted, and takes nothing in any more.")
 

@@ -15,7 +15,7 @@ from ragstone.errors import Conflict, QuotaExceeded
 from ragstone.ingestion.dead_letters import bury
 from ragstone.ingestion.generations import grow
 from ragstone.ingestion.jobs import discard_blobs, finish_if_complete
-from ragstone.ingestion.quotas import lock_tenant, require_room
+from ragstone.ingestion.quotas import require_room, require_tenant
 from ragstone.ingestion.submit import Entry, name_of
 from ragstone.ingestion.versions import unlist
 from ragstone.storage.blobs import LocalBlobs
@@ -53,7 +53,7 @@ async def write_job(
     """
     try:
         async with database.write(scope) as connection:
-            await lock_tenant(connection, scope.tenant)
+            await require_tenant(connection, scope.tenant)
             job_id = await _write_job(database, blobs, connection, scope, entries, submission)
             if plan is not None:
                 await require_room(connection, scope.tenant, plan)

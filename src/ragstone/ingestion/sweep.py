@@ -5,15 +5,11 @@ All of it can be interrupted and repeated; until it is done, nothing of it can b
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from sqlalchemy import exists
 
 from ragstone.accounts.tenants import TenantState
-from ragstone.errors import NotFound
 from ragstone.index.base import Index
 from ragstone.ingestion.claims import Claims
-from ragstone.ingestion.quotas import lock_tenant
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_delete, unscoped
 from ragstone.storage.schema import discarded_blobs, documents, job_files, tenants
@@ -54,15 +50,13 @@ async def sweep_blobs(database: Database, blobs: LocalBlobs) -> None:
     async with database.read(EVERY_TENANT) as connection:
         having = (await connection.scalars(some)).all()
     for tenant in having:
-        with suppress(NotFound):  # it is being deleted since a moment ago
-            await _sweep_blobs_of(database, blobs, tenant)
+        await _sweep_blobs_of(database, blobs, tenant)
 
 
 async def _sweep_blobs_of(database: Database, blobs: LocalBlobs, tenant: str) -> None:
-    # Deleting inside the transaction, which holds the tenant's row as submissions do, keeps a
-    # submission of the same bytes from committing between the check and the deletion.
+    # Deleting inside the transaction keeps a submission of the same bytes from
+    # committing between the check and the deletion.
     async with database.write(tenant) as connection:
-        await lock_tenant(connection, tenant)
         discarded = scoped(discarded_blobs, tenant, discarded_blobs.c.blob_key).limit(SWEPT_BLOBS)
         for key in (await connection.scalars(discarded)).all():
             used = exists(scoped(documents, tenant, documents.c.id).where(documents.c.blob_key == key))

@@ -20,7 +20,7 @@ from ragstone.ingestion.dead_letters import bury
 from ragstone.ingestion.generations import grow
 from ragstone.ingestion.jobs import Fate, Task, discard_blobs, settle
 from ragstone.ingestion.metering import record_embedding
-from ragstone.ingestion.quotas import lock_tenant, pages_left, too_many_pages
+from ragstone.ingestion.quotas import pages_left, too_many_pages
 from ragstone.storage.database import Database, any_of, scoped, scoped_delete, scoped_insert, scoped_update
 from ragstone.storage.schema import chunks, document_texts, documents, job_files
 from ragstone.vocabulary import Chunk, DocumentState, FileState, Scope
@@ -69,8 +69,6 @@ async def publish(
     scope = drafts[0].task.scope
     ids = [draft.task.document_id for draft in drafts]
     async with database.write(scope) as connection:
-        if plan is not None and plan.max_pages is not None:
-            await lock_tenant(connection, scope.tenant)
         mine = await claims.holds(connection, scope, ids)
         found = await connection.execute(
             scoped(documents, scope, documents.c.id, documents.c.blob_key).where(any_of(documents.c.id, ids))

@@ -77,8 +77,8 @@ class Worker:
             return await self._sweep()
         if tasks:
             self._tools.reached("claimed")
-            async with self._claims.kept(tasks[0].scope.tenant):
-                await self._ingest(tasks, stop)
+            async with self._claims.kept(tasks[0].scope.tenant) as leaving:
+                await self._ingest(tasks, lambda: stop.is_set() or leaving.is_set())
         return True
 
     async def _sweep(self) -> bool:
@@ -89,10 +89,10 @@ class Worker:
             log.warning("sweep.index_unavailable", code=error.code)
             return False
 
-    async def _ingest(self, tasks: Sequence[Task], stop: asyncio.Event) -> None:
+    async def _ingest(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> None:
         """Make and publish a version of each task's document; small ones in common batches."""
         batch: list[Draft] = []
-        async with aclosing(self._drafts(tasks, stop)) as drafts:
+        async with aclosing(self._drafts(tasks, ended)) as drafts:
             async for draft in drafts:
                 batch.append(draft)
                 if sum(len(each.chunks) for each in batch) >= EMBED_CHUNKS:
@@ -101,12 +101,12 @@ class Worker:
         if batch:
             await self._finish(batch)
 
-    async def _drafts(self, tasks: Sequence[Task], stop: asyncio.Event) -> AsyncGenerator[Draft, None]:
+    async def _drafts(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> AsyncGenerator[Draft, None]:
         """Drafts in order, parsing ahead of whoever takes them; failures are recorded and left out."""
         waiting = deque(tasks)
         ahead: deque[tuple[Task, asyncio.Task[Draft]]] = deque()
         try:
-            while (waiting or ahead) and not stop.is_set():
+            while (waiting or ahead) and not ended():
                 while waiting and len(ahead) < PARSE_AHEAD:
                     ahead.append((waiting[0], asyncio.create_task(self._draft(waiting.popleft()))))
                 task, making = ahead[0]

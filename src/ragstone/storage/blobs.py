@@ -58,6 +58,10 @@ class LocalBlobs:
         """How many files are kept for a tenant, half-written ones among them."""
         return await asyncio.to_thread(lambda: len(self._files(tenant)))
 
+    async def keys(self, tenant: str) -> set[str]:
+        """The keys of all blobs of a tenant."""
+        return await asyncio.to_thread(lambda: {path.name for path in self._files(tenant)})
+
     async def missing(self, scope: Scope, keys: set[str]) -> set[str]:
         """Those of `keys` that are not kept."""
         return await asyncio.to_thread(lambda: {key for key in keys if not self._path(scope, key).exists()})

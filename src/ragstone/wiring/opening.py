@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,7 +15,7 @@ import structlog
 from ragstone.accounts.admit import Admission
 from ragstone.accounts.api_keys import ApiKeys
 from ragstone.accounts.audit import Audit
-from ragstone.accounts.plans import Plans
+from ragstone.accounts.plans import Plan, Plans
 from ragstone.accounts.rate_limits import RateLimits
 from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
@@ -29,23 +30,28 @@ from ragstone.chat.memory import Conversations, MemoryOptions
 from ragstone.chat.models import ModelChain
 from ragstone.embedding.base import Embedder
 from ragstone.embedding.cached import CachedEmbedder
-from ragstone.errors import DataDirectoryError
+from ragstone.errors import DataDirectoryError, NotFound
 from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.ingestion.callbacks import Deliveries
+from ragstone.ingestion.erase import Eraser
 from ragstone.ingestion.ingest import Ingestion
 from ragstone.ingestion.jobs import Jobs
+from ragstone.ingestion.remains import Remains
 from ragstone.llm.base import LanguageModel
+from ragstone.principals import UNLIMITED_PLAN
 from ragstone.resilience.outbound import Outbound
+from ragstone.retrieval.cached import CachedRetriever
 from ragstone.retrieval.retrieve import Retriever
 from ragstone.settings import Settings, load_settings
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.cache import SqlVectorStore
+from ragstone.storage.cache import Cache, CachedVectors, MemoryCache, RedisCache, SqlVectorStore
 from ragstone.storage.database import Database
+from ragstone.storage.installation import installation_id
 from ragstone.storage.library import Library
-from ragstone.storage.redis import Redis
+from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
 from ragstone.wiring.engines import (
@@ -123,7 +129,7 @@ async def _lay_foundation(settings: Settings, folder: Path, stack: AsyncExitStac
     database = await _open_database(settings, folder)
     stack.push_async_callback(database.close)
     metrics = Metrics()
-    redis = _redis(settings, metrics)
+    redis = await _redis(settings, database, metrics)
     if redis:
         stack.push_async_callback(redis.close)
     accounts = await _accounts(settings, folder, database, redis, metrics)
@@ -142,9 +148,12 @@ async def _open_database(settings: Settings, folder: Path) -> Database:
     )
 
 
-def _redis(settings: Settings, metrics: Metrics) -> Redis | None:
+async def _redis(settings: Settings, database: Database, metrics: Metrics) -> Redis | None:
     url = settings.redis.url
-    return Redis(url.get_secret_value(), timeout_s=settings.redis.timeout_s, metrics=metrics) if url else None
+    if url is None:
+        return None
+    prefix = f"{PREFIX}:{await installation_id(database)}"
+    return Redis(url.get_secret_value(), prefix=prefix, timeout_s=settings.redis.timeout_s, metrics=metrics)
 
 
 async def _accounts(
@@ -178,6 +187,7 @@ async def _accounts(
         limits=limits,
         ledger=Ledger(database, plans),
         admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
+        changes=changes,
     )
 
 
@@ -189,8 +199,13 @@ async def _assemble(
     embedder = await open_embedder(settings, folder)
     stack.push_async_callback(asyncio.to_thread, embedder.close)
 
+    cache: Cache = RedisCache(base.redis) if base.redis else MemoryCache()
+
     def cached(tenant: str) -> Embedder:
-        return CachedEmbedder(embedder, SqlVectorStore(database, tenant), metrics=metrics)
+        kept = SqlVectorStore(database, tenant)
+        # Without Redis a cache before the database would be this process's memory, for what is rarely read twice.
+        store = CachedVectors(cache, kept, tenant) if base.redis else kept
+        return CachedEmbedder(embedder, store, metrics=metrics)
 
     index = await open_index(settings, folder, embedder, recreate=recreate_index)
     stack.push_async_callback(index.close)
@@ -209,9 +224,16 @@ async def _assemble(
         index=index,
         metrics=metrics,
         options=ingestion_options(settings),
+        quota=partial(_plan_of, base.accounts),
     )
-    retriever = Retriever(
-        embedder=embedder, index=index, library=library, metrics=metrics, options=retrieval_options(settings)
+    options = retrieval_options(settings)
+    retriever = CachedRetriever(
+        Retriever(embedder=embedder, index=index, library=library, metrics=metrics, options=options),
+        cache,
+        library=library,
+        embedder_name=embedder.name,
+        metrics=metrics,
+        options=options,
     )
 
     def count_tokens(text: str) -> int:
@@ -259,9 +281,33 @@ async def _assemble(
         chat=chat,
         metrics=metrics,
         accounts=base.accounts,
+        eraser=Eraser(
+            database=database,
+            index=index,
+            blobs=blobs,
+            audit=base.accounts.audit,
+            changes=base.accounts.changes,
+            caches=(cache.delete_tenant,),
+        ),
+        remains=Remains(
+            database=database,
+            index=index,
+            blobs=blobs,
+            dimensions=embedder.dimensions,
+            caches={"of answers and vectors": cache.count},
+        ),
+        cache=cache,
         redis=base.redis,
         model=model,
     )
+
+
+async def _plan_of(accounts: Accounts, tenant: str) -> Plan:
+    """The plan of a tenant. A name that no tenant has is the program's own that embeds the platform."""
+    try:
+        return await accounts.plans.get((await accounts.tenants.get(tenant)).plan)
+    except NotFound:
+        return Plan(id=UNLIMITED_PLAN, name="Unlimited")
 
 
 def prepare_data_dir(folder: Path) -> Path:

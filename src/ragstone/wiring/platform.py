@@ -11,6 +11,7 @@ from ragstone.accounts.api_keys import ApiKeys
 from ragstone.accounts.audit import Audit
 from ragstone.accounts.plans import Plans
 from ragstone.accounts.rate_limits import RateLimits
+from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
 from ragstone.accounts.sessions import Sessions
 from ragstone.accounts.tenants import Tenants
@@ -24,13 +25,16 @@ from ragstone.chat.memory import Conversations
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
 from ragstone.ingestion.callbacks import Deliveries
+from ragstone.ingestion.erase import Eraser
 from ragstone.ingestion.ingest import Ingestion
 from ragstone.ingestion.jobs import Jobs
+from ragstone.ingestion.remains import Remains
 from ragstone.llm.base import LanguageModel
 from ragstone.resilience.outbound import Outbound
-from ragstone.retrieval.retrieve import Retrieval, Retriever
+from ragstone.retrieval.retrieve import PassageFinder, Retrieval
 from ragstone.settings import Settings
 from ragstone.storage.blobs import LocalBlobs
+from ragstone.storage.cache import Cache
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
 from ragstone.storage.redis import Redis
@@ -53,6 +57,7 @@ class Accounts:
     limits: RateLimits
     ledger: Ledger
     admission: Admission
+    changes: Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Platform:
     embedder: Embedder
     index: Index
     ingestion: Ingestion
-    retriever: Retriever
+    retriever: PassageFinder
     conversations: Conversations
     feedback: FeedbackBook
     outbound: Outbound
@@ -74,6 +79,9 @@ class Platform:
     chat: Chat
     metrics: Metrics
     accounts: Accounts
+    eraser: Eraser
+    remains: Remains
+    cache: Cache
     redis: Redis | None = None
     model: LanguageModel | None = None
 

@@ -1,0 +1,62 @@
+"""`ragstone operate`: what the operator of an installation has to be able to show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run
+from ragstone.cli.output import complain, say, say_json, say_table
+from ragstone.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from ragstone.ingestion.remains import Report
+    from ragstone.wiring import Platform
+
+operate = typer.Typer(help="Look after the installation.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@operate.command("verify-deleted")
+@run
+async def verify_deleted(
+    *,
+    tenant: Annotated[str | None, typer.Option(metavar="ID", help="A tenant that was deleted.")] = None,
+    document: Annotated[str | None, typer.Option(metavar="ID", help="A document that was removed.")] = None,
+    conversation: Annotated[str | None, typer.Option(metavar="ID", help="A conversation that was deleted.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Look in every place for what is left of something deleted.
+
+    Ends with 0 only if nothing is, but for the audit log and the ledger, which are kept.
+    """
+    if [tenant, document, conversation].count(None) != 2:
+        raise InvalidInput("Name what was deleted with one of --tenant, --document and --conversation.")
+    async with opened(data_dir) as platform:
+        report = await _look(platform, tenant, document, conversation)
+    _tell(report, as_json=as_json)
+    return ExitCode.OK if report.is_gone else ExitCode.FAILED
+
+
+async def _look(platform: Platform, tenant: str | None, document: str | None, conversation: str | None) -> Report:
+    if tenant is not None:
+        return await platform.remains.of_tenant(tenant)
+    if document is not None:
+        return await platform.remains.of_document(document)
+    return await platform.remains.of_conversation(conversation or "")
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        places = [{"name": each.name, "left": each.left, "stays": each.stays} for each in report.places]
+        say_json({"subject": report.subject, "gone": report.is_gone, "places": places})
+        return
+    say_table(
+        ("PLACE", "LEFT", ""),
+        [(each.name, each.left, "kept as a record" if each.stays else "") for each in report.places],
+    )
+    if report.is_gone:
+        say(f"Nothing is left of {report.subject} that is not meant to stay.")
+    else:
+        complain(f"Something is left of {report.subject}. A running worker goes on deleting; look again in a minute.")

@@ -1,0 +1,32 @@
+"""`ragstone worker`: a process that works on what others submit."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from ragstone.cli.command import DataDir, ExitCode, opened, run, settings_for
+from ragstone.cli.output import say
+
+
+@run
+async def worker(*, data_dir: DataDir = None) -> ExitCode:
+    """Work on submitted documents, callbacks and deletions.
+
+    Beside `ragstone serve --no-worker`, or beside another worker: any number may run on one
+    installation. Ends with Ctrl-C or SIGTERM, after the documents that it has in hand.
+    """
+    settings = settings_for(data_dir)
+    from ragstone import worker as story
+    from ragstone.telemetry.logs import configure_logs
+
+    async with opened(data_dir) as platform:
+        configure_logs(settings.log.level, settings.log.json_lines)
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        say("The worker waits for work.")
+        sys.stdout.flush()  # whoever started it waits for this line
+        await story.run(platform, stop)
+    return ExitCode.OK
