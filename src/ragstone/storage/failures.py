@@ -12,6 +12,7 @@ from sqlalchemy import exc
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput, RagstoneError, Unavailable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CONFUSED = "InternalClientError"  # asyncpg's, when the connection ends while a statement is on its way
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -122,7 +123,7 @@ def _no_answer(error: BaseException | None, place: str) -> RagstoneError:
             )
         case OSError():
             return Unavailable(f"The database {place} does not answer ({type(error).__name__}). Is it running?")
-        case _ if "closed" in str(error):
+        case _ if type(error).__name__ == CONFUSED or "closed" in str(error):
             return Unavailable(_LOST.format(place=place))
         case _:
             return _unforeseen(type(error).__name__, place)

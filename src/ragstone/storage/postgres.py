@@ -16,13 +16,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy import TextClause, exc, text
-from sqlalchemy.engine import URL
+from sqlalchemy import TextClause, event, exc, text
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from ragstone.errors import ConfigurationError, RagstoneError
-from ragstone.storage.failures import postgres_failure
+from ragstone.storage.failures import CONFUSED, postgres_failure
 from ragstone.storage.transactions import Whose, compact_json, revision_of, tenant_of
 
 TENANT_ROLE = "ragstone_tenant"
@@ -61,6 +61,7 @@ class Postgres:
             pool_use_lifo=True,  # what is not needed falls idle, and is closed by the server's side first
             **_options(),
         )
+        event.listen(self._engine.sync_engine, "handle_error", _give_up_confused_connections)
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         # Writers of one tenant queue here instead of each holding a connection while it waits for the lock.
         self._writers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -156,6 +157,12 @@ def lock_number(tenant: str) -> int:
 async def hold_tenant(connection: AsyncConnection, tenant: str) -> None:
     """Wait until no other transaction writes for the tenant, and keep others waiting until this one ends."""
     await connection.execute(_HOLD, {"lock": lock_number(tenant)})
+
+
+def _give_up_confused_connections(context: ExceptionContext) -> None:
+    """The driver loses count when the server's goodbye meets a statement on its way; it can be used no more."""
+    if type(context.original_exception).__name__ == CONFUSED:
+        context.is_disconnect = True
 
 
 def _binding(whose: Whose) -> dict[str, Any]:
