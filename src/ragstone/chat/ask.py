@@ -18,7 +18,7 @@ from ragstone.errors import RagstoneError
 from ragstone.generation.answer import Generator
 from ragstone.generation.base import Delta
 from ragstone.principals import LOCAL, Principal
-from ragstone.retrieval.retrieve import Retriever
+from ragstone.retrieval.retrieve import PassageFinder
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Citation, Filters, Query, Scope, Turn
 
@@ -50,7 +50,7 @@ class Chat:
     def __init__(
         self,
         *,
-        retriever: Retriever,
+        retriever: PassageFinder,
         generator: Generator,
         conversations: Conversations,
         chain: ModelChain,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal, Protocol, assert_never
 
 import numpy as np
 import structlog
@@ -21,7 +21,6 @@ from ragstone.errors import (
     InvalidQuestion,
     InvalidVector,
     ModelUnavailable,
-    NotFound,
     RagstoneError,
 )
 from ragstone.index.base import Candidates, Index
@@ -60,6 +59,28 @@ class Retrieval:
     degraded: tuple[str, ...] = ()
 
 
+class PassageFinder(Protocol):
+    """What a `Retriever` does, whether it looks or remembers."""
+
+    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
+        """What an answerer should read: `search`, trimmed to the context budget.
+
+        Raises:
+            InvalidQuestion: blank, too long or not text.
+            NotFound: no such collection.
+            IndexUnavailable: neither leg of the search answered.
+        """
+        ...
+
+    async def search(self, scope: Scope, query: Query) -> Retrieval:
+        """The best `query.limit` passages, each with its standing in every stage. Raises: as `retrieve`."""
+        ...
+
+    async def check(self, scope: Scope, query: Query) -> None:
+        """Refuse what cannot be searched, before anything is computed. Raises: as `retrieve`."""
+        ...
+
+
 class Retriever:
     """Finds the passages of a collection that bear on a question."""
 
@@ -79,28 +100,19 @@ class Retriever:
         self._options = options
 
     async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """What an answerer should read: `search`, trimmed to the context budget.
-
-        Raises:
-            InvalidQuestion: blank, too long or not text.
-            NotFound: no such collection.
-            IndexUnavailable: neither leg of the search answered.
-        """
+        """See `PassageFinder.retrieve`."""
         found = await self.search(scope, query)
         return Retrieval(within_budget(found.passages, self._options.context_tokens), found.degraded)
 
     async def search(self, scope: Scope, query: Query) -> Retrieval:
-        """The best `query.limit` passages, each with its standing in every stage.
-
-        Raises: as `retrieve`.
-        """
-        self._require_question(query)
+        """See `PassageFinder.search`."""
+        checked_query(query, max_chars=self._options.max_question_chars)
         vector = await self._embed(query.text)
         candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text))
         with self._metrics.timed("fuse"):
             hits = self._fuse(query.text, candidates)
         if not hits:
-            await self._require_collection(scope)  # asked only now: a collection with hits exists
+            await self._library.generation(scope)  # only to see that there is one: a collection with hits exists
         with self._metrics.timed("load"):
             passages = await self._load(scope, hits, query.limit)
         if candidates.dense and not bears_on(query.text, passages, candidates, floor=self._options.floor):
@@ -111,19 +123,9 @@ class Retriever:
         return Retrieval(passages, degraded)
 
     async def check(self, scope: Scope, query: Query) -> None:
-        """Refuse what cannot be searched, before anything is computed. Raises: as `retrieve`."""
-        self._require_question(query)
-        await self._require_collection(scope)
-
-    def _require_question(self, query: Query) -> None:
-        checked_question(query.text, max_chars=self._options.max_question_chars)
-        if not 1 <= query.limit <= MAX_PASSAGES:
-            raise InvalidInput(f"The limit is {query.limit}; ask for 1 to {MAX_PASSAGES} passages.")
-
-    async def _require_collection(self, scope: Scope) -> None:
-        known = await self._library.collections(scope.tenant)
-        if scope.collection not in known:
-            raise NotFound(_unknown_collection(scope.collection, known))
+        """See `PassageFinder.check`."""
+        checked_query(query, max_chars=self._options.max_question_chars)
+        await self._library.generation(scope)
 
     async def _embed(self, text: str) -> Vector | None:
         """The question's vector, or `None` where the model does not answer."""
@@ -174,6 +176,19 @@ class Retriever:
             if len(passages) >= limit:
                 break
         return tuple(passages[:limit])
+
+
+def checked_query(query: Query, *, max_chars: int) -> Query:
+    """The query, if it can be searched for.
+
+    Raises:
+        InvalidQuestion: as `checked_question`.
+        InvalidInput: a limit that cannot be served.
+    """
+    checked_question(query.text, max_chars=max_chars)
+    if not 1 <= query.limit <= MAX_PASSAGES:
+        raise InvalidInput(f"The limit is {query.limit}; ask for 1 to {MAX_PASSAGES} passages.")
+    return query
 
 
 def checked_question(text: str, *, max_chars: int) -> str:
@@ -236,9 +251,3 @@ def _plans(
     if vector is None:
         return [lexical_only]
     return [(vector, sparse, ()), lexical_only, (vector, None, ("sparse_unavailable",))]
-
-
-def _unknown_collection(name: str, known: Sequence[str]) -> str:
-    if not known:
-        return "Nothing has been ingested yet; begin with `ragstone ingest PATH`."
-    return f"There is no collection {name!r}; the ones that exist are: {', '.join(known)}."

@@ -41,6 +41,19 @@ class Library:
         async with self._database.read(tenant) as connection:
             return list((await connection.scalars(names)).all())
 
+    async def generation(self, scope: Scope) -> int:
+        """A number that grows with each change of what searches of the collection may find.
+
+        Raises:
+            NotFound: no such collection; says which ones there are.
+        """
+        every = scoped(collections, scope.tenant, collections.c.collection, collections.c.generation)
+        async with self._database.read(scope.tenant) as connection:
+            known = {row.collection: row.generation for row in await connection.execute(every)}
+        if scope.collection not in known:
+            raise NotFound(_unknown_collection(scope.collection, sorted(known)))
+        return int(known[scope.collection])
+
     async def documents(self, scope: Scope, *, limit: int = 100, after: str | None = None) -> list[Document]:
         """Up to `limit` documents by source, then id; `after` is the id of the last one seen.
 
@@ -195,6 +208,12 @@ def _document(row: RowMapping) -> Document:
         error=row["error"],
         metadata=row["metadata"],
     )
+
+
+def _unknown_collection(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "Nothing has been ingested yet; begin with `ragstone ingest PATH`."
+    return f"There is no collection {name!r}; the ones that exist are: {', '.join(known)}."
 
 
 def _unknown(document_id: str) -> NotFound:
