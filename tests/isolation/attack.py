@@ -13,12 +13,12 @@ import httpx2
 from tests.isolation.stand import Customer, Headers
 from tests.isolation.table import Line, Slot
 
-NOBODY = {"collection": "nobody-books", "tenant": "nobody-inc"}
+NOBODY = {"collection": "nobody-books", "tenant": "nobody-inc", "email": "user@nobody.example"}
 NOBODYS_ID = "0f" * 16
 PASSING = ("x-request-id", "date", "content-length", "ratelimit", "x-ratelimit", "retry-after")
 """How the names of headers begin that differ from answer to answer."""
 
-_ID = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(r"[0-9a-f]{32}|rs_\w{2}_\w+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)?")
 
 

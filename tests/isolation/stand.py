@@ -121,7 +121,10 @@ async def _people(platform: Platform, made: Customer) -> None:
         session, token = await accounts.sessions.login(email, PASSWORD, address="127.0.0.1")
         made.ids[name], made.ids[f"session of {name}"] = user.id, session.id
         made.credentials[f"session of {name}"] = {"authorization": f"Bearer {token}"}
-    made.ids["session"] = made.ids["session of user"]
+    made.ids["email"] = f"user@{made.mark}.example"
+    made.ids["new email"] = f"new@{made.mark}.example"
+    another, _ = await accounts.sessions.login(made.ids["email"], PASSWORD, address="127.0.0.1")
+    made.ids["session"] = another.id
 
 
 async def _keys(platform: Platform, made: Customer) -> None:

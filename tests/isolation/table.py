@@ -13,7 +13,7 @@ from typing import Any
 from ragstone.http.dependencies import ID_PATTERN
 from ragstone.principals import Permission
 from ragstone.vocabulary import COLLECTION_PATTERN
-from tests.isolation.stand import QUESTION
+from tests.isolation.stand import PASSWORD, QUESTION
 
 NAMES_SOMETHING = {ID_PATTERN, COLLECTION_PATTERN}
 """A parameter with one of these patterns names something of somebody."""
@@ -121,7 +121,7 @@ def _names(name: str, schema: Mapping[str, Any]) -> bool:
     patterns = {schema.get("pattern"), schema.get("items", {}).get("pattern")}
     patterns |= {each.get("pattern") for each in schema.get("anyOf", ())}
     patterns |= {each.get("items", {}).get("pattern") for each in schema.get("anyOf", ())}
-    return bool(patterns & NAMES_SOMETHING) or name in KINDS or name.endswith(("_id", "_ids"))
+    return bool(patterns & NAMES_SOMETHING) or name in KINDS or name == "after" or name.endswith(("_id", "_ids"))
 
 
 P = Permission
@@ -130,6 +130,13 @@ DOCUMENT = "/api/documents/{document_id}"
 CONVERSATION = "/api/conversations/{conversation_id}"
 TURN_FEEDBACK = f"{CONVERSATION}/turns/{{turn_id}}/feedback"
 WIDGET = "/api/widgets/{widget_id}"
+USER = "/api/accounts/users/{user_id}"
+KEY = "/api/accounts/keys/{key_id}"
+TENANT = "/api/accounts/tenants/{tenant_id}"
+NEW_USER = {"email": "{new email}", "password": PASSWORD, "role": "viewer", "name": "{mark}"}
+NEW_PASSWORD = {"current": PASSWORD, "new": f"{PASSWORD} anew"}
+NEW = {"plan_id": "new", "model_id": "new"}
+MODEL = {"provider": "openai", "model": "new"}
 VISIT = {"conversation_id": "visit", "turn_id": "turn of the visit"}
 VISIT_FEEDBACK = {"conversation_id": "{visit}", "turn_id": "{turn of the visit}", "rating": 1, "comment": "{mark}"}
 
@@ -167,11 +174,43 @@ TABLE: tuple[Line, ...] = (
     Line("GET", "/api/widget/documents/{document_id}/status", P.READ),
     Line("GET", "/api/callbacks", P.MANAGE, shows=True),
     Line("GET", "/api/callbacks/signing-key", P.MANAGE),
+    # Who one is, and the people and keys beside one.
+    Line("GET", "/api/accounts/me", P.READ, by="session of owner", shows=True),
+    Line("GET", "/api/accounts/sessions", P.READ, moves=True),
+    Line("GET", "/api/accounts/users", P.MANAGE, kinds={"after": "email"}, shows=True),
+    Line("POST", "/api/accounts/users", P.MANAGE, body=NEW_USER, shows=True),
+    Line("GET", USER, P.MANAGE, shows=True),
+    Line("GET", "/api/accounts/keys", P.MANAGE, kinds={"after": "key"}, shows=True, moves=True),
+    Line("POST", "/api/accounts/keys", P.MANAGE, body={"name": "{mark}"}, shows=True),
+    Line("GET", KEY, P.MANAGE, shows=True),
+    Line("PATCH", KEY, P.MANAGE, body={"name": "{mark}"}, shows=True),
+    Line("GET", "/api/accounts/audit", P.MANAGE, shows=True, moves=True),
+    Line("GET", "/api/accounts/audit/verify", P.MANAGE, moves=True),
+    # What the operator runs.
+    Line("GET", "/api/accounts/tenants", P.OPERATE, kinds={"after": "tenant"}, shows=True),
+    Line("POST", "/api/accounts/tenants", P.OPERATE, body={"id": "newcomer"}, kinds={"id": None}),
+    Line("GET", TENANT, P.OPERATE, shows=True),
+    Line("PATCH", TENANT, P.OPERATE, body={"retention_days": 90}, shows=True),
+    Line("GET", "/api/accounts/plans", P.MANAGE),
+    Line("GET", "/api/accounts/models", P.MANAGE),
+    Line("PUT", "/api/accounts/models/{model_id}", P.OPERATE, body=MODEL, values=NEW),
+    Line("PUT", "/api/accounts/plans/{plan_id}", P.OPERATE, body={"name": "New"}, values=NEW),
+    Line("DELETE", "/api/accounts/plans/{plan_id}", P.OPERATE, values=NEW),
+    Line("DELETE", "/api/accounts/models/{model_id}", P.OPERATE, values=NEW),
     # Bringing in and taking out.
     Line("POST", "/api/documents", P.WRITE, form={"metadata": "{}"}),
     Line("POST", "/api/ingest", P.WRITE, body=TEXT),
     Line("DELETE", WIDGET, P.MANAGE),
     Line("DELETE", CONVERSATION, P.READ),
     Line("DELETE", DOCUMENT, P.WRITE),
+    Line("DELETE", "/api/accounts/sessions/{session_id}", P.READ),
+    Line("POST", "/api/accounts/login", None, body={"email": "{email}", "password": PASSWORD}, shows=True),
+    Line("POST", "/api/accounts/me/password", P.READ, body=NEW_PASSWORD, by="session of user"),
+    Line("POST", "/api/accounts/logout", P.READ, by="session of viewer"),
+    Line("PATCH", USER, P.MANAGE, body={"name": "{mark}"}, shows=True),
+    Line("DELETE", USER, P.MANAGE),
+    Line("POST", f"{KEY}/rotate", P.MANAGE, body={"overlap_s": 60}, shows=True),
+    Line("DELETE", KEY, P.MANAGE),
+    Line("DELETE", TENANT, P.OPERATE),
 )
 """Every route, in an order in which its owner can call them all: what removes comes last."""
