@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from ragstone.errors import NotFound
-from ragstone.storage.database import EVERY_TENANT, Database, scoped_update
+from ragstone.storage.database import EVERY_TENANT, Database, scoped_delete, scoped_insert, scoped_update
 from ragstone.storage.library import Library
-from ragstone.storage.schema import documents
+from ragstone.storage.schema import collections, documents
 from ragstone.vocabulary import DocumentState, Hit, JobState, Scope
-from tests.storage.rows import add_document
+from tests.storage.rows import NOON, add_document
 
 OURS = Scope("us", "docs")
 OTHERS = Scope("them", "docs")
@@ -95,3 +97,18 @@ async def test_stats_count_what_a_scope_holds(database: Database, library: Libra
     stats = await library.stats(OURS)
     assert (stats.documents, stats.chunks, stats.bytes) == (1, 2, 8)
     assert stats.jobs == dict.fromkeys(JobState, 0)
+
+
+async def test_a_collection_made_anew_never_has_an_earlier_generation(database: Database, library: Library):
+    names = set()
+    for seconds in range(2):
+        async with database.write(OURS) as connection:
+            await connection.execute(scoped_delete(collections, OURS))
+            made = {"created_at": NOON + timedelta(seconds=seconds)}
+            await connection.execute(scoped_insert(collections, OURS), made)
+        names.add(await library.generation(OURS))
+        async with database.write(OURS) as connection:
+            row = scoped_update(collections, OURS)
+            await connection.execute(row.values(generation=collections.c.generation + 1))
+        names.add(await library.generation(OURS))
+    assert len(names) == 4

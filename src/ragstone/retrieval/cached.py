@@ -71,9 +71,9 @@ class CachedRetriever:
         """See `PassageFinder.check`."""
         await self._inner.check(scope, query)
 
-    def _key(self, scope: Scope, generation: int, query: Query) -> CacheKey:
+    def _key(self, scope: Scope, generation: str, query: Query) -> CacheKey:
         asked = json.dumps(asdict(query), sort_keys=True, ensure_ascii=False)
-        return cache_key(scope.tenant, "search", self._made_by, scope.collection, str(generation), asked)
+        return cache_key(scope.tenant, "search", self._made_by, scope.collection, generation, asked)
 
 
 def dumps(found: Retrieval, scope: Scope) -> bytes:

@@ -41,18 +41,22 @@ class Library:
         async with self._database.read(tenant) as connection:
             return list((await connection.scalars(names)).all())
 
-    async def generation(self, scope: Scope) -> int:
-        """A number that grows with each change of what searches of the collection may find.
+    async def generation(self, scope: Scope) -> str:
+        """A name for what searches of the collection may find now; after each change it is another one.
+
+        A collection that was deleted and made again never has the name of an earlier one.
 
         Raises:
             NotFound: no such collection; says which ones there are.
         """
-        every = scoped(collections, scope.tenant, collections.c.collection, collections.c.generation)
+        table = collections.c
+        every = scoped(collections, scope.tenant, table.collection, table.generation, table.created_at)
         async with self._database.read(scope.tenant) as connection:
-            known = {row.collection: row.generation for row in await connection.execute(every)}
+            known = {row.collection: row for row in await connection.execute(every)}
         if scope.collection not in known:
             raise NotFound(_unknown_collection(scope.collection, sorted(known)))
-        return int(known[scope.collection])
+        found = known[scope.collection]
+        return f"{found.created_at.isoformat()} {found.generation}"
 
     async def documents(self, scope: Scope, *, limit: int = 100, after: str | None = None) -> list[Document]:
         """Up to `limit` documents by source, then id; `after` is the id of the last one seen.
