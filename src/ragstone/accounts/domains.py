@@ -25,7 +25,7 @@ def checked_domain(text: str) -> str:
         InvalidInput: it is no host, or so wide that it allows everybody.
     """
     domain = text.strip()
-    if len(domain) > MAX_CHARS or not domain.isprintable() or "\\" in domain:
+    if len(domain) > MAX_CHARS or not domain.isprintable() or set(domain) & set("\\%") or domain == "null":
         raise _unusable(text)
     if domain.startswith("*."):
         host = _host(domain[2:], text)
