@@ -1,4 +1,4 @@
-"""`ragstone ingest`, `jobs` and `rebuild`: documents on their way into the index."""
+"""`ragstone ingest` and `rebuild`: documents on their way into the index."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, opened_records, run, scope_of
-from ragstone.cli.output import complain, console, one_line, say, say_json, say_table
+from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, run, scope_of
+from ragstone.cli.output import complain, console, one_line, say, say_json
 from ragstone.errors import InvalidInput, NotFound, TooLarge
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ async def ingest(
         else:
             files = [Path(path) for path in paths]
             job = await platform.ingestion.submit_paths(scope, files, pattern=pattern, prune=prune)
-        finished = await _work(platform, scope, job)
-    return _conclude(finished, as_json=as_json)
+        finished = await work_on(platform, scope, job)
+    return conclude(finished, as_json=as_json)
 
 
 def _check_arguments(paths: list[str], title: str | None) -> None:
@@ -79,7 +79,7 @@ async def _submit_stdin(platform: Platform, scope: Scope, title: str, max_bytes:
     return await platform.ingestion.submit(scope, [Upload(source=f"text:{title}", title=title, content=content)])
 
 
-async def _work(platform: Platform, scope: Scope, job: Job) -> Job:
+async def work_on(platform: Platform, scope: Scope, job: Job) -> Job:
     """Work on a job, here or wherever a worker has it, until it has finished."""
     try:
         async with _worker(platform, scope, job.id):
@@ -110,7 +110,8 @@ def _finished_files(job: Job) -> int:
     return job.done + job.skipped + job.removed + job.failed
 
 
-def _conclude(job: Job, *, as_json: bool) -> ExitCode:
+def conclude(job: Job, *, as_json: bool) -> ExitCode:
+    """Say how a job went, and with which code to end."""
     if as_json:
         say_json(job)
     else:
@@ -167,47 +168,6 @@ def _plain_progress(unit: str) -> Report:
             shown = step
 
     return report
-
-
-@run
-async def jobs(
-    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One job, with the fate of each file.")] = None,
-    *,
-    resume: Annotated[bool, typer.Option("--resume", help="Work on the job here until it has finished.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
-    collection: CollectionName = None,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> ExitCode:
-    """List ingestions, or look at one."""
-    scope = scope_of(collection)
-    if resume and not job_id:
-        raise InvalidInput("--resume needs the id of a job: ragstone jobs ID --resume.")
-    async with opened_records(data_dir) as records:
-        if job_id is None:
-            _list_jobs(await records.jobs.jobs(scope, limit=limit), as_json=as_json)
-            return ExitCode.OK
-        job = await records.jobs.job(scope, job_id)
-    if resume:
-        async with opened(data_dir) as platform:
-            job = await _work(platform, scope, job)
-    outcome = _conclude(job, as_json=as_json)
-    return outcome if resume else ExitCode.OK
-
-
-def _list_jobs(found: list[Job], *, as_json: bool) -> None:
-    if as_json:
-        say_json(found)
-    elif found:
-        columns = ("ID", "STATE", "FILES", "INGESTED", "UNCHANGED", "REMOVED", "FAILED", "CREATED")
-        say_table(columns, [_row(job) for job in found])
-    else:
-        complain("No jobs yet. Start one with `ragstone ingest PATH`.")
-
-
-def _row(job: Job) -> tuple[object, ...]:
-    created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-    return job.id, job.state.value, job.total, job.done, job.skipped, job.removed, job.failed, created
 
 
 @run

@@ -9,10 +9,12 @@ import typer
 from ragstone import __version__
 from ragstone.cli.accounts import accounts
 from ragstone.cli.ask import ask, search
+from ragstone.cli.billing import models, plans, usage
 from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
 from ragstone.cli.doctor import doctor
 from ragstone.cli.documents import documents
-from ragstone.cli.ingest import ingest, jobs, rebuild
+from ragstone.cli.ingest import ingest, rebuild
+from ragstone.cli.jobs import jobs
 from ragstone.cli.keys import keys
 from ragstone.cli.operate import operate
 from ragstone.cli.serve import serve
@@ -52,7 +54,10 @@ app.command()(search)
 app.add_typer(documents, name="documents")
 app.add_typer(accounts, name="accounts")
 accounts.add_typer(keys, name="keys")
-app.command()(jobs)
+accounts.add_typer(plans, name="plans")
+accounts.add_typer(models, name="models")
+accounts.command()(usage)
+app.add_typer(jobs, name="jobs")
 app.command()(serve)
 app.command()(worker)
 app.command()(rebuild)

@@ -48,7 +48,7 @@ class DeadLetters:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def dead(self, tenant: str | None = None, *, limit: int = MAX_LISTED) -> list[DeadFile]:
+    async def dead(self, tenant: str | None = None, *, limit: int | None = MAX_LISTED) -> list[DeadFile]:
         """The files given up, oldest first, of one tenant or of all."""
         rows = unscoped(job_files) if tenant is None else scoped(job_files, tenant)
         async with self._database.read(EVERY_TENANT if tenant is None else tenant) as connection:

@@ -1,0 +1,145 @@
+"""`ragstone jobs`: how ingestions went, and what was given up on the way."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, opened_records, run, scope_of
+from ragstone.cli.ingest import conclude, work_on
+from ragstone.cli.output import complain, one_line, say, say_json, say_table
+from ragstone.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from ragstone.ingestion.dead_letters import DeadFile, DeadLetters, Replay
+    from ragstone.vocabulary import Job
+
+COMMAND_OF_NONE = "show"
+"""The command that is meant where none is named."""
+
+
+class _ShowsUnlessTold(TyperGroup):
+    """`ragstone jobs` and `ragstone jobs ID` show jobs; anything else is a command of the group."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 — typer has a click of its own
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [COMMAND_OF_NONE, *args]
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+
+jobs = typer.Typer(
+    cls=_ShowsUnlessTold,
+    help="List ingestions, look at one, and try again what was given up.",
+    rich_markup_mode=None,
+)
+
+
+@jobs.command(COMMAND_OF_NONE)
+@run
+async def show(
+    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One job, with the fate of each file.")] = None,
+    *,
+    resume: Annotated[bool, typer.Option("--resume", help="Work on the job here until it has finished.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    collection: CollectionName = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """List ingestions, or look at one: `ragstone jobs`, `ragstone jobs ID`."""
+    scope = scope_of(collection)
+    if resume and not job_id:
+        raise InvalidInput("--resume needs the id of a job: ragstone jobs ID --resume.")
+    async with opened_records(data_dir) as records:
+        if job_id is None:
+            _list_jobs(await records.jobs.jobs(scope, limit=limit), as_json=as_json)
+            return ExitCode.OK
+        job = await records.jobs.job(scope, job_id)
+    if resume:
+        async with opened(data_dir) as platform:
+            job = await work_on(platform, scope, job)
+    outcome = conclude(job, as_json=as_json)
+    return outcome if resume else ExitCode.OK
+
+
+@jobs.command("dead")
+@run
+async def dead(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
+    """List files that were given up for reasons that are not their own, of all tenants.
+
+    The index or a model stayed away, or a worker ended over them. Their bytes are kept.
+    """
+    from ragstone.ingestion.dead_letters import DeadLetters
+
+    async with opened_records(data_dir) as records:
+        found = await DeadLetters(records.database).dead()
+    if as_json:
+        say_json(found)
+    elif found:
+        say_table(("ID", "TENANT", "COLLECTION", "JOB", "SOURCE", "ERROR"), [_dead_row(file) for file in found])
+    else:
+        complain("Nothing was given up.")
+    return ExitCode.OK
+
+
+@jobs.command("replay")
+@run
+async def replay(
+    which: Annotated[str | None, typer.Argument(metavar="[ID]", help="A file of the list, or a job.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Everything that was given up.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Have files tried again that were given up; a running worker takes them up.
+
+    Those that were submitted anew or removed meanwhile are struck off the list.
+    """
+    if (which is None) != every:
+        raise InvalidInput("Name a file or a job of `ragstone jobs dead`, or say --all.")
+    from ragstone.ingestion.dead_letters import DeadLetters
+
+    async with opened_records(data_dir) as records:
+        letters = DeadLetters(records.database)
+        chosen = [file for file in await letters.dead(limit=None) if every or which in (str(file.id), file.job_id)]
+        if which is not None and not chosen:
+            raise NotFound(f"Nothing called {which[:80]!r} was given up. `ragstone jobs dead` lists what was.")
+        outcome = await _replay(letters, chosen)
+    if as_json:
+        say_json(outcome)
+    else:
+        say(f"{outcome.replayed} files wait again; {outcome.superseded} were submitted anew or removed meanwhile.")
+    return ExitCode.OK
+
+
+async def _replay(letters: DeadLetters, files: list[DeadFile]) -> Replay:
+    from ragstone.ingestion.dead_letters import Replay
+
+    by_tenant: defaultdict[str, list[int]] = defaultdict(list)
+    for file in files:
+        by_tenant[file.scope.tenant].append(file.id)
+    outcomes = [await letters.replay(tenant, files=ids) for tenant, ids in by_tenant.items()]
+    return Replay(sum(each.replayed for each in outcomes), sum(each.superseded for each in outcomes))
+
+
+def _dead_row(file: DeadFile) -> tuple[object, ...]:
+    scope, error = file.scope, one_line(file.error or "")
+    return file.id, scope.tenant, scope.collection, file.job_id, one_line(file.source), error
+
+
+def _list_jobs(found: list[Job], *, as_json: bool) -> None:
+    if as_json:
+        say_json(found)
+    elif found:
+        columns = ("ID", "STATE", "FILES", "INGESTED", "UNCHANGED", "REMOVED", "FAILED", "CREATED")
+        say_table(columns, [_row(job) for job in found])
+    else:
+        complain("No jobs yet. Start one with `ragstone ingest PATH`.")
+
+
+def _row(job: Job) -> tuple[object, ...]:
+    created = job.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    return job.id, job.state.value, job.total, job.done, job.skipped, job.removed, job.failed, created
