@@ -35,6 +35,7 @@ MIGRATION_LOCK = 0x5261_6773_746F_6E65  # "Ragstone"; one migration at a time in
 _BIND = "SELECT set_config('role', :role, true), set_config('ragstone.tenant', :tenant, true)"
 _READ = text(_BIND)
 _WRITE = text(f"{_BIND}, pg_advisory_xact_lock(:lock)")
+_READABLE = text("SELECT coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false)")
 _HOLD = text("SELECT pg_advisory_xact_lock(:lock)")
 
 
@@ -70,8 +71,9 @@ class Postgres:
         """See `Backend`."""
         async with AsyncExitStack() as stack:
             connection = await self._connected(self._engine, stack)
-            revision = await connection.run_sync(revision_of)
-            return revision if await _may_take_roles(connection) else None
+            if not (await connection.scalar(_READABLE) and await _may_take_roles(connection)):
+                return None
+            return await connection.run_sync(revision_of)
 
     @asynccontextmanager
     async def reading(self, whose: Whose) -> AsyncIterator[AsyncConnection]:

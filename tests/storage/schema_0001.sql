@@ -1,0 +1,181 @@
+-- A database as the first release wrote it (schema 0001): one document ingested, one question asked.
+BEGIN TRANSACTION;
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "alembic_version" VALUES('0001');
+CREATE TABLE chunks (
+	id VARCHAR(64) NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	document_id VARCHAR(32) NOT NULL, 
+	version INTEGER NOT NULL, 
+	ordinal INTEGER NOT NULL, 
+	start INTEGER NOT NULL, 
+	"end" INTEGER NOT NULL, 
+	text TEXT NOT NULL, 
+	token_count INTEGER NOT NULL, 
+	headings JSON NOT NULL, 
+	pages JSON NOT NULL, 
+	table_header TEXT NOT NULL, 
+	CONSTRAINT pk_chunks PRIMARY KEY (id), 
+	CONSTRAINT fk_chunks_document_id FOREIGN KEY(document_id) REFERENCES documents (id) ON DELETE CASCADE, 
+	CONSTRAINT uq_chunks_document_id_version_ordinal UNIQUE (document_id, version, ordinal)
+);
+INSERT INTO "chunks" VALUES('fd1737e9f2a55c53349b9550e08aeaac:1:0','default','default','fd1737e9f2a55c53349b9550e08aeaac',1,0,0,159,'# Leave
+
+Employees have 28 days of paid leave per year. Unused days expire on 31 March.
+
+## Parental leave
+
+Parents may take up to 14 months of parental leave.',34,'[[0,["Leave"]],[89,["Leave","Parental leave"]]]','[]','');
+CREATE TABLE claims (
+	document_id VARCHAR(32) NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	owner VARCHAR(32) NOT NULL, 
+	lease_until FLOAT NOT NULL, 
+	littered BOOLEAN NOT NULL, 
+	CONSTRAINT pk_claims PRIMARY KEY (document_id)
+);
+CREATE TABLE collections (
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	CONSTRAINT pk_collections PRIMARY KEY (tenant, collection)
+);
+INSERT INTO "collections" VALUES('default','default','2026-11-21 08:36:28.585567');
+CREATE TABLE conversations (
+	id VARCHAR(32) NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	title TEXT NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	updated_at DATETIME NOT NULL, 
+	CONSTRAINT pk_conversations PRIMARY KEY (id)
+);
+INSERT INTO "conversations" VALUES('27a7604a39331f6c70ad512fb2b8526e','default','default','How many days of paid leave do employees have?','2026-11-21 08:36:28.841433','2026-11-21 08:36:28.841433');
+CREATE TABLE discarded_blobs (
+	tenant VARCHAR(64) NOT NULL, 
+	blob_key VARCHAR(64) NOT NULL, 
+	CONSTRAINT pk_discarded_blobs PRIMARY KEY (tenant, blob_key)
+);
+CREATE TABLE document_texts (
+	document_id VARCHAR(32) NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	version INTEGER NOT NULL, 
+	text TEXT NOT NULL, 
+	CONSTRAINT pk_document_texts PRIMARY KEY (document_id), 
+	CONSTRAINT fk_document_texts_document_id FOREIGN KEY(document_id) REFERENCES documents (id) ON DELETE CASCADE
+);
+INSERT INTO "document_texts" VALUES('fd1737e9f2a55c53349b9550e08aeaac','default','default',1,'# Leave
+
+Employees have 28 days of paid leave per year. Unused days expire on 31 March.
+
+## Parental leave
+
+Parents may take up to 14 months of parental leave.');
+CREATE TABLE documents (
+	id VARCHAR(32) NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	source TEXT NOT NULL, 
+	title TEXT NOT NULL, 
+	media_type VARCHAR(128) NOT NULL, 
+	fingerprint VARCHAR(64) NOT NULL, 
+	blob_key VARCHAR(64) NOT NULL, 
+	size_bytes BIGINT NOT NULL, 
+	state VARCHAR(16) NOT NULL, 
+	active_version INTEGER, 
+	last_version INTEGER NOT NULL, 
+	wanted_file INTEGER NOT NULL, 
+	chunk_count INTEGER NOT NULL, 
+	page_count INTEGER, 
+	error TEXT, 
+	metadata JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	updated_at DATETIME NOT NULL, 
+	CONSTRAINT pk_documents PRIMARY KEY (id), 
+	CONSTRAINT uq_documents_tenant_collection_source UNIQUE (tenant, collection, source)
+);
+INSERT INTO "documents" VALUES('fd1737e9f2a55c53349b9550e08aeaac','default','default','file:///srv/handbook/leave.md','Leave','text/markdown','49d74cae637030ea5cf948565a6fbcd83989a7a59cf56bd58368177c3270f265','b0296f79c714c52a97549c00b1c80e90972473384fe39e2af0432b1ef18430f8',160,'ready',1,1,1,1,NULL,NULL,'{}','2026-11-21 08:36:28.585567','2026-11-21 08:36:28.817740');
+CREATE TABLE embedding_cache (
+	"key" VARCHAR(64) NOT NULL, 
+	vector BLOB NOT NULL, 
+	CONSTRAINT pk_embedding_cache PRIMARY KEY ("key")
+);
+INSERT INTO "embedding_cache" VALUES('b2a227d9aff85e038ba37df5c12f9036ec8b7834dea91115d4368606e6b28dba',X'00000000AE131F3D00000000AE131F3D00000000AE131FBD000000000000000000000000AE131FBEFBF760BED605C0BD000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000FBF760BD00000000000000000000000076DAB1BD00000000FBF7603DAE131F3D00000000000000000000000076DAB13DAE131F3D0000000000000000AE131FBE0000000000000000000000000000000000000000AE131FBD00000000000000000000000000000000000000000000000000000000AE131F3D00000000AE131F3D0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000869DEEBD000000000000000000000000FBF760BDAE131FBD0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000AE131F3E000000000000000000000000000000000000000000000000000000000000000000000000AE131FBDFBF7603D000000000000000000000000000000000000000000000000000000000000000000000000AE131FBE76DAB13EAE131FBEAE131FBD00000000AE131FBE00000000AE131F3E00000000AE131F3D00000000D605C03D00000000AE131F3E00000000000000000000000000000000000000000000000000000000AE131F3D00000000AE131F3DBEC3893E0000000000000000EAE28F3E000000000000000000000000AE131F3E0000000000000000AE131F3D000000000000000000000000AE131FBD735E843E000000000000000000000000000000000000000000000000AE131F3D0000000000000000000000000000000000000000AE131FBD000000000000000000000000AE131FBD0000000000000000D605C0BD00000000000000000000000000000000FBF760BE00000000AE131FBE0000000000000000000000000000000000000000000000000000000000000000AE131FBDAE131FBD000000000000000000000000000000000000000000000000AE131FBDD605C03D000000000000000000000000AE131FBD000000000000000000000000AE131FBEAE131FBD000000000000000000000000000000000000000000000000000000000000000000000000AE131FBE00000000AE131FBE0000000000000000AE131F3D00000000000000000000000000000000AE131F3E000000000000000000000000000000000000000000000000AE131FBD00000000000000000000000000000000869DEEBD0000000000000000000000000000000000000000AE131FBDAE131FBE00000000000000000000000000000000BEC389BE00000000000000000000000000000000000000000000000000000000000000000000000000000000');
+CREATE TABLE job_files (
+	id INTEGER NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	job_id VARCHAR(32) NOT NULL, 
+	document_id VARCHAR(32), 
+	source TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	title TEXT NOT NULL, 
+	media_type VARCHAR(128), 
+	metadata JSON NOT NULL, 
+	blob_key VARCHAR(64) NOT NULL, 
+	fingerprint VARCHAR(64) NOT NULL, 
+	size_bytes BIGINT NOT NULL, 
+	state VARCHAR(16) NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	not_before FLOAT NOT NULL, 
+	error_code VARCHAR(64), 
+	error TEXT, 
+	warnings JSON NOT NULL, 
+	CONSTRAINT pk_job_files PRIMARY KEY (id), 
+	CONSTRAINT fk_job_files_job_id FOREIGN KEY(job_id) REFERENCES jobs (id) ON DELETE CASCADE
+);
+INSERT INTO "job_files" VALUES(1,'default','default','b4b58229d18d14660eebf556eb862147','fd1737e9f2a55c53349b9550e08aeaac','file:///srv/handbook/leave.md','leave.md','',NULL,'{}','b0296f79c714c52a97549c00b1c80e90972473384fe39e2af0432b1ef18430f8','49d74cae637030ea5cf948565a6fbcd83989a7a59cf56bd58368177c3270f265',160,'done',1,1.79525018962340641016e+09,NULL,NULL,'[]');
+CREATE TABLE jobs (
+	id VARCHAR(32) NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	collection VARCHAR(128) NOT NULL, 
+	state VARCHAR(16) NOT NULL, 
+	total INTEGER NOT NULL, 
+	done INTEGER NOT NULL, 
+	skipped INTEGER NOT NULL, 
+	removed INTEGER NOT NULL, 
+	failed INTEGER NOT NULL, 
+	chunks INTEGER NOT NULL, 
+	error TEXT, 
+	created_at DATETIME NOT NULL, 
+	started_at DATETIME, 
+	finished_at DATETIME, 
+	CONSTRAINT pk_jobs PRIMARY KEY (id)
+);
+INSERT INTO "jobs" VALUES('b4b58229d18d14660eebf556eb862147','default','default','done',1,1,0,0,0,1,NULL,'2026-11-21 08:36:28.585567','2026-11-21 08:36:28.624816','2026-11-21 08:36:28.810894');
+CREATE TABLE turns (
+	id VARCHAR(32) NOT NULL, 
+	tenant VARCHAR(64) NOT NULL, 
+	conversation_id VARCHAR(32) NOT NULL, 
+	ordinal INTEGER NOT NULL, 
+	question TEXT NOT NULL, 
+	condensed TEXT NOT NULL, 
+	answer TEXT NOT NULL, 
+	citations JSON NOT NULL, 
+	abstained BOOLEAN NOT NULL, 
+	degraded JSON NOT NULL, 
+	model VARCHAR(128) NOT NULL, 
+	input_tokens INTEGER NOT NULL, 
+	output_tokens INTEGER NOT NULL, 
+	cached_tokens INTEGER NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	CONSTRAINT pk_turns PRIMARY KEY (id), 
+	CONSTRAINT fk_turns_conversation_id FOREIGN KEY(conversation_id) REFERENCES conversations (id) ON DELETE CASCADE, 
+	CONSTRAINT uq_turns_conversation_id_ordinal UNIQUE (conversation_id, ordinal)
+);
+INSERT INTO "turns" VALUES('803135a4dc8d0544c378fbedc8c46dfd','default','27a7604a39331f6c70ad512fb2b8526e',0,'How many days of paid leave do employees have?','How many days of paid leave do employees have?','Employees have 28 days of paid leave per year [1].','[{"marker":1,"document_id":"fd1737e9f2a55c53349b9550e08aeaac","version":1,"title":"Leave","source":"file:///srv/handbook/leave.md","heading_path":["Leave"],"page":null,"start":9,"end":55,"quote":"Employees have 28 days of paid leave per year.","answer_start":0,"answer_end":50,"verified":true,"score":1.0}]',0,'[]','extractive',0,0,0,'2026-11-21 08:36:28.841433');
+CREATE INDEX ix_claims_lease_until ON claims (lease_until);
+CREATE INDEX ix_conversations_tenant_collection_updated_at ON conversations (tenant, collection, updated_at);
+CREATE INDEX ix_documents_tenant_blob_key ON documents (tenant, blob_key);
+CREATE INDEX ix_jobs_tenant_collection_created_at ON jobs (tenant, collection, created_at);
+CREATE INDEX ix_job_files_document_id ON job_files (document_id);
+CREATE INDEX ix_job_files_job_id_id ON job_files (job_id, id);
+CREATE INDEX ix_job_files_state_tenant_id ON job_files (state, tenant, id);
+CREATE INDEX ix_job_files_tenant_blob_key ON job_files (tenant, blob_key);
+COMMIT;
