@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, status
 
 from ragstone.accounts.plans import ModelEntry, Plan
-from ragstone.api.account_models import (
+from ragstone.api.plan_models import (
     AuditOut,
     BrokenOut,
     EntryOut,

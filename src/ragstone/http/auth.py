@@ -150,16 +150,6 @@ class Door:
             details={"origin": origin[:200]},
         )
 
-    async def still(self, principal: Principal, accounts: Accounts) -> bool:
-        """Whether somebody who was admitted would be admitted again, for streams that run."""
-        match principal.kind:
-            case Kind.SETTING:
-                return True  # settings do not change while the server runs
-            case Kind.LOCAL:
-                return not await accounts.admission.has_accounts()
-            case _:
-                return await accounts.admission.still(principal)
-
     async def known_origins(self, accounts: Accounts) -> frozenset[str]:
         """The domains of all publishable keys, a few seconds old at most."""
         now = self._clock()

@@ -51,9 +51,10 @@ async def _acting_tenant(
     return (await platform.accounts.tenants.get(tenant)).id
 
 
-def _stream(request: Request, principal: Annotated[Principal, Depends(_principal)]) -> StreamFactory:
-    door, accounts = request.app.state.door, request.app.state.platform.accounts
-    return partial(EventStream, still=partial(door.still, principal, accounts))
+def _stream(
+    principal: Annotated[Principal, Depends(_principal)], platform: Annotated[Platform, Depends(_platform)]
+) -> StreamFactory:
+    return partial(EventStream, still=partial(platform.accounts.admission.still, principal))
 
 
 Admitted = Annotated[Principal, Depends(_principal)]

@@ -63,8 +63,7 @@ class Site:
 
 def from_another_site(headers: Headers, site: Site) -> str | None:
     """The origin of the foreign page that sent the request; None if no foreign page did."""
-    origin = headers.get("origin")
-    return origin if origin is not None and not site.owns(origin, headers) else None
+    return next((origin for origin in headers.getlist("origin") if not site.owns(origin, headers)), None)
 
 
 def refuse_foreign(request: Request) -> None:
