@@ -32,6 +32,7 @@ from ragstone.api import (
     logins,
     search,
     tenants,
+    usage,
     users,
     widget,
     widgets,
@@ -84,6 +85,7 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         users,
         keys,
         accounts,
+        usage,
     ):
         for router in module.ROUTERS:
             app.include_router(router)

@@ -69,6 +69,8 @@ NEEDS: dict[Permission, set[str]] = {
         "GET /api/accounts/users",
         "GET /api/accounts/users/{user_id}",
         "GET /api/callbacks",
+        "GET /api/usage",
+        "GET /api/usage/export",
         "GET /api/callbacks/signing-key",
         "GET /api/widgets",
         "GET /api/widgets/{widget_id}",

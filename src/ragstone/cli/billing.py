@@ -1,0 +1,260 @@
+"""`ragstone accounts plans|models|usage`: what tenants may use, who answers them, and what they used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
+from ragstone.cli.documents import ListByDefault
+from ragstone.cli.output import say, say_json, say_table
+from ragstone.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ragstone.accounts.plans import ModelEntry, Plan
+    from ragstone.accounts.usage import UsageSum
+    from ragstone.wiring import Records
+
+ACTOR = "local"  # `principals.LOCAL.id`; to import it would load NumPy for `--help`
+MILLION = 1_000_000
+
+plans = typer.Typer(cls=ListByDefault, help="What tenants may use.", rich_markup_mode=None)
+models = typer.Typer(cls=ListByDefault, help="Who answers, and at what price.", rich_markup_mode=None)
+
+PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id.")]
+ModelId = Annotated[str, typer.Argument(metavar="MODEL", help="The model's id, as plans name it.")]
+Limit = Annotated[str | None, typer.Option(metavar="N|none", help="A number, or `none` for no limit.")]
+Price = Annotated[int | None, typer.Option(metavar="N", min=0, help="Millionths of the currency for a million tokens.")]
+
+
+@plans.command("list")
+@run
+async def list_plans(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
+    """List the plans, by id."""
+    async with opened_records(data_dir) as records:
+        found = await records.accounts.plans.all()
+    if as_json:
+        say_json(found)
+    else:
+        columns = ("ID", "REQUESTS/H", "DOCUMENTS", "BYTES", "PAGES", "STREAMS", "OVERAGE", "MODELS")
+        say_table(columns, [_plan_row(plan) for plan in found])
+    return ExitCode.OK
+
+
+def _plan_row(plan: Plan) -> tuple[object, ...]:
+    limits = (plan.requests_per_hour, plan.max_documents, plan.max_bytes, plan.max_pages, plan.concurrent_streams)
+    shown = ("none" if limit is None else limit for limit in limits)
+    return plan.id, *shown, "yes" if plan.overage else "no", ", ".join(plan.models)
+
+
+@plans.command("set")
+@run
+async def set_plan(
+    plan: PlanId,
+    *,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What people call it.")] = None,
+    requests_per_hour: Limit = None,
+    max_documents: Limit = None,
+    max_bytes: Limit = None,
+    max_pages: Limit = None,
+    concurrent_streams: Limit = None,
+    overage: Annotated[
+        bool | None, typer.Option("--overage/--no-overage", help="Serve requests beyond the limit, and count them.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="IDS", help="Models asked in this order, separated by commas; '' for none.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Change a plan, or make one.
+
+    What is not given stays as it is; in a new plan it is without limit.
+    """
+    limits = {
+        "requests_per_hour": requests_per_hour,
+        "max_documents": max_documents,
+        "max_bytes": max_bytes,
+        "max_pages": max_pages,
+        "concurrent_streams": concurrent_streams,
+    }
+    changes: dict[str, object] = {key: _limit(key, text) for key, text in limits.items() if text is not None}
+    changes |= {key: value for key, value in (("name", name), ("overage", overage)) if value is not None}
+    if models is not None:
+        changes["models"] = tuple(part.strip() for part in models.split(",") if part.strip())
+    async with opened_records(data_dir) as records:
+        before = await _plan(records, plan)
+        saved = await records.accounts.plans.save(ACTOR, replace(before, **changes))  # type: ignore[arg-type]  # checked by save
+    _confirm("plan", saved, as_json=as_json)
+    return ExitCode.OK
+
+
+@plans.command("remove")
+@run
+async def remove_plan(plan: PlanId, *, data_dir: DataDir = None) -> ExitCode:
+    """Remove a plan that no tenant has."""
+    async with opened_records(data_dir) as records:
+        await records.accounts.plans.remove(ACTOR, plan)
+    say(f"Removed the plan {plan}.")
+    return ExitCode.OK
+
+
+@models.command("list")
+@run
+async def list_models(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
+    """List the models, by id.
+
+    Prices are millionths of the currency for a million tokens.
+    """
+    async with opened_records(data_dir) as records:
+        found = await records.accounts.plans.models()
+    if as_json:
+        say_json(found)
+    else:
+        columns = ("ID", "PROVIDER", "MODEL", "KEY", "INPUT", "CACHED", "OUTPUT", "URL")
+        say_table(columns, [_model_row(entry) for entry in found])
+    return ExitCode.OK
+
+
+def _model_row(entry: ModelEntry) -> tuple[object, ...]:
+    prices = (entry.input_price, entry.cached_price, entry.output_price)
+    return entry.id, entry.provider, entry.model, entry.key_variable or "", *prices, entry.base_url or ""
+
+
+@models.command("set")
+@run
+async def set_model(
+    model: ModelId,
+    *,
+    provider: Annotated[
+        str | None, typer.Option(metavar="NAME", help="openai (and all that speak like it), anthropic or extractive.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What the provider calls it.")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Its server, if not the provider's own.")] = None,
+    key_variable: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the key; '' for none.")
+    ] = None,
+    input_price: Price = None,
+    output_price: Price = None,
+    cached_price: Price = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Change a model, or add one; what is not given stays."""
+    prices = {"input_price": input_price, "output_price": output_price, "cached_price": cached_price}
+    changes: dict[str, object] = {key: price for key, price in prices.items() if price is not None}
+    changes |= {key: text for key, text in (("provider", provider), ("model", name)) if text is not None}
+    changes |= {
+        key: text or None for key, text in (("base_url", base_url), ("key_variable", key_variable)) if text is not None
+    }
+    async with opened_records(data_dir) as records:
+        before = await _model(records, model, provider)
+        saved = await records.accounts.plans.save_model(ACTOR, replace(before, **changes))  # type: ignore[arg-type]  # checked by save_model
+    _confirm("model", saved, as_json=as_json)
+    return ExitCode.OK
+
+
+@models.command("remove")
+@run
+async def remove_model(model: ModelId, *, data_dir: DataDir = None) -> ExitCode:
+    """Remove a model that no plan names."""
+    async with opened_records(data_dir) as records:
+        await records.accounts.plans.remove_model(ACTOR, model)
+    say(f"Removed the model {model}.")
+    return ExitCode.OK
+
+
+@run
+async def usage(
+    *,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", "-t", metavar="NAME", help="One tenant; all of them if not given.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DAY", help="First day, in UTC; this month's if not given.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DAY", help="First day not counted; tomorrow if not given.")
+    ] = None,
+    by: Annotated[str, typer.Option(metavar="day|month", help="Totals of days or of months.")] = "day",
+    by_key: Annotated[bool, typer.Option("--by-key", help="Tell keys and people apart.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Sum up what was used, and what it costs."""
+    from ragstone.accounts.usage_csv import sums_csv
+
+    if by not in {"day", "month"}:
+        raise InvalidInput(f"--by is {by!r}; use day or month.")
+    start, end = _days(since, until)
+    async with opened_records(data_dir) as records:
+        ledger = records.accounts.ledger
+        asked = {"since": start, "until": end, "by": by, "by_key": by_key}
+        sums = await (ledger.sums(tenant, **asked) if tenant else ledger.sums_of_all(**asked))  # type: ignore[arg-type]  # as above
+    if as_json:
+        say_json(sums)
+    elif as_csv:
+        say("\n".join(sums_csv(sums).splitlines()))
+    else:
+        say_table(
+            ("PERIOD", "TENANT", "KEY", "REQUESTS", "OVERAGE", "IN", "CACHED", "OUT", "EMBEDDED", "COST"),
+            [_sum_row(each) for each in sums],
+        )
+    return ExitCode.OK
+
+
+def _sum_row(one: UsageSum) -> tuple[object, ...]:
+    tokens = (one.input_tokens, one.cached_tokens, one.output_tokens, one.embedding_tokens)
+    return one.period, one.tenant, one.principal or "", one.requests, one.overage, *tokens, f"{one.cost / MILLION:.6f}"
+
+
+def _days(since: str | None, until: str | None) -> tuple[datetime, datetime]:
+    from datetime import UTC, datetime, timedelta
+
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        start = datetime.fromisoformat(since).replace(tzinfo=UTC) if since else today.replace(day=1)
+        end = datetime.fromisoformat(until).replace(tzinfo=UTC) if until else today + timedelta(days=1)
+    except ValueError as error:
+        raise InvalidInput("--since and --until are days, such as 2026-11-21.") from error
+    return start, end
+
+
+def _limit(name: str, text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    if not text.isdecimal():
+        raise InvalidInput(f"--{name.replace('_', '-')} is {text!r}; use a number, or none for no limit.")
+    return int(text)
+
+
+async def _plan(records: Records, plan_id: str) -> Plan:
+    from ragstone.accounts.plans import Plan
+
+    try:
+        return await records.accounts.plans.get(plan_id)
+    except NotFound:
+        return Plan(id=plan_id, name=plan_id)
+
+
+async def _model(records: Records, model_id: str, provider: str | None) -> ModelEntry:
+    from ragstone.accounts.plans import ModelEntry
+
+    try:
+        return await records.accounts.plans.model(model_id)
+    except NotFound:
+        if provider is None:
+            raise InvalidInput(f"There is no model {model_id!r} yet. Give --provider and --name to add it.") from None
+        return ModelEntry(id=model_id, provider="openai", model=model_id)
+
+
+def _confirm(what: str, saved: Plan | ModelEntry, *, as_json: bool) -> None:
+    if as_json:
+        say_json(saved)
+    else:
+        say(f"Saved the {what} {saved.id}.")
