@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ragstone.documents.base import ParsedDocument
+from ragstone.documents.base import ParsedDocument, Parser
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.embedding.sparse import query_vector
 from ragstone.errors import EmptyDocument, IndexUnavailable, UnreadableDocument
 from ragstone.index.base import Point
 from ragstone.index.memory import MemoryIndex
 from ragstone.ingestion.ingest import Ingestion, IngestionOptions
+from ragstone.ingestion.quotas import Quota
 from ragstone.ingestion.submit import Upload
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import EVERY_TENANT, Database, unscoped
@@ -78,6 +79,8 @@ class Stand:
         *,
         faults: Callable[[str], None] = lambda _step: None,
         embedder: HashingEmbedder | None = None,
+        parser: Parser | None = None,
+        quota: Quota | None = None,
         **changes: object,
     ) -> Ingestion:
         """Ingestion as another process has it: on the same data."""
@@ -85,11 +88,12 @@ class Stand:
             database=self.database,
             blobs=self.blobs,
             library=self.library,
-            parser=PlainParser(),
+            parser=parser or PlainParser(),
             embedder=embedder or HashingEmbedder(),
             index=self.index,
             metrics=self.metrics,
             options=replace(QUICK, **changes),  # type: ignore[arg-type]  # fields of the options, by name
+            quota=quota,
             faults=faults,
         )
 

@@ -49,7 +49,10 @@ async def show(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """List ingestions, or look at one: `ragstone jobs`, `ragstone jobs ID`."""
+    """List ingestions, or look at one.
+
+    `ragstone jobs` and `ragstone jobs ID` do the same.
+    """
     scope = scope_of(collection)
     if resume and not job_id:
         raise InvalidInput("--resume needs the id of a job: ragstone jobs ID --resume.")
@@ -68,9 +71,9 @@ async def show(
 @jobs.command("dead")
 @run
 async def dead(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """List files that were given up for reasons that are not their own, of all tenants.
+    """List files that were given up.
 
-    The index or a model stayed away, or a worker ended over them. Their bytes are kept.
+    Of all tenants, for reasons that are not the files': the index or a model stayed away, or a worker ended over them. Their bytes are kept.
     """
     from ragstone.ingestion.dead_letters import DeadLetters
 
@@ -94,9 +97,9 @@ async def replay(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Have files tried again that were given up; a running worker takes them up.
+    """Have what was given up tried again.
 
-    Those that were submitted anew or removed meanwhile are struck off the list.
+    A running worker takes it up. Files that were submitted anew or removed meanwhile are struck off the list.
     """
     if (which is None) != every:
         raise InvalidInput("Name a file or a job of `ragstone jobs dead`, or say --all.")
