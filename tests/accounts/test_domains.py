@@ -159,6 +159,10 @@ def test_a_star_means_what_is_below_and_not_the_host_itself():
     assert not allows(["shop.example"], "https://www.shop.example")
 
 
+def test_a_letter_that_only_becomes_the_same_in_small_is_another():
+    assert not allows(["kiosk.example"], "https://\u212aiosk.example")
+
+
 def test_a_port_and_a_scheme_that_are_named_are_meant():
     assert allows(["http://localhost:3000"], "http://localhost:3000")
     for origin in ("https://localhost:3000", "http://localhost", "http://localhost:3001", "http://127.0.0.1:3000"):

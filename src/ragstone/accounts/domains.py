@@ -38,7 +38,7 @@ def checked_domain(text: str) -> str:
 def allows(domains: Iterable[str], origin: str) -> bool:
     """Whether a browser's `Origin` is on the list; an empty list allows none, nor does the origin `null`."""
     scheme, separator, place = origin.lower().partition("://")
-    if not separator or len(origin) > MAX_CHARS:
+    if not separator or not origin.isascii() or len(origin) > MAX_CHARS:
         return False
     exact = f"{scheme}://{place}"
     return any(_allows(domain, exact, place) for domain in domains)
