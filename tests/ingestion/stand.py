@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ragstone.documents.base import ParsedDocument, Parser
+from ragstone.embedding.base import Embedder
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.embedding.sparse import query_vector
 from ragstone.errors import EmptyDocument, IndexUnavailable, UnreadableDocument
@@ -55,6 +56,10 @@ class FlakyIndex(MemoryIndex):
         self._answer()
         await super().delete_document(scope, document_id, keep_version=keep_version)
 
+    async def delete_tenant(self, tenant: str) -> None:
+        self._answer()
+        await super().delete_tenant(tenant)
+
     def _answer(self) -> None:
         if self.down or self.failures_left > 0:
             self.failures_left -= 1
@@ -81,6 +86,7 @@ class Stand:
         embedder: HashingEmbedder | None = None,
         parser: Parser | None = None,
         quota: Quota | None = None,
+        cached: Embedder | None = None,
         **changes: object,
     ) -> Ingestion:
         """Ingestion as another process has it: on the same data."""
@@ -94,6 +100,7 @@ class Stand:
             metrics=self.metrics,
             options=replace(QUICK, **changes),  # type: ignore[arg-type]  # fields of the options, by name
             quota=quota,
+            cached=(lambda _tenant: cached) if cached else None,
             faults=faults,
         )
 
