@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
 import structlog
+from fastapi import Response
+from pydantic import BaseModel
 
 from ragstone.accounts.api_keys import NewKey
 from ragstone.accounts.plans import Plan
 from ragstone.accounts.tenants import TenantChange, TenantState
+from ragstone.http.auth import admitted_router
+from ragstone.http.dependencies import AdmittedStream
+from ragstone.http.streaming import StreamEvent
 from ragstone.principals import Permission, Role
 from tests.api.people import PASSWORD, SITE, Installation, installation
+from tests.servers import events_of, serving
 
 ME = "/api/accounts/me"
 CHAT = "/api/widget/chat"
@@ -321,3 +328,53 @@ async def test_when_the_first_account_is_made_this_machine_needs_one_too(tmp_pat
         assert (await client.get(ME)).status_code == 401
         login = await client.post("/api/accounts/login", json={"email": "root@example.org", "password": PASSWORD})
         assert login.status_code == 200
+
+
+class Endless(BaseModel):
+    """What the endless stream says."""
+
+    value: int = 1
+
+
+@pytest.mark.parametrize("way", ["revoked", "suspended", "logged out"])
+async def test_a_stream_that_runs_ends_when_its_caller_is_no_longer_admitted(here: Installation, way: str):
+    ended, begun = asyncio.Event(), asyncio.Event()
+
+    async def endless() -> AsyncGenerator[StreamEvent]:
+        try:
+            yield StreamEvent("value", Endless())
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    router = admitted_router(tag="test", needs=Permission.READ)
+
+    @router.get("/test/stream", response_class=Response)
+    async def watch(stream: AdmittedStream) -> Response:
+        return stream(endless())
+
+    here.app.include_router(router)
+    accounts = here.platform.accounts
+    key_id, key = await here.key()
+    shown = await here.token("owner@acme.example") if way == "logged out" else key
+    async with (
+        serving(here.app) as url,
+        httpx2.AsyncClient(headers={"x-api-key": shown}) as client,
+        client.stream("GET", f"{url}/test/stream") as response,
+    ):
+        received = events_of(response)
+        assert (await anext(received)).name == "value"
+        await begun.wait()
+        match way:
+            case "revoked":
+                await accounts.api_keys.revoke("test", "acme", key_id)
+            case "suspended":
+                await accounts.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
+            case _:
+                (session,) = await accounts.sessions.all("acme")
+                await accounts.sessions.end("test", "acme", session.id)
+        async with asyncio.timeout(5):
+            rest = [event async for event in received]
+            await ended.wait()
+    assert [(event.name, event.data["code"]) for event in rest] == [("error", "unauthenticated")]

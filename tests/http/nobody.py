@@ -22,6 +22,13 @@ class NobodyKnown:
         return False
 
 
+class NothingKept:
+    """An audit whose records nobody reads."""
+
+    async def note(self, tenant: str, **record: object) -> None:
+        return None
+
+
 def platform_without_accounts() -> SimpleNamespace:
     """As much of a platform as the door asks for."""
-    return SimpleNamespace(accounts=SimpleNamespace(admission=NobodyKnown()), metrics=Metrics())
+    return SimpleNamespace(accounts=SimpleNamespace(admission=NobodyKnown(), audit=NothingKept()), metrics=Metrics())

@@ -110,6 +110,27 @@ async def test_with_a_key_the_caller_may_be_anywhere():
     assert await status_of(app, headers, client="203.0.113.9", base_url="https://docs.example.org") == 200
 
 
+@pytest.mark.parametrize("origin", ["https://example.org", "null", "http://127.0.0.1:3000", ""])
+async def test_a_secret_key_that_a_page_of_another_site_sends_is_refused(origin: str):
+    assert await status_of(small_app(KEY), {"x-api-key": KEY, "origin": origin}) == 401
+    own = {"x-api-key": KEY, "origin": "http://127.0.0.1:8000"}
+    assert await status_of(small_app(KEY), own) == 200
+
+
+async def test_a_route_gives_nothing_to_whom_it_does_not_trust_with_it():
+    app = small_app(KEY)
+    router = admitted_router(tag="test", needs=Permission.OPERATE)
+
+    @router.post("/operate")
+    async def operate(request: Request) -> int:
+        return len(await request.body())
+
+    app.include_router(router)
+    body = Body(b"x", 1)
+    assert await post(app, "/operate", body, {"x-api-key": KEY}) == 403
+    assert body.sent == 0
+
+
 class Body:
     """A request body that counts how much of it was asked for."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import httpx2
 import pytest
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
-from ragstone.errors import IndexUnavailable
+from ragstone.errors import IndexUnavailable, Unavailable
 from ragstone.http.errors import install_error_handlers
 from ragstone.http.middleware import RequestFrame
 from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
@@ -42,14 +42,18 @@ class Witness:
             self.ended.set()
 
 
-def app_with(source: Source, *, heartbeat_s: float = 15.0) -> FastAPI:
+async def always() -> bool:
+    return True
+
+
+def app_with(source: Source, *, heartbeat_s: float = 15.0, still: Callable[[], Awaitable[bool]] = always) -> FastAPI:
     app = FastAPI()
     app.add_middleware(RequestFrame)
     install_error_handlers(app)
 
     @app.get("/stream", response_class=Response)
     async def stream() -> Response:
-        return EventStream(source(), heartbeat_s=heartbeat_s)
+        return EventStream(source(), heartbeat_s=heartbeat_s, still=still, still_s=0.01)
 
     return app
 
@@ -154,3 +158,53 @@ async def test_a_silent_stream_beats():
         assert await anext(lines) == ": ping"
         assert await anext(lines) == ""
         assert await anext(lines) == ": ping"
+
+
+async def received_by(app: FastAPI) -> list[tuple[str, str | None]]:
+    async with serving(app) as url, httpx2.AsyncClient() as client, client.stream("GET", f"{url}/stream") as r:
+        async with asyncio.timeout(5):
+            return [(event.name, event.data.get("code")) async for event in events_of(r)]
+
+
+async def test_who_is_no_longer_admitted_gets_an_error_and_the_generator_is_closed():
+    witness = Witness()
+
+    async def waiting() -> AsyncGenerator[StreamEvent]:
+        yield StreamEvent("number", Number(value=0))
+        await witness.wait_forever()
+
+    async def until_it_waits() -> bool:
+        return not witness.begun.is_set()
+
+    received = await received_by(app_with(waiting, still=until_it_waits))
+    assert received == [("number", None), ("error", "unauthenticated")]
+    assert witness.ended.is_set()
+
+
+async def test_where_nobody_can_say_who_is_admitted_the_stream_ends():
+    async def waiting() -> AsyncGenerator[StreamEvent]:
+        await asyncio.Event().wait()
+        yield StreamEvent("never", Number(value=0))
+
+    async def unknown() -> bool:
+        raise Unavailable("The database does not answer.")
+
+    assert await received_by(app_with(waiting, still=unknown)) == [("error", "unavailable")]
+
+
+async def test_a_stream_that_may_go_on_is_left_alone():
+    asked = 0
+    enough = asyncio.Event()
+
+    async def slow() -> AsyncGenerator[StreamEvent]:
+        await enough.wait()
+        yield StreamEvent("number", Number(value=1))
+
+    async def counted() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            enough.set()
+        return True
+
+    assert await received_by(app_with(slow, still=counted)) == [("number", None)]
