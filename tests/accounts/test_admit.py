@@ -312,16 +312,31 @@ async def test_there_are_accounts_from_the_first_user_or_key_on(office: Office, 
     assert not await office.admission.still(LOCAL)
 
 
-async def test_what_was_read_before_a_change_is_not_remembered_after_it(office: Office):
+@pytest.mark.parametrize("elsewhere_too", [False, True])
+async def test_what_was_read_before_a_change_is_not_remembered_after_it(
+    office: Office, elsewhere: Office, elsewhere_too: bool
+):
     key_id, shown = await office.key()
+    await office.admission.look()
+    maker = elsewhere if elsewhere_too else office
 
-    async def revoke_while_reading() -> None:
-        await office.keys.revoke("local", "acme", key_id)
+    async def revoke() -> None:
+        await maker.keys.revoke("local", "acme", key_id)
+        await office.admission.look()
 
-    await asyncio.gather(
-        *(office.admission.admit(shown) for _ in range(20)), revoke_while_reading(), return_exceptions=True
-    )
+    office.database.meanwhile = revoke
+    principal = await office.admission.admit(shown)  # it came in just before
     await refused(office.admission, shown)
+    assert not await office.admission.still(principal)
+
+
+async def test_the_first_account_counts_though_it_is_made_while_somebody_looks(office: Office):
+    async def make() -> None:
+        await office.key()
+
+    office.database.meanwhile = make
+    assert not await office.admission.has_accounts()
+    assert await office.admission.has_accounts()
 
 
 async def test_memory_is_bounded_and_the_oldest_goes_first(office: Office):
