@@ -30,6 +30,7 @@ class Exchange:
         self._reader = reader
         self._writer = writer
         self._upstream = upstream
+        self.body = upstream.bodies[-1]
 
     async def send(self, data: str) -> None:
         self._writer.write(data.encode())
@@ -87,9 +88,14 @@ async def _read(reader: asyncio.StreamReader, upstream: Upstream) -> None:
 
 
 def openai_events(
-    pieces: list[str], *, finish: str | None = "stop", usage: object = None, done: bool = True
+    pieces: list[str],
+    *,
+    finish: str | None = "stop",
+    usage: object = None,
+    done: bool = True,
+    running: Callable[[int], object] = lambda _sent: None,
 ) -> list[str]:
-    """The lines of a streamed chat completion."""
+    """The lines of a streamed chat completion; `running` gives the usage of each chunk by the pieces sent."""
 
     def event(choices: list[object], **more: object) -> str:
         chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, **more}
@@ -98,25 +104,25 @@ def openai_events(
     def choice(delta: object, reason: str | None = None) -> dict[str, object]:
         return {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
 
-    events = [event([choice({"role": "assistant", "content": ""})], usage=None), ": keepalive\n\n"]
-    events += [event([choice({"content": piece})]) for piece in pieces]
+    events = [event([choice({"role": "assistant", "content": ""})], usage=running(0)), ": keepalive\n\n"]
+    events += [event([choice({"content": piece})], usage=running(sent)) for sent, piece in enumerate(pieces, 1)]
     events += [event([choice({}, finish)])] if finish else []
     events += [event([], usage=usage)] if usage else []
     return events + (["data: [DONE]\n\n"] if done else [])
 
 
 def anthropic_events(
-    pieces: list[str], *, stop: str = "end_turn", ended: bool = True, delta_usage: object = None
+    pieces: list[str], *, stop: str = "end_turn", ended: bool = True, delta_usage: object = None, cached: int = 2000
 ) -> list[str]:
-    """The lines of a streamed message: 5 fresh, 100 written and 2000 cached input tokens."""
+    """The lines of a streamed message: 2105 input tokens, 100 of them written to the cache, `cached` read from it."""
 
     def event(kind: str, **fields: object) -> str:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n"
 
     usage = {
-        "input_tokens": 5,
+        "input_tokens": 2005 - cached,
         "cache_creation_input_tokens": 100,
-        "cache_read_input_tokens": 2000,
+        "cache_read_input_tokens": cached,
         "output_tokens": 1,
     }
     message: dict[str, object] = {
