@@ -123,8 +123,8 @@ HEADS = {
     "set back to where the tail was cut": (
         "DELETE FROM audit_log WHERE tenant = 'acme' AND number = 5",
         (
-            "UPDATE audit_heads SET number = 4, hash = (SELECT hash FROM audit_log WHERE tenant = 'acme' AND number = 4) "
-            "WHERE tenant = 'acme'"
+            "UPDATE audit_heads SET number = 4, hash = "
+            "(SELECT hash FROM audit_log WHERE tenant = 'acme' AND number = 4) WHERE tenant = 'acme'"
         ),
     ),
     "another seal": ("UPDATE audit_heads SET seal = hash WHERE tenant = 'acme'",),
