@@ -24,6 +24,7 @@ from tests.redis_server import RedisServer
 from tests.waiting import until
 
 LIMIT = 10
+PATIENT_S = 0.5  # on a busy machine, a Redis that works may need this long
 PLANS = (
     {"id": "ten", "name": "Ten", "requests_per_hour": LIMIT, "concurrent_streams": 2, "overage": False, "models": []},
     {"id": "more", "name": "More", "requests_per_hour": LIMIT, "overage": True, "models": []},
@@ -55,10 +56,10 @@ class Servers:
         self._url = url
         self._stack = stack
 
-    def one(self, *, timeout_s: float = 0.05, lease_s: float = 30.0) -> RateLimits:
+    def one(self, *, lease_s: float = 30.0) -> RateLimits:
         redis = None
         if self._url:
-            redis = Redis(self._url, timeout_s=timeout_s, metrics=self.metrics, clock=self.clock)
+            redis = Redis(self._url, timeout_s=PATIENT_S, metrics=self.metrics, clock=self.clock)
             self._stack.push_async_callback(redis.close)
         return RateLimits(self._list, redis, self.metrics, clock=self.clock, lease_s=lease_s)
 
@@ -121,7 +122,7 @@ async def test_each_tenant_has_the_limit_for_itself_and_all_its_keys_share_it(al
 
 async def test_a_plan_with_overage_serves_and_marks_what_is_beyond_it(alone: Servers, together: Servers):
     for servers in (alone, together):
-        limits = servers.one(timeout_s=5)
+        limits = servers.one()
         standings = [await limits.hit(caller("more")) for _ in range(LIMIT + 3)]
         assert [each.overage for each in standings] == [False] * LIMIT + [True] * 3
         assert standings[-1].remaining == 0
@@ -138,17 +139,17 @@ async def test_a_plan_without_limits_asks_nobody(breakable: Servers, redis_serve
 
 
 async def test_four_servers_accept_exactly_the_limit(together: Servers):
-    servers = [together.one(timeout_s=5) for _ in range(4)]
+    servers = [together.one() for _ in range(4)]
     assert sum(await asyncio.gather(*(accepted(limits, 250) for limits in servers))) == LIMIT
     assert together.alone() == 0
     with pytest.raises(RateLimited):
-        await together.one(timeout_s=5).hit(caller())
+        await together.one().hit(caller())
 
 
 async def test_attempts_are_counted_by_name_and_the_name_is_told_to_nobody(
     together: Servers, redis_of_this_run: RedisServer
 ):
-    one, two = together.one(timeout_s=5), together.one(timeout_s=5)
+    one, two = together.one(), together.one()
     await one.attempt("ann@example.org", limit=2, window_s=60)
     await two.attempt("ann@example.org", limit=2, window_s=60)
     await two.attempt("bob@example.org", limit=2, window_s=60)
@@ -202,11 +203,11 @@ async def test_without_redis_each_server_holds_the_limit_and_then_they_count_tog
     other = caller(tenant="globex")
     for limits in (one, two):
         assert (await limits.hit(other)).shared
-    assert await accepted(one, 1000, other) + await accepted(two, 1000, other) == LIMIT - 2
+    assert await accepted(one, 100, other) + await accepted(two, 100, other) == LIMIT - 2
 
 
 async def test_an_emptied_redis_gives_no_server_more_than_the_limit(together: Servers, redis_of_this_run: RedisServer):
-    one = together.one(timeout_s=5)
+    one = together.one()
     assert await accepted(one, 100) == LIMIT
     redis_of_this_run.command("FLUSHALL")
     assert await accepted(one, 100) == 0
@@ -219,7 +220,7 @@ async def streams_of(limits: RateLimits, stack: AsyncExitStack, times: int = 1) 
 
 async def test_a_stream_beyond_the_plan_is_refused_until_one_ends(alone: Servers, together: Servers):
     for servers in (alone, together):
-        one, two = servers.one(timeout_s=5), servers.one(timeout_s=5)
+        one, two = servers.one(), servers.one()
         others = two if servers is together else one
         async with AsyncExitStack() as held:
             await streams_of(one, held)
@@ -234,7 +235,7 @@ async def test_a_stream_beyond_the_plan_is_refused_until_one_ends(alone: Servers
 
 
 async def test_of_many_streams_at_once_as_many_begin_as_the_plan_has(together: Servers):
-    servers = [together.one(timeout_s=5) for _ in range(4)]
+    servers = [together.one() for _ in range(4)]
     done = asyncio.Event()
     begun: list[int] = []
 
@@ -252,7 +253,7 @@ async def test_of_many_streams_at_once_as_many_begin_as_the_plan_has(together: S
 
 
 async def test_cancelled_streams_leave_no_slot_taken(together: Servers, redis_of_this_run: RedisServer):
-    limits = together.one(timeout_s=5)
+    limits = together.one()
 
     async def stream() -> None:
         async with limits.stream(caller()):
@@ -272,7 +273,7 @@ async def test_cancelled_streams_leave_no_slot_taken(together: Servers, redis_of
 
 async def test_a_lease_that_is_not_renewed_ends(together: Servers, redis_of_this_run: RedisServer):
     """What a server leaves behind that dies with its streams."""
-    limits = together.one(timeout_s=5, lease_s=0.3)
+    limits = together.one(lease_s=0.3)
     seconds = await limits._redis.run(lambda client: client.time())  # type: ignore[union-attr]
     soon = str(int(seconds[0]) * 1000 + 1300)
     redis_of_this_run.command("ZADD", "ragstone:slots:acme", soon, "dead", soon, "dead too")
@@ -291,7 +292,7 @@ async def test_a_lease_that_is_not_renewed_ends(together: Servers, redis_of_this
 async def test_a_stream_that_runs_keeps_its_slot_also_when_redis_forgets_it(
     together: Servers, redis_of_this_run: RedisServer
 ):
-    one, two = together.one(timeout_s=5, lease_s=0.3), together.one(timeout_s=5, lease_s=0.3)
+    one, two = together.one(lease_s=0.3), together.one(lease_s=0.3)
     async with AsyncExitStack() as held:
         await streams_of(one, held, 2)
         redis_of_this_run.command("FLUSHALL")

@@ -21,6 +21,7 @@ SMALL = {
     "RAGSTONE_EMBEDDING__MODEL": "hashing",
     "RAGSTONE_INDEX__ENGINE": "memory",
     "RAGSTONE_PARSER__PROCESSES": "1",
+    "RAGSTONE_REDIS__TIMEOUT_S": "2",  # all run on one machine here, Redis too: it is not to be given up for being busy
 }
 PATIENCE_S = 60.0
 

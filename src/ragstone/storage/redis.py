@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 CONNECTIONS = 16  # of one process; a command takes 0.1 ms, so this is far more than one CPU can keep busy
+QUEUE_S = 1.0  # how long a call waits for one of them, in a burst of requests, before it does without
 REST_S = 1.0  # how long a broken Redis is left alone before one call may try it again
 SLICES = 5  # a deadline is waited for in so many parts; see `_answers_in_time`
 PING_S = 2.0  # how long a subscription is silent before it is asked whether it still lives
@@ -89,7 +90,7 @@ class Redis:
             Unavailable: it does not answer, answers with an error, or did so a moment ago.
         """
         self._refuse_while_broken()
-        async with self._slots:
+        async with self._turn():
             self._refuse_while_broken()  # it may have broken while this call waited for its turn
             with self._one_at_a_time_while_broken():
                 try:
@@ -150,6 +151,20 @@ class Redis:
                 if heard is not None and heard["type"] == "message":
                     yield heard["data"].decode(errors="replace")
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None, None]:
+        """One of the connections; a Redis that is slow, but not too slow, makes a long queue."""
+        try:
+            async with asyncio.timeout(QUEUE_S):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            self._count("refused")
+            raise Unavailable("Redis is asked for more than it answers at the moment.") from error
+        try:
+            yield
+        finally:
+            self._slots.release()
+
     async def _within_deadline(self, call: Callable[[Client], Awaitable[T]]) -> T:
         async def answer() -> T:
             return await call(self._client)
@@ -169,13 +184,15 @@ class Redis:
         """Whether it is done before the deadline, as far as this process looked.
 
         A process that is busy for 100 ms finds the deadline over and the answer waiting.
-        So it waits in slices, and each counts as one slice however long it took.
+        So it waits in slices, and of each counts no more than twice what it was to take.
         """
-        for _ in range(SLICES):
-            await asyncio.wait({task}, timeout=self._timeout_s / SLICES)
-            if task.done():
-                return True
-        return False
+        slice_s = self._timeout_s / SLICES
+        left_s = self._timeout_s
+        while left_s > 0 and not task.done():
+            start = time.monotonic()
+            await asyncio.wait({task}, timeout=min(slice_s, left_s))
+            left_s -= min(time.monotonic() - start, 2 * slice_s)
+        return task.done()
 
     def _refuse_while_broken(self) -> None:
         if self._try_again_at is None:
