@@ -153,9 +153,10 @@ async def _documents(platform: Platform, made: Customer) -> None:
         )
         job = await platform.ingestion.submit(scope, [upload])
         await platform.ingestion.work(until_job=(scope, job.id))
-        (document,) = await platform.library.documents(scope)
+        (file,) = job.files
+        assert file.document_id
         made.ids.setdefault("job", job.id)
-        made.ids.setdefault("document", document.id)
+        made.ids.setdefault("document", file.document_id)
 
 
 async def _rows(platform: Platform, made: Customer) -> None:

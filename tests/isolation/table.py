@@ -186,6 +186,8 @@ TABLE: tuple[Line, ...] = (
     Line("PATCH", KEY, P.MANAGE, body={"name": "{mark}"}, shows=True),
     Line("GET", "/api/accounts/audit", P.MANAGE, shows=True, moves=True),
     Line("GET", "/api/accounts/audit/verify", P.MANAGE, moves=True),
+    Line("GET", "/api/usage", P.MANAGE, shows=True, moves=True),
+    Line("GET", "/api/usage/export", P.MANAGE, shows=True, moves=True),
     # What the operator runs.
     Line("GET", "/api/accounts/tenants", P.OPERATE, kinds={"after": "tenant"}, shows=True),
     Line("POST", "/api/accounts/tenants", P.OPERATE, body={"id": "newcomer"}, kinds={"id": None}),

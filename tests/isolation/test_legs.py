@@ -14,7 +14,7 @@ from ragstone.embedding.sparse import document_vector, query_vector
 from ragstone.index.base import Index, Point
 from ragstone.index.memory import MemoryIndex
 from ragstone.index.qdrant_edge import EdgeIndex
-from ragstone.storage.cache import MemoryCache, SqlVectorStore, cache_key
+from ragstone.storage.cache import CachedVectors, MemoryCache, SqlVectorStore, cache_key
 from ragstone.storage.database import Database, scoped, scoped_delete, scoped_update
 from ragstone.storage.schema import collections
 from ragstone.vocabulary import Filters, Scope
@@ -119,6 +119,13 @@ async def test_what_is_kept_of_a_search_is_ones_own():
     assert await kept.get_many([cache_key("b", "search", "question")]) == {
         cache_key("b", "search", "question"): b"found"
     }
+
+
+async def test_a_vector_kept_in_the_cache_is_ones_own(tmp_path: Path):
+    database, kept = await Database.open(url_of(tmp_path / "ragstone.db")), MemoryCache()
+    await CachedVectors(kept, SqlVectorStore(database, "b"), "b").put_many({"key": b"vector"})
+    assert await CachedVectors(kept, SqlVectorStore(database, "a"), "a").get_many(["key"]) == {}
+    await database.close()
 
 
 @pytest.mark.parametrize("scope", ["a", Scope("a")], ids=["tenant", "scope"])
