@@ -38,7 +38,14 @@ class Post:
     clock: Clock
 
     def worker(self) -> Deliveries:
-        return Deliveries(self.stand.database, SECRET, self.outbound, clock=self.clock, spread=lambda: 0.5)
+        return Deliveries(
+            self.stand.database,
+            SECRET,
+            self.outbound,
+            metrics=self.stand.metrics,
+            clock=self.clock,
+            spread=lambda: 0.5,
+        )
 
     async def finish(self, *uploads: Upload, url: str | None = None, scope: Scope = SCOPE) -> Job:
         """Submit with a callback, and ingest."""

@@ -39,6 +39,7 @@ from ragstone.storage.database import (
     unscoped,
 )
 from ragstone.storage.schema import deliveries, job_files, jobs
+from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import FileState, JobState, Scope
 
 BATCH = 16  # sent side by side; tenants take turns in it
@@ -131,12 +132,14 @@ class Deliveries:
         secret: Secret,
         outbound: Outbound,
         *,
+        metrics: Metrics,
         clock: Callable[[], float] = time.time,
         spread: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
         self._secret = secret
         self._outbound = outbound
+        self._metrics = metrics
         self._clock = clock
         self._spread = spread
 
@@ -189,14 +192,15 @@ class Deliveries:
         problem = await self._send(row)
         attempts = row.attempts + 1
         if problem is None:
-            log.info("callback.delivered", delivery=row.id, tenant=row.tenant, attempts=attempts)
-            change = self._finished("delivered", None)
+            outcome, change = "delivered", self._finished("delivered", None)
         elif problem.final or attempts > len(DELAYS_S):
-            log.warning("callback.dead", delivery=row.id, tenant=row.tenant, attempts=attempts, error=problem.sentence)
-            change = self._finished("dead", problem.sentence)
+            outcome, change = "dead", self._finished("dead", problem.sentence)
         else:
-            log.info("callback.failed", delivery=row.id, tenant=row.tenant, attempts=attempts, error=problem.sentence)
-            change = {"error": problem.sentence, "not_before": self._clock() + self._delay_s(attempts)}
+            again = self._clock() + self._delay_s(attempts)
+            outcome, change = "failed", {"error": problem.sentence, "not_before": again}
+        error = problem.sentence if problem else None
+        log.info("callback.tried", outcome=outcome, delivery=row.id, tenant=row.tenant, attempts=attempts, error=error)
+        self._metrics.callbacks.labels(outcome).inc()
         ours = (deliveries.c.id == row.id) & (deliveries.c.attempts == attempts) & (deliveries.c.state == "pending")
         async with self._database.write(row.tenant) as connection:
             await connection.execute(scoped_update(deliveries, row.tenant).where(ours).values(change))

@@ -14,8 +14,10 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpcore2
@@ -26,6 +28,7 @@ from ragstone.resilience.addresses import is_public
 
 MAX_URL_CHARS = 2048
 PORTS = frozenset({80, 443})
+LOOKUP_THREADS = 8
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}\.?|[0-9a-f.]*:[0-9a-f:.]*", re.ASCII)
@@ -113,10 +116,25 @@ def _unknown_for_now() -> Unavailable:
     return Unavailable("The host's name cannot be looked up for now.")
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """See `Resolver`: what the operating system says, which also reads `127.1` and `0x7f.1` as addresses."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+class SystemResolver:
+    """See `Resolver`: what the operating system says, which also reads `127.1` and `0x7f.1` as addresses.
+
+    It has threads of its own: looking up waits for servers of whoever named the host, and
+    must not keep others from their files meanwhile.
+    """
+
+    def __init__(self, threads: int = LOOKUP_THREADS) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="look-up")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """All addresses of a host; each once."""
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    def close(self) -> None:
+        """Begin no other look-up; those that run end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Outbound:
@@ -127,12 +145,13 @@ class Outbound:
         *,
         allowed: frozenset[str] = frozenset(),
         options: OutboundOptions = OutboundOptions(),
-        resolver: Resolver = resolve,
+        resolver: Resolver | None = None,
         verify: ssl.SSLContext | None = None,
     ) -> None:
         self._allowed = allowed
         self._options = options
-        self._resolver = resolver
+        self._system = SystemResolver()
+        self._resolver = resolver or self._system
         self._verify = verify
         self._opening = asyncio.Lock()
         self._pool: httpcore2.AsyncConnectionPool | None = None
@@ -195,7 +214,8 @@ class Outbound:
             return self._pool
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections and threads."""
+        self._system.close()
         if self._pool is not None:
             await self._pool.aclose()
 

@@ -28,6 +28,7 @@ class Metrics:
         self.chunks = self._counter("ingested_chunks", "Chunks written to the index.")
         self.cache = self._counter("embedding_cache", "Embedding cache look-ups, by outcome.", "outcome")
         self.query_cache = self._counter("query_cache", "Query cache look-ups, by outcome.", "outcome")
+        self.callbacks = self._counter("callbacks", "Attempts at callbacks, by outcome.", "outcome")
         self.redis = self._counter("redis", "Calls of Redis, by outcome.", "outcome")
         self.answers = self._counter("answers", "Answers given, by answerer and outcome.", "answerer", "outcome")
         self.citations = self._counter("citations", "Citations given, by verification.", "verified")

@@ -277,7 +277,7 @@ async def _assemble(
         conversations=conversations,
         feedback=FeedbackBook(database),
         outbound=outbound,
-        deliveries=Deliveries(database, base.accounts.secret, outbound),
+        deliveries=Deliveries(database, base.accounts.secret, outbound, metrics=metrics),
         chat=chat,
         metrics=metrics,
         accounts=base.accounts,
