@@ -239,7 +239,10 @@ class OpenRoute(APIRoute):
 
         async def limited(request: Request) -> Response:
             if from_another_site(request.headers, request.app.state.door.site) is not None:
-                raise Forbidden("A page of another site sent this request. Log in on this server's own pages.")
+                raise Forbidden(
+                    "A page of another site sent this request. Log in on this server's own pages; "
+                    "behind a proxy, RAGSTONE_SERVER__PUBLIC_URL names them."
+                )
             _refuse_announced(request.headers, MAX_LOGIN_BYTES)
             return await handle(Request(request.scope, _limited(request.receive, MAX_LOGIN_BYTES)))
 

@@ -58,7 +58,7 @@ class Site:
         hosts = headers.getlist("host")
         if self.public and not (len(hosts) == 1 and is_loopback_name(hosts[0])):
             return origin == self.public
-        return len(hosts) == 1 and origin.partition("://")[2] == hosts[0]
+        return len(hosts) == 1 and origin in {f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}"}
 
 
 def from_another_site(headers: Headers, site: Site) -> str | None:
@@ -107,7 +107,7 @@ def refuse_forged(method: str, headers: Headers, site: Site) -> None:
     if foreign or (not own and method not in SAFE_METHODS):
         raise Forbidden(
             "The session's cookie counts only for pages of this server. Programs send the token as "
-            "`Authorization: Bearer <token>`, or use an API key."
+            "`Authorization: Bearer <token>`. Behind a proxy, RAGSTONE_SERVER__PUBLIC_URL names the server's own pages."
         )
 
 
