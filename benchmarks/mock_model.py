@@ -41,7 +41,7 @@ async def _answer(body: dict[str, Any], reader: asyncio.StreamReader, writer: as
     asked = {found["name"]: float(found["value"]) for found in _ASKED.finditer(text)}
     trial = int(asked.get("trial", -1))
     _tell("asked", trial)
-    hung_up = asyncio.create_task(reader.read(1))
+    hung_up = asyncio.create_task(_gone(reader))
     writer.write(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
     )
@@ -53,6 +53,11 @@ async def _answer(body: dict[str, Any], reader: asyncio.StreamReader, writer: as
         return
     hung_up.cancel()
     _tell("hung_up" if sending.exception() else "ended", trial)
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        await reader.read(1)
 
 
 async def _tokens(writer: asyncio.StreamWriter, asked: dict[str, float], *, silent: bool) -> None:

@@ -129,20 +129,24 @@ async def measure(server: ProbedServer, model_port: int, streams: int, tokens: i
     )
 
 
+def model_settings(url: str) -> dict[str, str]:
+    """Variables of a server whose answers are written by the mock model."""
+    return {
+        "RAGSTONE_EMBEDDING__MODEL": "hashing",
+        "RAGSTONE_ANSWER__PROVIDER": "openai",
+        "RAGSTONE_ANSWER__MODEL": "mock",
+        "RAGSTONE_ANSWER__BASE_URL": url,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=300)
     parser.add_argument("--tokens", type=int, default=200)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, mock_model() as model:
-        variables = {
-            "RAGSTONE_EMBEDDING__MODEL": "hashing",
-            "RAGSTONE_ANSWER__PROVIDER": "openai",
-            "RAGSTONE_ANSWER__MODEL": "mock",
-            "RAGSTONE_ANSWER__BASE_URL": model.url,
-        }
         model_port = int(model.url.rsplit(":", 1)[1].split("/")[0])
-        with probed_server(Path(folder) / "data", **variables) as server:
+        with probed_server(Path(folder) / "data", **model_settings(model.url)) as server:
             asyncio.run(measure(server, model_port, arguments.streams, arguments.tokens))
 
 
