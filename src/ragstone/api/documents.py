@@ -41,7 +41,7 @@ class UploadForm(Request):
     status_code=status.HTTP_202_ACCEPTED,
     response_model=JobOut,
     summary="Send files",
-    responses=problems(400, 413),
+    responses=problems(400, 402, 413),
     form_limits={"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES},
 )
 async def send_documents(
@@ -54,7 +54,7 @@ async def send_documents(
     files = named(form.files)
     limit = platform.settings.ingestion.max_file_bytes
     sent = uploads(files, metadata_field(form.metadata), max_file_bytes=limit)
-    return await platform.ingestion.submit(principal.scope(form.collection), sent)
+    return await platform.ingestion.submit(principal.scope(form.collection), sent, principal=principal.id)
 
 
 @router.get("/api/documents", response_model=DocumentPage, summary="List documents", responses=problems(404))

@@ -37,7 +37,7 @@ write_router = admitted_router(tag="ingestion", needs=Permission.WRITE)
     status_code=status.HTTP_202_ACCEPTED,
     response_model=JobOut,
     summary="Ingest a folder on the server, or a text",
-    responses=problems(400, 403, 413),
+    responses=problems(400, 402, 403, 413),
 )
 async def ingest(body: IngestBody, principal: Admitted, platform: OpenPlatform) -> Job:
     """Take in a folder within RAGSTONE_INGESTION__ALLOWED_ROOT, or a text with a title."""
@@ -45,8 +45,10 @@ async def ingest(body: IngestBody, principal: Admitted, platform: OpenPlatform) 
     if body.directory is not None:
         _may_read_folders(principal)
         folder = await asyncio.to_thread(folder_within, platform.settings.ingestion.allowed_root, body.directory)
-        return await platform.ingestion.submit_directory(scope, folder, pattern=body.pattern, prune=body.prune)
-    return await platform.ingestion.submit(scope, [_text_upload(body)])
+        return await platform.ingestion.submit_directory(
+            scope, folder, pattern=body.pattern, prune=body.prune, principal=principal.id
+        )
+    return await platform.ingestion.submit(scope, [_text_upload(body)], principal=principal.id)
 
 
 def _may_read_folders(principal: Principal) -> None:

@@ -77,7 +77,8 @@ async def erase_tenant(tenant_id: PathId, principal: Admitted, platform: OpenPla
 
     A worker does the work; when it is done, the tenant is gone from the list.
     """
-    await erase.begin(platform.database, platform.accounts.audit, principal.id, tenant_id)
+    accounts = platform.accounts
+    await erase.begin(platform.database, accounts.audit, principal.id, tenant_id, changes=accounts.changes)
     return await platform.accounts.tenants.get(tenant_id)
 
 

@@ -212,7 +212,7 @@ class AcceptedOut(Out):
     status_code=status.HTTP_202_ACCEPTED,
     response_model=AcceptedOut,
     summary="Send a document from a site's backend",
-    responses=problems(400, 409, 413),
+    responses=problems(400, 402, 409, 413),
     form_limits={"max_files": 1, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES},
 )
 async def process_document(

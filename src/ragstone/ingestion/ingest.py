@@ -31,6 +31,7 @@ from ragstone.ingestion.remove import remove
 from ragstone.ingestion.submission import Submission, write_job
 from ragstone.ingestion.submit import Uploads, file_sources, store
 from ragstone.ingestion.work import Tools, Worker
+from ragstone.principals import LOCAL
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
@@ -95,7 +96,7 @@ class Ingestion:
         self._dead_letters = DeadLetters(database)
 
     async def submit(
-        self, scope: Scope, uploads: Uploads, *, principal: str = "", callback_url: str | None = None
+        self, scope: Scope, uploads: Uploads, *, principal: str = LOCAL.id, callback_url: str | None = None
     ) -> Job:
         """Keep the bytes of `uploads` and queue a job for them; read one at a time.
 
@@ -109,7 +110,7 @@ class Ingestion:
         return await self._submit(scope, uploads, Submission(principal=principal, callback_url=callback_url))
 
     async def submit_directory(
-        self, scope: Scope, directory: Path, *, pattern: str = "**/*", prune: bool = False, principal: str = ""
+        self, scope: Scope, directory: Path, *, pattern: str = "**/*", prune: bool = False, principal: str = LOCAL.id
     ) -> Job:
         """Queue a job for the files below `directory`; see `submit_paths`.
 
@@ -128,7 +129,7 @@ class Ingestion:
         *,
         pattern: str = "**/*",
         prune: bool = False,
-        principal: str = "",
+        principal: str = LOCAL.id,
     ) -> Job:
         """Queue one job for files and the folders' files that match `pattern` (see `changes`).
 

@@ -18,6 +18,7 @@ from ragstone.ingestion.jobs import discard_blobs, finish_if_complete
 from ragstone.ingestion.quotas import require_room, require_tenant
 from ragstone.ingestion.submit import Entry, name_of
 from ragstone.ingestion.versions import unlist
+from ragstone.principals import LOCAL
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database, any_of, scoped, scoped_insert, scoped_update
 from ragstone.storage.schema import collections, documents, job_files, jobs
@@ -28,7 +29,7 @@ from ragstone.vocabulary import DocumentState, FileState, JobState, Scope
 class Submission:
     """Who submits, whom to tell when the job is finished, and which documents' files have vanished."""
 
-    principal: str = ""
+    principal: str = LOCAL.id
     callback_url: str | None = None
     vanished: Sequence[str] = ()
 
