@@ -21,7 +21,8 @@ from tests.commands import running_server
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
-API_PORT = 8899  # the one that docs/api.md shows
+PORTS = {"docs/api.md": 8899, "docs/accounts.md": 8898, "docs/api-accounts.md": 8897, "docs/api-widget.md": 8896}
+"""Where the server of each page's examples listens."""
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -87,11 +88,13 @@ def test_the_python_of_the_readme_runs(tmp_path: Path):
     assert "[1]" in done.stdout
 
 
-def test_the_examples_of_the_api_page_run(tmp_path: Path):
-    script = "\n".join(blocks("docs/api.md", "bash"))
-    assert f"127.0.0.1:{API_PORT}" in script
+@pytest.mark.parametrize("page", PORTS)
+def test_the_examples_of_the_page_run_against_a_server(page: str, tmp_path: Path):
+    script = "\n".join(blocks(page, "bash"))
+    shown = f"http://127.0.0.1:{PORTS[page]}"
+    assert shown in script
     with running_server(tmp_path / "data") as address:
-        done = run_script(script.replace(f"http://127.0.0.1:{API_PORT}", address), tmp_path, cwd=tmp_path)
+        done = run_script(script.replace(shown, address), tmp_path, cwd=tmp_path)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
