@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, text
 
-from ragstone.errors import ConfigurationError, DataDirectoryError
+from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
 from ragstone.storage.database import (
     EVERY_TENANT,
     Database,
@@ -225,3 +225,28 @@ async def test_moments_come_back_in_utc(database: Database):
         row = (await connection.execute(scoped(documents, OURS))).one()
     assert row.created_at == NOON
     assert row.created_at.tzinfo is not None
+
+
+async def test_half_a_character_is_the_senders_fault(database: Database):
+    with pytest.raises(InvalidInput, match="half a pair"):
+        await add_document(database, OURS, "a", "text", source="\ud800")
+    with pytest.raises(InvalidInput, match="half a pair"):
+        async with database.read("us") as connection:
+            await connection.execute(scoped(documents, OURS).where(documents.c.id == "\ud800"))
+
+
+async def test_numbers_and_strings_are_looked_up_many_at_once(database: Database):
+    for number, name in enumerate(("a", "b", "c"), 1):
+        await add_document(database, OURS, name, *("text",) * number)
+    counts = any_of(documents.c.chunk_count, [1, 3, 10**12])
+    names = any_of(documents.c.id, ["a", "b"])
+    async with database.read("us") as connection:
+
+        async def found(*conditions: ColumnElement[bool]) -> list[str]:
+            return list(await connection.scalars(scoped(documents, OURS, documents.c.id).where(*conditions)))
+
+        assert sorted(await found(counts)) == ["a", "c"]
+        assert await found(counts, names) == ["a"]
+        assert await found(~counts) == ["b"]
+        assert sorted(await found(counts | names)) == ["a", "b", "c"]
+        assert await found(any_of(documents.c.id, [])) == []

@@ -37,7 +37,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from ragstone.errors import ConfigurationError, DataDirectoryError
+from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
+from ragstone.storage.failures import NOT_TEXT
 from ragstone.storage.postgres import Postgres, hold_tenant
 from ragstone.storage.schema import HEAD_REVISION
 from ragstone.storage.sqlite import Sqlite
@@ -283,6 +284,8 @@ class Database:
             if isinstance(error, exc.IntegrityError):
                 raise
             raise self._backend.failure(error.orig) from error
+        except UnicodeEncodeError as error:
+            raise InvalidInput(NOT_TEXT) from error
 
 
 _NOT_SUPPORTED = (

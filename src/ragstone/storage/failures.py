@@ -60,8 +60,8 @@ def postgres_failure(error: BaseException | None, place: str, user: str) -> Rags
     state = getattr(error, "sqlstate", None) or ""
     if state in _REFUSED:
         return ConfigurationError(_REFUSED[state].format(place=place, user=user))
-    if state in _UNUSABLE:
-        return InvalidInput(_UNUSABLE[state])
+    if sentence := _UNUSABLE.get(state) or _UNUSABLE.get(_argument_fault(error)):
+        return InvalidInput(sentence)
     if sentence := _LATER.get(state) or _LATER.get(state[:2]):
         return Unavailable(sentence.format(place=place))
     if state == "42501":
@@ -78,7 +78,10 @@ _REFUSED = {
     "3D000": "There is no database {place}. Create it, or correct RAGSTONE_DATABASE__URL.",
     "53100": "The disk of the database {place} is full; nothing was half-written. Free some space.",
 }
+NOT_TEXT = "The text has half a pair of a character, which the database cannot keep. Take it out."
 _UNUSABLE = {
+    "surrogates not allowed": NOT_TEXT,
+    "value out of": "A number is larger than the database keeps. Use a smaller one.",
     "22021": "The text has a NUL character, which the database cannot keep. Take it out.",
     "22P05": "The text has a NUL character, which the database cannot keep. Take it out.",
     "22001": "A value is longer than the database keeps. Shorten it.",
@@ -99,6 +102,11 @@ _LATER = {
     "53": "The database {place} has no room for another connection or transaction. "
     "Try again in a moment; lower RAGSTONE_DATABASE__POOL_SIZE if it stays so.",
 }
+
+
+def _argument_fault(error: BaseException | None) -> str:
+    """What the driver refused to send: it has one code for all of it."""
+    return next((words for words in ("surrogates not allowed", "value out of") if words in str(error)), "")
 
 
 def _not_permitted(message: str, user: str) -> RagstoneError:

@@ -36,6 +36,12 @@ _BIND = "SELECT set_config('role', :role, true), set_config('ragstone.tenant', :
 _READ = text(_BIND)
 _WRITE = text(f"{_BIND}, pg_advisory_xact_lock(:lock)")
 _READABLE = text("SELECT coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false)")
+# Since version 16, who makes a role is its member, but may take it only once that is granted as well.
+_MEMBER = text(
+    "SELECT count(*) = 2 FROM pg_roles WHERE rolname IN (:tenant, :system) "
+    "AND pg_has_role(coalesce(:login, session_user), oid, "
+    "CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)"
+)
 _HOLD = text("SELECT pg_advisory_xact_lock(:lock)")
 
 
@@ -176,12 +182,8 @@ def _binding(whose: Whose) -> dict[str, Any]:
 
 async def _may_take_roles(connection: AsyncConnection, login: str | None = None) -> bool:
     """Whether a login, or the one that is connected, is a member of both roles."""
-    member = (
-        "SELECT count(*) = 2 FROM pg_roles "
-        "WHERE rolname IN (:tenant, :system) AND pg_has_role(coalesce(:login, session_user), oid, 'MEMBER')"
-    )
     values = {"tenant": TENANT_ROLE, "system": SYSTEM_ROLE, "login": login}
-    return bool((await connection.execute(text(member), values)).scalar_one())
+    return bool(await connection.scalar(_MEMBER, values))
 
 
 def _with_driver(url: URL) -> URL:
