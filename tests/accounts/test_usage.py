@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from ragstone.accounts.usage import Ledger, UsageRecord
 from ragstone.principals import Kind, Principal
 from ragstone.storage.database import EVERY_TENANT, Database
 from ragstone.vocabulary import Usage
-from tests.storage.rows import url_of
+from tests.clocks import Clock
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EVER = {"since": datetime(2020, 1, 1, tzinfo=UTC), "until": datetime(2030, 1, 1, tzinfo=UTC)}
@@ -25,24 +24,14 @@ BERT = Principal("key:bert", Kind.SECRET, tenant="acme")
 CARA = Principal("key:cara", Kind.SECRET, tenant="other")
 
 
-class Clock:
-    """Time as a test tells it."""
-
-    def __init__(self) -> None:
-        self.now = NOON.timestamp()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON.timestamp())
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(url_of(tmp_path / "ragstone.db"))
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await Database.open(database_url)
     yield opened
     await opened.close()
 
@@ -135,6 +124,7 @@ async def test_who_is_cancelled_while_settling_has_settled(ledger):
     assert [row.input_tokens for row in await rows(ledger)] == [7]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL locks rows
 async def test_while_the_database_is_locked_nothing_may_be_spent_and_nothing_is_forgotten(database, ledger):
     open_row = await ledger.reserve(ANNA, "chat")
     async with database.write(EVERY_TENANT):
