@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run
+from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, settings_for
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput
 
@@ -37,6 +39,27 @@ async def verify_deleted(
         report = await _look(platform, tenant, document, conversation)
     _tell(report, as_json=as_json)
     return ExitCode.OK if report.is_gone else ExitCode.FAILED
+
+
+@operate.command()
+@run
+async def backup(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the copy.")],
+    *,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Copy the data directory, while it is in use: database, documents' bytes and secret.
+
+    The index is not copied; a server makes it again. To restore, use the copy as the data directory.
+    """
+    settings = settings_for(data_dir)
+    from ragstone.storage.backup import back_up
+
+    made = await asyncio.to_thread(back_up, settings.data_dir, folder)
+    say(f"{made.folder} holds {made.blobs} files of documents, {made.size_bytes:,} bytes in all.")
+    if settings.database.url:
+        say("The rows are in PostgreSQL: copy them with pg_dump, before the files of documents.")
+    return ExitCode.OK
 
 
 async def _look(platform: Platform, tenant: str | None, document: str | None, conversation: str | None) -> Report:

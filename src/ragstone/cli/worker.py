@@ -28,5 +28,7 @@ async def worker(*, data_dir: DataDir = None) -> ExitCode:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         say("The worker waits for work.")
         sys.stdout.flush()  # whoever started it waits for this line
+        watching = asyncio.create_task(platform.accounts.admission.watch())
         await story.run(platform, stop)
+        watching.cancel()
     return ExitCode.OK
