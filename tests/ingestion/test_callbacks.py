@@ -204,6 +204,13 @@ async def test_what_a_worker_that_died_had_in_hand_is_sent_again_under_the_same_
     assert first.headers["ragstone-delivery"] == second.headers["ragstone-delivery"]
 
 
+async def test_what_ends_every_worker_is_given_up(post: Post):
+    async with post.stand.database.write(SCOPE) as connection:
+        await connection.execute(scoped_insert(deliveries, SCOPE), waiting(1, post) | {"attempts": len(DELAYS_S) + 1})
+    await post.worker().work_once()
+    assert ((await post.only()).state, post.receiver.received) == ("dead", [])
+
+
 async def test_a_tenant_with_many_callbacks_does_not_hold_up_another(post: Post):
     other = Scope("them", "docs")
     async with post.stand.database.write(EVERY_TENANT) as connection:

@@ -189,7 +189,8 @@ class Deliveries:
         return (await connection.execute(taken)).rowcount == 1
 
     async def _deliver(self, row: Row[Any]) -> None:
-        problem = await self._send(row)
+        worn_out = row.attempts > len(DELAYS_S)  # each attempt ended with its worker
+        problem = _Problem("No attempt came to an end.", final=True) if worn_out else await self._send(row)
         attempts = row.attempts + 1
         if problem is None:
             outcome, change = "delivered", self._finished("delivered", None)

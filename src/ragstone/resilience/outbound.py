@@ -184,7 +184,7 @@ class Outbound:
             raise Unavailable(f"No answer came within {self._options.total_s:g} seconds.") from error
         except httpcore2.ConnectError as error:
             raise Unavailable("No connection could be made, or the certificate was not valid.") from error
-        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
             raise Unavailable("The connection broke, or what came was no HTTP.") from error
 
     async def _post(self, url: httpx2.URL, body: bytes, headers: Mapping[str, str]) -> Reply:
