@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from ragstone import worker
-from ragstone.vocabulary import JobState
+from ragstone.ingestion import erase
+from ragstone.vocabulary import JobState, Scope
 from tests.ingestion.stand import SCOPE, Stand, upload
+from tests.platforms import small_platform
 
 
 async def test_a_failure_nobody_expected_does_not_end_the_worker(stand: Stand):
@@ -23,4 +26,40 @@ async def test_a_failure_nobody_expected_does_not_end_the_worker(stand: Stand):
     states = [each.state async for each in failing.watch(SCOPE, job.id, poll_s=0.01)]
     stop.set()
     await running
+    assert states[-1] is JobState.DONE
+
+
+async def test_a_chore_that_always_fails_does_not_keep_the_others_from_theirs():
+    stop = asyncio.Event()
+    done: list[str] = []
+
+    async def fail() -> None:
+        done.append("failed")
+        raise ZeroDivisionError
+
+    async def work() -> None:
+        done.append("worked")
+        if done.count("worked") == 5:
+            stop.set()
+
+    chores = [worker.Chore("bad", 0.0, fail), worker.Chore("good", 0.001, work)]
+    await asyncio.gather(*(worker.repeat(chore, stop) for chore in chores))
+    assert done.count("worked") == 5
+    assert done.count("failed") == 1
+
+
+async def test_a_worker_does_every_chore_and_ends_when_told_to(tmp_path: Path):
+    async with small_platform(tmp_path) as platform:
+        await platform.accounts.tenants.create("test", "leaving")
+        await platform.ingestion.submit(Scope("leaving"), [upload("a.md", "zebra")])
+        await erase.begin(platform.database, platform.accounts.audit, "test", "leaving")
+        job = await platform.ingestion.submit(Scope(), [upload("a.md", "zebra")])
+        stop = asyncio.Event()
+        running = asyncio.create_task(worker.run(platform, stop))
+        states = [each.state async for each in platform.ingestion.watch(Scope(), job.id, poll_s=0.01)]
+        report = await platform.remains.of_tenant("leaving")
+        while {place.name for place in report.places if place.left} & {"sql documents", "blobs"}:
+            report = await platform.remains.of_tenant("leaving")
+        stop.set()
+        await running
     assert states[-1] is JobState.DONE
