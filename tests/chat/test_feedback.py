@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -121,3 +122,13 @@ async def test_it_goes_with_its_conversation(book: FeedbackBook, conversations: 
     assert await conversations.expire("acme", moment) == 1
     async with database.read(EVERY_TENANT) as connection:
         assert list(await connection.scalars(unscoped(feedback, feedback.c.turn_id))) == [kept.turn_id]
+
+
+async def test_words_of_one_reader_at_the_same_moment_become_one(book: FeedbackBook, conversations: Conversations):
+    saved = await asked(conversations)
+    give = [
+        book.give(HERE, saved.conversation_id, saved.turn_id, author="user:her", rating=rating)
+        for rating in (GOOD, BAD) * 4
+    ]
+    await asyncio.gather(*give)
+    assert len(await book.all(HERE)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -177,3 +178,12 @@ async def test_deleting_a_conversation_leaves_no_row_of_its_turns(database: Data
     kept, gone = await save(store, None, "kept"), await save(store, None, "gone")
     await store.delete(HERE, gone)
     assert await rows_of(database, turns) == {kept}
+
+
+async def test_exchanges_saved_at_the_same_moment_are_all_kept_in_some_order(database: Database):
+    store = conversations(database)
+    conversation_id = await save(store, None, "q0")
+    await asyncio.gather(*(save(store, conversation_id, f"q{number}") for number in range(1, 9)))
+    asked = [turn.question for turn in (await store.get(HERE, conversation_id)).turns]
+    assert sorted(asked) == [f"q{number}" for number in range(9)]
+    assert asked[0] == "q0"
