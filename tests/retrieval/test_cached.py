@@ -228,3 +228,15 @@ async def test_two_installations_on_one_redis_share_nothing(tmp_path: Path, redi
         async with small_platform(tmp_path / name, redis={"url": redis_url}) as platform:
             await fill(platform, OURS, f"The Danube rises in {name}.")
             assert name in (await platform.retriever.search(OURS, QUESTION)).passages[0].chunk.text
+
+
+async def test_with_a_document_its_words_leave_the_cache(
+    tmp_path: Path, redis_of_this_run: RedisServer, redis_url: str
+):
+    async with small_platform(tmp_path, redis={"url": redis_url, "timeout_s": 2}) as platform:
+        await fill(platform, OURS, "The Danube rises in the Black Forest.")
+        found = await platform.retriever.search(OURS, QUESTION)
+        assert await platform.cache.count(OURS.tenant) >= 2  # vectors, and what was found
+        await platform.ingestion.remove(OURS, found.passages[0].chunk.document_id)
+        assert await platform.cache.count(OURS.tenant) == 0
+    assert redis_of_this_run.command("DBSIZE") == b":0"

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ragstone.accounts.audit import Audit
 from ragstone.accounts.revisions import Changes
 from ragstone.accounts.tenants import TenantState
-from ragstone.errors import Conflict, IndexUnavailable, NotFound
+from ragstone.errors import Conflict, IndexUnavailable, NotFound, Unavailable
 from ragstone.index.base import Index
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_delete, scoped_update, unscoped
@@ -111,8 +111,12 @@ class Eraser:
             self._reached(table.name)
         found += await self._blobs.delete_tenant(tenant)
         self._reached("blobs")
-        for forget in self._caches:
-            await forget(tenant)
+        try:
+            for forget in self._caches:
+                await forget(tenant)
+        except Unavailable as error:
+            log.warning("erase.cache_unavailable", tenant=tenant, code=error.code)
+            return False
         self._reached("caches")
         if found:
             log.info("erase.pass", tenant=tenant, found=found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import structlog
 from ragstone.documents.base import Parser
 from ragstone.documents.chunking import ChunkingOptions
 from ragstone.embedding.base import Embedder
-from ragstone.errors import InvalidInput
+from ragstone.errors import InvalidInput, Unavailable
 from ragstone.index.base import Index
 from ragstone.ingestion import changes
 from ragstone.ingestion.claims import ClaimOptions, Claims
@@ -62,7 +62,7 @@ class Ingestion:
     """Submits, ingests, removes and rebuilds; any number of processes may do so at once.
 
     `cached` gives each tenant the embedder with its own cache, `quota` its plan; without it
-    there are no limits. `faults` is called with the
+    there are no limits. `forget` empties what caches hold of a tenant when documents are removed. `faults` is called with the
     name of each step before the next one begins, so that a test can end the process there.
     """
 
@@ -79,6 +79,7 @@ class Ingestion:
         metrics: Metrics,
         options: IngestionOptions = IngestionOptions(),
         quota: Quota | None = None,
+        forget: Callable[[str], Awaitable[None]] | None = None,
         faults: Callable[[str], None] = lambda _step: None,
     ) -> None:
         self._database = database
@@ -91,6 +92,8 @@ class Ingestion:
         self._metrics = metrics
         self._options = options
         self._quota = quota
+        self._forget = forget
+        self._forget = forget
         self._reached = faults
         self._jobs = Jobs(database)
         self._dead_letters = DeadLetters(database)
@@ -152,13 +155,18 @@ class Ingestion:
     async def remove(self, scope: Scope, document_id: str) -> None:
         """Remove a document: searches miss it when this returns, and its points and bytes are gone.
 
-        Should the index be down, the points are deleted when it is back.
+        Should the index be down, the points are deleted when it is back. What a cache holds
+        of the tenant is forgotten; one that is down forgets it with its time.
 
         Raises:
             NotFound: no such document in the scope.
         """
         cached = self._cached(scope.tenant)
         await remove(self._database, self._index, self._blobs, self._claims(), cached, scope, document_id)
+        await self._empty_caches(scope.tenant)
+        if self._forget:
+            with suppress(Unavailable):
+                await self._forget(scope.tenant)
 
     async def job(self, scope: Scope, job_id: str) -> Job:
         """See `Jobs.job`."""
@@ -225,8 +233,15 @@ class Ingestion:
         self._reached("stored")
         plan = await self._quota(scope.tenant) if self._quota else None
         job_id = await write_job(self._database, self._blobs, scope, entries, submission, plan=plan)
+        if submission.vanished:
+            await self._empty_caches(scope.tenant)
         log.info("submit.done", job=job_id, files=len(entries), vanished=len(submission.vanished))
         return await self._jobs.job(scope, job_id)
+
+    async def _empty_caches(self, tenant: str) -> None:
+        """Nobody finds a removed document's words by asking; here they also stop lying in memory."""
+        if self._forget:
+            await self._forget(tenant)
 
     def _tools(self) -> Tools:
         return Tools(

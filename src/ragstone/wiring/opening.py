@@ -225,6 +225,8 @@ async def _assemble(
         metrics=metrics,
         options=ingestion_options(settings),
         quota=partial(_plan_of, base.accounts),
+        forget=cache.delete_tenant,
+        forget=cache.delete_tenant,
     )
     options = retrieval_options(settings)
     retriever = CachedRetriever(
