@@ -62,8 +62,9 @@ class Ingestion:
     """Submits, ingests, removes and rebuilds; any number of processes may do so at once.
 
     `cached` gives each tenant the embedder with its own cache, `quota` its plan; without it
-    there are no limits. `forget` empties what caches hold of a tenant when documents are removed. `faults` is called with the
-    name of each step before the next one begins, so that a test can end the process there.
+    there are no limits. `forget` empties what caches hold of a tenant when documents are removed.
+    `faults` is called with the name of each step before the next one begins, so that a test can
+    end the process there.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ragstone.accounts.plans import Plan
 from ragstone.errors import Conflict, QuotaExceeded
 from ragstone.ingestion.dead_letters import bury
+from ragstone.ingestion.forgetting import forget_mentions
 from ragstone.ingestion.generations import grow
 from ragstone.ingestion.jobs import discard_blobs, finish_if_complete
 from ragstone.ingestion.quotas import require_room, require_tenant
@@ -90,6 +91,7 @@ async def _write_job(
     await _want(connection, scope, list(ids.values()))
     await finish_if_complete(connection, scope, job_id)
     if removed:
+        await forget_mentions(connection, scope.tenant, [document_id for document_id, _ in removed])
         await grow(connection, scope)
     return job_id
 

@@ -226,7 +226,6 @@ async def _assemble(
         options=ingestion_options(settings),
         quota=partial(_plan_of, base.accounts),
         forget=cache.delete_tenant,
-        forget=cache.delete_tenant,
     )
     options = retrieval_options(settings)
     retriever = CachedRetriever(
