@@ -77,6 +77,7 @@ class Admission:
         self._epoch = 0  # what was read before a change is not remembered after it
         self._uses: dict[str, tuple[Principal, float]] = {}
         self._revision: int | None = None
+        self._blind = False  # changes could not be looked for, and the log says so
 
     async def admit(self, presented: str) -> Principal:
         """Who holds this key or session token. Warm, it costs no statement.
@@ -137,7 +138,8 @@ class Admission:
         """Write down which credentials were used, and when. Raises: Unavailable; then they are kept for later."""
         uses = dict(self._uses)
         if uses:
-            await self._credentials.note_use(uses.values())
+            # In one order everywhere, so that two processes do not wait for each other.
+            await self._credentials.note_use(uses[credential] for credential in sorted(uses))
         for credential, use in uses.items():
             if self._uses.get(credential) == use:
                 del self._uses[credential]
@@ -168,7 +170,11 @@ class Admission:
         try:
             await step()
         except RagstoneError as error:
-            log.warning("admission.watch_failed", error=error.message)
+            if not self._blind:
+                log.warning("admission.cannot_look", error=error.message)
+            self._blind = True
+        else:
+            self._blind = False
 
     def _checked(self, found: Credential | None) -> _Seen | None:
         """What SQL knows of a credential, if it is in force by this process's clock."""
