@@ -72,6 +72,13 @@ async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
         await Secret.load(None, tmp_path / "gone")
 
 
+@pytest.mark.parametrize("content", [b"", b"short"])
+async def test_a_file_without_a_secret_in_it_is_refused(tmp_path: Path, content: bytes):
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(ConfigurationError):
+        await Secret.load(None, tmp_path)
+
+
 @on_both
 async def test_a_database_stays_with_its_secret(database: Database):
     await Secret(b"the first").prove(database)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-import string
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.accounts.audit import Audit, Detail
 from ragstone.accounts.domains import checked_domain
+from ragstone.accounts.key_form import PUBLISHABLE_PREFIX, SECRET_PREFIX, new_key, start_of, well_formed
 from ragstone.accounts.naming import checked_name
 from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
@@ -34,18 +33,26 @@ from ragstone.storage.database import (
 from ragstone.storage.schema import api_keys, tenants
 from ragstone.vocabulary import COLLECTION_PATTERN, Scope
 
-SECRET_PREFIX = "rs_sk_"  # noqa: S105 — how a key begins, no key
-PUBLISHABLE_PREFIX = "rs_pk_"
+__all__ = [
+    "MAX_COLLECTIONS",
+    "MAX_DOMAINS",
+    "MAX_OVERLAP_S",
+    "PUBLISHABLE_PREFIX",
+    "PURPOSE",
+    "ROTATION_OVERLAP_S",
+    "SECRET_PREFIX",
+    "ApiKey",
+    "ApiKeys",
+    "NewKey",
+    "grantable",
+    "well_formed",
+]
+
 ROTATION_OVERLAP_S = 86_400  # the old key works for a day, unless said otherwise
 MAX_OVERLAP_S = 30 * 86_400
 PURPOSE = "api_key"  # of the keyed hash
 MAX_COLLECTIONS = 100
 MAX_DOMAINS = 100
-_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_RANDOM_CHARS = 32  # 190 bits
-_SHOWN_CHARS = 4  # of them, to tell keys apart; 166 bits stay unknown
-_CHECKSUM_CHARS = 6  # 62 ** 6 > 2 ** 32
-_FORM = re.compile(rf"rs_[sp]k_[0-9A-Za-z]{{{_RANDOM_CHARS + _CHECKSUM_CHARS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +85,6 @@ class NewKey:
     collections: Sequence[str] | None = None
     domains: Sequence[str] = ()
     expires_at: datetime | None = None
-
-
-def well_formed(presented: str) -> bool:
-    """Whether it has the form and the checksum of a key; tells typing errors apart without the database."""
-    if not _FORM.fullmatch(presented):
-        return False
-    return presented[-_CHECKSUM_CHARS:] == _checksum(presented[:-_CHECKSUM_CHARS])
 
 
 def grantable(principal: Principal, permissions: frozenset[Permission]) -> bool:
@@ -120,7 +120,7 @@ class ApiKeys:
             InvalidInput: permissions, collections, domains or expiry that cannot be used.
             NotFound: there is no such tenant.
         """
-        shown = _new_key(new.kind)
+        shown = new_key(new.kind)
         key = self._checked(actor, tenant, new, shown)
         async with self._changes.change(tenant) as connection:
             await self._add(connection, key, shown)
@@ -172,11 +172,11 @@ class ApiKeys:
         async with self._changes.change(tenant) as connection:
             old = await _found(connection, tenant, key_id)
             self._check_rotatable(old)
-            shown = _new_key(old.kind)
+            shown = new_key(old.kind)
             new = replace(
                 old,
                 id=secrets.token_hex(16),
-                start=_start(shown),
+                start=start_of(shown),
                 created_by=actor,
                 created_at=self._now(),
                 last_used_at=None,
@@ -218,7 +218,7 @@ class ApiKeys:
             tenant=tenant,
             kind=new.kind,
             name=checked_name(new.name),
-            start=_start(shown),
+            start=start_of(shown),
             permissions=_checked_permissions(new),
             collections=_checked_collections(new.collections),
             domains=_checked_domains(new.kind, new.domains),
@@ -255,24 +255,6 @@ class ApiKeys:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
-
-
-def _new_key(kind: Literal["secret", "publishable"]) -> str:
-    prefix = SECRET_PREFIX if kind == "secret" else PUBLISHABLE_PREFIX
-    body = prefix + "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM_CHARS))
-    return body + _checksum(body)
-
-
-def _checksum(body: str) -> str:
-    rest, digits = zlib.crc32(body.encode()), ""
-    for _ in range(_CHECKSUM_CHARS):
-        rest, digit = divmod(rest, len(_DIGITS))
-        digits = _DIGITS[digit] + digits
-    return digits
-
-
-def _start(shown: str) -> str:
-    return shown[: len(SECRET_PREFIX) + _SHOWN_CHARS]
 
 
 def _checked_permissions(new: NewKey) -> frozenset[Permission]:

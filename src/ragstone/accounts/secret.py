@@ -31,6 +31,7 @@ class Secret:
 
         Raises:
             DataDirectoryError: the file cannot be read or written.
+            ConfigurationError: it holds no secret.
         """
         if setting:
             return cls(setting.encode())
@@ -67,9 +68,12 @@ def _key_of(file: Path) -> bytes:
     try:
         if not file.exists():
             _make(file)
-        return file.read_bytes()
+        key = file.read_bytes()
     except OSError as error:
         raise disk_failure(error, file.parent) from error
+    if len(key) < KEY_BYTES:
+        raise ConfigurationError(f"The secret in {file} is too short to be one. Bring back the file from a backup.")
+    return key
 
 
 def _make(file: Path) -> None:
