@@ -21,7 +21,8 @@ from ragstone.storage.database import EVERY_TENANT, unscoped
 from ragstone.storage.schema import jobs
 from ragstone.vocabulary import Scope
 from tests.api.calls import NOTES, parsed
-from tests.api.people import SITE, Installation, installation
+from tests.api.people import SITE, Installation
+from tests.api.sites import tenants
 from tests.receivers import receiving
 from tests.ssrf import FORBIDDEN_URLS
 from tests.waiting import until
@@ -36,12 +37,19 @@ async def site(tmp_path: Path) -> AsyncIterator[Installation]:
     folder = tmp_path / MARK
     folder.mkdir()
     (folder / "notes.md").write_text(NOTES)
-    async with installation(tmp_path / "data", ingestion={"max_file_bytes": 10_000}) as made:
+    async with tenants(tmp_path / "data") as made:
         platform = made.platform
         await platform.ingest(folder, scope=Scope("acme"))
         secret = Upload("upload:secret.md", "", f"# Secret\n\nWater boils at 100 degrees in {MARK}.".encode())
         job = await platform.ingestion.submit(Scope("acme", "private"), [secret])
         await platform.ingestion.work(until_job=(Scope("acme", "private"), job.id))
+        yield made
+
+
+@pytest.fixture
+async def empty(tmp_path: Path) -> AsyncIterator[Installation]:
+    """An installation without documents."""
+    async with tenants(tmp_path, ingestion={"max_file_bytes": 10_000}) as made:
         yield made
 
 
@@ -139,9 +147,9 @@ async def test_a_key_for_some_collections_asks_only_these(site: Installation):
         assert MARK in (await ask(client, widget=widget)).json()["text"]
 
 
-async def test_the_config_is_what_visitors_may_read(site: Installation):
-    widget = await widget_of(site, title="Ask the shop", suggested_questions=["When do you open?"])
-    async with await visitor(site) as client:
+async def test_the_config_is_what_visitors_may_read(empty: Installation):
+    widget = await widget_of(empty, title="Ask the shop", suggested_questions=["When do you open?"])
+    async with await visitor(empty) as client:
         config = (await client.get("/api/widget/config", params={"widget": widget})).json()
         default = (await client.get("/api/widget/config")).json()
     assert set(config) == {"id", "settings"}
@@ -203,16 +211,16 @@ async def test_visitors_count_against_the_plan(site: Installation):
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/search", "/api/documents", "/api/widget/process-document"])
-async def test_a_publishable_key_is_for_the_widget_only(site: Installation, path: str):
-    async with await visitor(site) as client:
+async def test_a_publishable_key_is_for_the_widget_only(empty: Installation, path: str):
+    async with await visitor(empty) as client:
         assert (await client.post(path, json={"question": QUESTION})).status_code == 403
         assert (await client.get(f"/api/widget/documents/{'0' * 32}/status")).status_code == 403
 
 
-async def test_a_page_of_another_site_gets_nothing(site: Installation):
-    _, key = await site.key("acme", NewKey(kind="publishable", domains=[SITE]))
+async def test_a_page_of_another_site_gets_nothing(empty: Installation):
+    _, key = await empty.key("acme", NewKey(kind="publishable", domains=[SITE]))
     for origin in ("https://evil.example", "null", f"{SITE}.evil.example", SITE.replace("https", "http")):
-        async with site.calling(key, origin=origin) as client:
+        async with empty.calling(key, origin=origin) as client:
             response = await ask(client)
         assert response.status_code == 403
         assert "access-control-allow-origin" not in response.headers
@@ -235,8 +243,8 @@ async def status_when_final(client: httpx2.AsyncClient, status_url: str) -> dict
     raise AssertionError(found)
 
 
-async def test_a_document_is_taken_in_and_its_progress_can_be_followed(site: Installation):
-    async with await backend(site) as client:
+async def test_a_document_is_taken_in_and_its_progress_can_be_followed(empty: Installation):
+    async with await backend(empty) as client:
         accepted = await send(client, collection="shop", metadata='{"lang": "en"}')
         assert accepted.status_code == 202, accepted.text
         body = accepted.json()
@@ -246,35 +254,35 @@ async def test_a_document_is_taken_in_and_its_progress_can_be_followed(site: Ins
     assert document.json()["metadata"] == {"lang": "en"}
 
 
-async def test_a_document_that_cannot_be_read_says_why(site: Installation):
-    async with await backend(site) as client:
+async def test_a_document_that_cannot_be_read_says_why(empty: Installation):
+    async with await backend(empty) as client:
         final = await status_when_final(client, (await send(client, " ")).json()["status_url"])
     assert final["state"] == "failed"
     assert final["error"]
 
 
-async def test_a_document_too_large_leaves_no_job(site: Installation):
-    async with await backend(site) as client:
-        before = await count(site, jobs)
+async def test_a_document_too_large_leaves_no_job(empty: Installation):
+    async with await backend(empty) as client:
+        before = await count(empty, jobs)
         assert (await send(client, "x" * 10_001)).status_code == 413
-        assert await count(site, jobs) == before
+        assert await count(empty, jobs) == before
 
 
-async def test_another_tenant_or_collection_sees_no_status(site: Installation):
-    async with await backend(site) as client, await backend(site, "rival") as rival:
+async def test_another_tenant_or_collection_sees_no_status(empty: Installation):
+    async with await backend(empty) as client, await backend(empty, "rival") as rival:
         status_url = (await send(client)).json()["status_url"]
         assert (await rival.get(status_url)).status_code == 404
         assert (await client.get(status_url.replace("default", "private"))).status_code == 404
 
 
-async def test_a_key_that_may_only_read_or_ask_sends_nothing(site: Installation):
+async def test_a_key_that_may_only_read_or_ask_sends_nothing(empty: Installation):
     for permission in (Permission.READ, Permission.CHAT):
-        async with await backend(site, permissions=frozenset({permission})) as client:
+        async with await backend(empty, permissions=frozenset({permission})) as client:
             assert (await send(client)).status_code == 403
 
 
-async def test_a_key_for_some_collections_sends_only_there(site: Installation):
-    async with await backend(site, collections=["shop"]) as client:
+async def test_a_key_for_some_collections_sends_only_there(empty: Installation):
+    async with await backend(empty, collections=["shop"]) as client:
         assert (await send(client, collection="private")).status_code == 404
         assert (await send(client, collection="shop")).status_code == 202
 
@@ -284,20 +292,20 @@ async def count(site: Installation, table: Any) -> int:
         return len((await connection.execute(unscoped(table))).all())
 
 
-async def test_no_callback_is_accepted_that_leads_into_the_network(site: Installation):
-    before = await count(site, jobs)
-    async with await backend(site) as client:
+async def test_no_callback_is_accepted_that_leads_into_the_network(empty: Installation):
+    before = await count(empty, jobs)
+    async with await backend(empty) as client:
         for url in (url for url in FORBIDDEN_URLS if url):
             refused = await send(client, callback_url=url)
             assert refused.status_code == (422 if "\x00" in url else 400), (url, refused.text)
             assert "127.0.0.1" not in refused.json()["detail"]
-    assert await count(site, jobs) == before
+    assert await count(empty, jobs) == before
 
 
 async def test_a_backend_is_called_back_and_can_check_the_signature(tmp_path: Path):
     async with receiving() as receiver:
         outbound = {"allowed_hosts": [receiver.place]}
-        async with installation(tmp_path, outbound=outbound) as made, await backend(made) as client:
+        async with tenants(tmp_path, outbound=outbound) as made, await backend(made) as client:
             body = (await send(client, callback_url=receiver.url())).json()
             await until(lambda: bool(receiver.received))
             manager = await backend(made, permissions=frozenset({Permission.MANAGE}))

@@ -12,7 +12,8 @@ from ragstone.accounts.api_keys import NewKey
 from ragstone.api.widgets import WidgetSettings
 from ragstone.principals import PERMISSIONS, Permission, Role
 from tests.api.calls import NOTES, upload
-from tests.api.people import Installation, installation
+from tests.api.people import Installation
+from tests.api.sites import tenants
 
 WIDGET = {"name": "Shop", "collection": "shop", "settings": {"title": "Ask us", "color": "#00ff00"}}
 QUESTION = "Where does water boil at 100 degrees?"
@@ -20,7 +21,7 @@ QUESTION = "Where does water boil at 100 degrees?"
 
 @pytest.fixture
 async def made(tmp_path: Path) -> AsyncIterator[Installation]:
-    async with installation(tmp_path) as opened:
+    async with tenants(tmp_path) as opened:
         yield opened
 
 
