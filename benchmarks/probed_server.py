@@ -2,6 +2,7 @@
 
 The probe wants to wake up every 5 ms and writes how much later it did, so whatever holds the loop shows, from the
 moment the server listens. CPU time is that of the server's process alone, as the system counts it.
+`BENCH_LOOP=uvloop` runs it on another event loop than asyncio's own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -95,5 +97,6 @@ def percentiles(values: Sequence[float] | np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve())
+    loop_factory = import_module(os.environ["BENCH_LOOP"]).new_event_loop if "BENCH_LOOP" in os.environ else None
+    with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_serve())
