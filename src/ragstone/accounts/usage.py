@@ -27,7 +27,7 @@ Granularity = Literal["day", "month"]
 UsageKind = Literal["chat", "search", "ingest"]
 
 NOBODY = "none"  # the model of a row where no model was asked
-LIFETIME_S = 1800.0  # no answer takes so long: a row still reserved after it belongs to a process that died
+LIFETIME_S = 1800.0  # far beyond what an answer takes: a row still reserved then belongs to a process that died
 PAGE_ROWS = 500
 MAX_COUNT = 2**31 - 1  # what the columns hold, whatever a model server claims
 

@@ -15,13 +15,13 @@ import structlog
 from ragstone.accounts.admit import Admission
 from ragstone.accounts.api_keys import ApiKeys
 from ragstone.accounts.audit import Audit
-from ragstone.accounts.plans import Plan, Plans
+from ragstone.accounts.plans import MAX_MODELS, Plan, Plans
 from ragstone.accounts.rate_limits import RateLimits
 from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
 from ragstone.accounts.sessions import SessionOptions, Sessions
 from ragstone.accounts.tenants import Tenants
-from ragstone.accounts.usage import Ledger
+from ragstone.accounts.usage import LIFETIME_S, Ledger
 from ragstone.accounts.users import Users
 from ragstone.accounts.widgets import Widgets
 from ragstone.chat.ask import Chat
@@ -185,7 +185,7 @@ async def _accounts(
         api_keys=ApiKeys(database, secret, audit, changes=changes),
         widgets=Widgets(database, audit),
         limits=limits,
-        ledger=Ledger(database, plans),
+        ledger=Ledger(database, plans, lifetime_s=LIFETIME_S + MAX_MODELS * settings.answer.total_s),
         admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
         changes=changes,
     )
