@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import ColumnElement, Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
 from ragstone.storage.database import (
@@ -24,7 +25,7 @@ from ragstone.storage.database import (
     scoped_insert,
     scoped_update,
 )
-from ragstone.storage.schema import HEAD_REVISION, collections, documents, embedding_cache, metadata, plans
+from ragstone.storage.schema import HEAD_REVISION, audit_log, collections, documents, embedding_cache, metadata, plans
 from ragstone.vocabulary import Scope
 from tests.storage.rows import NOON, add_document, url_of
 
@@ -250,3 +251,16 @@ async def test_numbers_and_strings_are_looked_up_many_at_once(database: Database
         assert await found(~counts) == ["b"]
         assert sorted(await found(counts | names)) == ["a", "b", "c"]
         assert await found(any_of(documents.c.id, [])) == []
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit_log SET actor = 'you'", "DELETE FROM audit_log"])
+async def test_the_audit_log_is_append_only(tmp_path: Path, change: str):
+    """PostgreSQL's is in test_row_security."""
+    database = await Database.open(url_of(tmp_path / "ragstone.db"))
+    row = {"number": 1, "at": NOON, "actor": "me", "action": "key.created", "target": "", "details": {}, "hash": ""}
+    async with database.write("us") as connection:
+        await connection.execute(scoped_insert(audit_log, Scope("us")), row)
+    with pytest.raises(IntegrityError, match="audit_log is append-only"):
+        async with database.write("us") as connection:
+            await connection.execute(text(change))
+    await database.close()

@@ -62,6 +62,16 @@ async def test_a_login_that_takes_no_role_sees_nothing(database: Database, postg
         await raw.close()
 
 
+async def test_the_owner_sees_rows_only_in_a_role(database: Database, postgres: PostgresServer, postgres_url: str):
+    raw = await asyncpg.connect(postgres.url(database_name(postgres_url)))
+    try:
+        assert await raw.fetchval("SELECT count(*) FROM documents") == 0
+        await raw.execute("SET ROLE ragstone_system")  # as migrations and backups do
+        assert await raw.fetchval("SELECT count(*) FROM documents") == 2
+    finally:
+        await raw.close()
+
+
 async def test_no_row_of_another_tenant_is_changed_or_deleted(database: Database):
     async with database.write("us") as connection:
         changed = await connection.execute(update(documents).values(title="seen"))

@@ -148,13 +148,12 @@ class Postgres:
             raise self.failure(error) from error
 
     async def _let_in(self, connection: AsyncConnection) -> None:
-        """Let the user that the platform connects with take the roles; it owns nothing, if there is an owner's URL."""
-        login = self._url.username
-        if login is None or self._url.username == self._owner_url.username:
-            login = (await connection.execute(text("SELECT session_user"))).scalar_one()
-        if not await _may_take_roles(connection, login):
-            quoted = '"' + login.replace('"', '""') + '"'
-            await connection.execute(text(f"GRANT {TENANT_ROLE}, {SYSTEM_ROLE} TO {quoted}"))
+        """Let take the roles who the platform connects as, and the owner: migrations and backups need to see rows."""
+        owner = (await connection.execute(text("SELECT session_user"))).scalar_one()
+        for login in {owner, self._url.username or owner}:
+            if not await _may_take_roles(connection, login):
+                quoted = '"' + login.replace('"', '""') + '"'
+                await connection.execute(text(f"GRANT {TENANT_ROLE}, {SYSTEM_ROLE} TO {quoted}"))
 
 
 def lock_number(tenant: str) -> int:
