@@ -133,6 +133,7 @@ async def test_the_same_question_of_two_tenants_is_two_questions(stand: Stand):
     assert "ours say" in ours.passages[0].chunk.text
     assert "theirs say" in theirs.passages[0].chunk.text
     assert (await stand.search(OURS), await stand.search(THEIRS)) == (ours, theirs)
+    assert stand.hits == 2
 
 
 async def test_after_a_change_the_next_question_sees_it(stand: Stand, platform: Platform):
