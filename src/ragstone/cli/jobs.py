@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ragstone.ingestion.dead_letters import DeadFile, DeadLetters, Replay
     from ragstone.vocabulary import Job
 
-COMMAND_OF_NONE = "show"
+COMMAND_OF_NONE = "list"
 """The command that is meant where none is named."""
 
 
@@ -40,7 +40,7 @@ jobs = typer.Typer(
 
 @jobs.command(COMMAND_OF_NONE)
 @run
-async def show(
+async def list_(
     job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One job, with the fate of each file.")] = None,
     *,
     resume: Annotated[bool, typer.Option("--resume", help="Work on the job here until it has finished.")] = False,
@@ -73,7 +73,8 @@ async def show(
 async def dead(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """List files that were given up.
 
-    Of all tenants, for reasons that are not the files': the index or a model stayed away, or a worker ended over them. Their bytes are kept.
+    Of all tenants, for reasons that are not the files': the index or a model stayed away, or a
+    worker ended over them. Their bytes are kept.
     """
     from ragstone.ingestion.dead_letters import DeadLetters
 

@@ -20,7 +20,7 @@ async def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
     ] = None,
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Work on submitted documents too.")] = True,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave the work on documents to others.")] = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Serve the HTTP API.
@@ -33,7 +33,7 @@ async def serve(
     from ragstone.telemetry.logs import configure_logs
 
     configure_logs(settings.log.level, settings.log.json_lines)
-    await app.serve(settings, host, port, works=worker, announce=_announce)
+    await app.serve(settings, host, port, works=not no_worker, announce=_announce)
     return ExitCode.OK
 
 
