@@ -50,7 +50,8 @@ async def backup(
 ) -> ExitCode:
     """Copy the data directory while it is in use.
 
-    That is the database, the documents' bytes and the secret. The index is not copied; a server makes it again. To restore, use the copy as the data directory.
+    That is the database, the documents' bytes and the secret. The index is not copied; a server
+    makes it again. To restore, use the copy as the data directory.
     """
     settings = settings_for(data_dir)
     from ragstone.storage.backup import back_up
