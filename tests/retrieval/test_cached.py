@@ -241,3 +241,8 @@ async def test_with_a_document_its_words_leave_the_cache(
         await platform.ingestion.remove(OURS, found.passages[0].chunk.document_id)
         assert await platform.cache.count(OURS.tenant) == 0
     assert redis_of_this_run.command("DBSIZE") == b":0"
+
+
+def test_the_tenant_is_in_the_key_whatever_else_is_equal(platform: Platform):
+    retriever = Stand(platform, MemoryCache()).retriever
+    assert retriever._key(OURS, "same", QUESTION) != retriever._key(THEIRS, "same", QUESTION)
