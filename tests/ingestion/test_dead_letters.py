@@ -89,3 +89,14 @@ async def test_a_failed_change_that_is_dead_leaves_the_older_version_in_service(
     await stand.settle()
     assert [passage.chunk.text for passage in await stand.found("zebra")] == ["zebra a.md"]
     assert await stand.index.count(Scope(SCOPE.tenant, SCOPE.collection)) == 1
+
+
+async def test_bytes_that_a_removed_document_shared_with_a_dead_file_are_kept(stand: Stand):
+    await stand.ingest(upload("b.md", "zebra a.md"))
+    (removed,) = await stand.library.documents(SCOPE)
+    job = await give_up(stand, "a.md")
+    await stand.ingestion.remove(SCOPE, removed.id)
+    await stand.settle()
+    assert stand.stored_bytes() == {b"zebra a.md"}
+    await stand.ingestion.replay(SCOPE.tenant, job_id=job.id)
+    assert (await stand.finish(job)).done == 1

@@ -14,7 +14,9 @@ from ragstone.embedding.cached import CachedEmbedder
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.errors import Conflict, NotFound
 from ragstone.ingestion import erase
+from ragstone.ingestion.claims import ClaimOptions, Claims
 from ragstone.ingestion.erase import Eraser
+from ragstone.ingestion.queue import Queue
 from ragstone.ingestion.remains import Remains
 from ragstone.storage.cache import MemoryCache, SqlVectorStore, cache_key
 from ragstone.storage.database import EVERY_TENANT, scoped, scoped_insert, unscoped
@@ -138,6 +140,8 @@ async def test_a_marked_tenant_takes_nothing_in_and_its_waiting_files_are_not_be
     with pytest.raises(NotFound, match="being deleted"):
         await stand.ingestion.submit(SCOPE, [upload("d.md", "zebra")])
     await stand.ingest(upload("d.md", "zebra"), scope=THEM)
+    options = ClaimOptions()
+    assert await Queue(stand.database, Claims(stand.database, "worker", options), options).take(1) is None
     assert (await stand.ingestion.job(SCOPE, waiting.id)).done == 0
     while not await is_struck_out(stand):
         await eraser(stand).work()
