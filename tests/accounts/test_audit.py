@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from ragstone.accounts.audit import Audit
+from ragstone.accounts.audit import Audit, Detail
 from ragstone.accounts.secret import Secret
 from ragstone.errors import ConfigurationError, Conflict
 from ragstone.storage.database import EVERY_TENANT, Database
@@ -28,7 +28,7 @@ async def chain(audit: Audit) -> Audit:
     """Five records of acme, and one of other, which nobody touches."""
     await audit.note("other", actor="key:9", action="document.removed")
     for number in range(1, LAST + 1):
-        details = {"name": f"Ünïcode {number}", "size": number, "sure": True, "why": None}
+        details: dict[str, Detail] = {"name": f"Ünïcode {number}", "size": number, "sure": True, "why": None}
         await audit.note("acme", actor="user:1", action="key.created", target=f"key {number}", details=details)
     return audit
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ async def owner_of(place: Installation, tenant: str):
     return place.calling(await place.token(f"owner@{tenant}.example"))
 
 
-async def asked(client, **more: object) -> dict:
+async def asked(client, **more: object) -> Any:
     response = await client.get("/api/usage", params=more)
     assert response.status_code == 200, response.text
     return response.json()
@@ -120,9 +121,8 @@ async def test_a_stream_too_many_is_refused_before_it_begins(place):
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 async def test_no_cell_is_a_formula(text):
     assert csv_cell(text) == f"'{text}"
-    row = UsageRecord(
-        "1", text, datetime.now(UTC) - timedelta(days=1), "chat", "settled", text, None, text, *[0] * 5, *[False] * 2
-    )
+    at = datetime.now(UTC) - timedelta(days=1)
+    row = UsageRecord("1", text, at, "chat", "settled", text, None, text, 0, 0, 0, 0, 0, overage=False, estimated=False)
 
     async def rows() -> AsyncIterator[UsageRecord]:
         yield row

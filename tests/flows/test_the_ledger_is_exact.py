@@ -29,6 +29,7 @@ from ragstone.accounts.plans import ModelEntry, Plan
 from ragstone.accounts.usage import Ledger, Reservation, UsageRecord
 from ragstone.chat.bill import Bill
 from ragstone.generation.answer import AnswerOptions, Generator
+from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.principals import UNLIMITED_PLAN, Kind, Principal
@@ -74,7 +75,7 @@ class ConsumerFailed(Exception):
 async def test_ten_thousand_requests_that_end_in_every_way(tmp_path: Path):
     dice, vendor = random.Random(SEED), VendorBill()
     models = [CapriciousModel(name, vendor, dice) for name in ("first", "second")]
-    chain = (*(PromptedAnswerer(model) for model in models), ExtractiveAnswerer())
+    chain: list[Answerer] = [*(PromptedAnswerer(model) for model in models), ExtractiveAnswerer()]
     generator = Generator(
         answerer=chain[0],
         fallback=chain[-1],
@@ -178,8 +179,8 @@ async def a_tenant_with_models(platform: Platform, vendor: Vendor) -> AsyncItera
     accounts = platform.accounts
     async with serving_upstream(vendor.openai) as first, serving_upstream(vendor.anthropic) as second:
         for entry, upstream in ((FIRST, first), (SECOND, second)):
-            wired = {"base_url": upstream.url, "key_variable": "MOCK_API_KEY"}
-            await accounts.plans.save_model("local", replace(entry, **wired))
+            wired = replace(entry, base_url=upstream.url, key_variable="MOCK_API_KEY")
+            await accounts.plans.save_model("local", wired)
         await accounts.plans.save("local", Plan(id="both", name="Both", models=("first", "second")))
         await accounts.tenants.create("local", "acme", plan="both")
         _, key = await accounts.api_keys.create("local", "acme", NewKey())

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
+
 import pytest
 
 from ragstone.errors import ModelUnavailable
 from ragstone.llm.base import Message
 from ragstone.llm.spent import Spent, counted
 from ragstone.vocabulary import Usage
-from tests.generation.answerers import ScriptedModel
 
 PROMPT = (Message("system", "x" * 30), Message("user", "y" * 10))  # 40 characters: 10 tokens
 
 
-class Says(ScriptedModel):
+class Says:
     """A model that yields these pieces, usages among them; an exception is raised."""
 
-    async def stream(self, messages, *, max_tokens):
+    name = "mock"
+
+    def __init__(self, *pieces: str | Usage | ModelUnavailable) -> None:
+        self.pieces = pieces
+
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
         for piece in self.pieces:
-            if isinstance(piece, Exception):
+            if isinstance(piece, ModelUnavailable):
                 raise piece
             yield piece
 
+    async def close(self) -> None:
+        pass
 
-async def known_after(*pieces: object) -> list[Usage]:
+
+async def known_after(*pieces: str | Usage | ModelUnavailable) -> list[Usage]:
     """The usage known when each text has come, and the last one."""
     known, usage = [], Usage("none")
     try:
@@ -75,7 +84,7 @@ async def test_who_is_broken_off_has_spent_what_came():
 
 def test_each_call_of_a_request_counts():
     spent = Spent()
-    assert spent.usage == ()
+    assert not spent.usage
     spent.update(Usage("a", 1, 1))
     spent.update(Usage("a", 1, 2))
     spent.begin()
