@@ -14,21 +14,23 @@ from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Scope
 from ragstone.wiring import Platform
 
+# All are coroutines though none waits: FastAPI runs a plain function in a thread.
+
 StreamFactory = Callable[[AsyncGenerator[StreamEvent]], EventStream]
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     principal: Principal = request.state.principal  # missing on a route without the door: an error, never a pass
     return principal
 
 
-def _platform(request: Request) -> Platform:
+async def _platform(request: Request) -> Platform:
     platform: Platform = request.app.state.platform
     return platform
 
 
-def _scope(
+async def _scope(
     principal: Annotated[Principal, Depends(_principal)],
     collection: Annotated[
         str, Query(pattern=COLLECTION_PATTERN, description="The collection to work in.")
@@ -51,7 +53,7 @@ async def _acting_tenant(
     return (await platform.accounts.tenants.get(tenant)).id
 
 
-def _stream(
+async def _stream(
     principal: Annotated[Principal, Depends(_principal)], platform: Annotated[Platform, Depends(_platform)]
 ) -> StreamFactory:
     return partial(EventStream, still=partial(platform.accounts.admission.still, principal))

