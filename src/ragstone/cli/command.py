@@ -89,7 +89,7 @@ def run(story: Callable[P, Coroutine[None, None, ExitCode]]) -> Callable[P, None
 
 
 def _loop_factory(command: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """For what runs long, a loop that needs two thirds of the time for a byte; importing it costs a short command more."""
+    """For what runs long, a loop that takes two thirds of the time for a byte; None is asyncio's own."""
     if command not in LONG_RUNNING:
         return None
     try:
