@@ -11,7 +11,7 @@ import pytest
 
 from ragstone.accounts.audit import Audit
 from ragstone.accounts.plans import Plans
-from ragstone.accounts.rate_limits import RateLimits, Standing
+from ragstone.accounts.rate_limits import CALLS_PER_MINUTE, RateLimits, Standing
 from ragstone.accounts.secret import Secret
 from ragstone.errors import RateLimited
 from ragstone.principals import Kind, Principal
@@ -118,6 +118,20 @@ async def test_each_tenant_has_the_limit_for_itself_and_all_its_keys_share_it(al
     assert await accepted(limits, 20) == LIMIT
     assert await accepted(limits, 20, Principal("key:2", Kind.SECRET, tenant="acme", plan="ten")) == 0
     assert await accepted(limits, 20, caller(tenant="globex")) == LIMIT
+
+
+async def test_what_no_plan_counts_is_bounded_too_but_not_where_there_is_no_limit(alone: Servers):
+    server = alone.one()
+    for _ in range(CALLS_PER_MINUTE):
+        await server.call(caller())
+        await server.call(caller("all", "free"))
+    with pytest.raises(RateLimited, match="requests a minute") as refused:
+        await server.call(caller())
+    assert 0 < refused.value.retry_after_s <= 60
+    await server.call(caller(tenant="other"))
+    await server.call(caller("all", "free"))
+    alone.clock.now += 60
+    await server.call(caller())
 
 
 async def test_a_plan_with_overage_serves_and_marks_what_is_beyond_it(alone: Servers, together: Servers):

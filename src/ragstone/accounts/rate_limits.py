@@ -21,6 +21,8 @@ from ragstone.principals import Principal
 from ragstone.storage.redis import Redis
 from ragstone.telemetry.metrics import Metrics
 
+CALLS_PER_MINUTE = 3000  # of one tenant to one server: far above what pages and pollers need, far below a flood
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -75,6 +77,21 @@ class RateLimits:
                 retry_after_s=count.reset_s,
             )
         return Standing(limit, max(0, limit - count.held), count.reset_s, overage=not count.granted, shared=shared)
+
+    async def call(self, principal: Principal) -> None:
+        """Count a request that no plan counts, such as a look at a list, so that none of them floods the others.
+
+        Raises:
+            RateLimited: this server has answered `CALLS_PER_MINUTE` of the tenant's within the minute.
+        """
+        if (await self._plans.get(principal.plan)).requests_per_hour is None:
+            return
+        count = self._local.take(f"calls:{principal.tenant}", CALLS_PER_MINUTE, 60.0)
+        if not count.granted:
+            raise RateLimited(
+                f"These are more than {CALLS_PER_MINUTE} requests a minute. Try again in {_seconds(count.reset_s)}.",
+                retry_after_s=count.reset_s,
+            )
 
     @asynccontextmanager
     async def stream(self, principal: Principal) -> AsyncGenerator[None, None]:

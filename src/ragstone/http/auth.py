@@ -190,6 +190,8 @@ class AdmittedRoute(APIRoute):
             principal = await door.admit(request, accounts, self.needs)
             if self.metered:
                 await _meter(request, principal, accounts)
+            else:
+                await accounts.limits.call(principal)
             limit = min(self.max_body_bytes or door.max_body_bytes, door.max_body_bytes)
             _refuse_announced(request.headers, limit)
             return await handle(Request(request.scope, _limited(request.receive, limit)))
@@ -300,7 +302,7 @@ def admitted_router(
         tags=[tag],
         route_class=type(route_class.__name__, (route_class,), {"needs": needs, "metered": metered}),
         dependencies=[Security(scheme) for scheme in _SCHEMES],
-        responses=problems(401, 403, 422, *((429,) if metered else ())),
+        responses=problems(401, 403, 422, 429),
     )
 
 
