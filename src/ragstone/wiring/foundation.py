@@ -1,0 +1,141 @@
+"""What every process stands on: the database, Redis if there is one, and the accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragstone.accounts.admit import Admission
+from ragstone.accounts.api_keys import ApiKeys
+from ragstone.accounts.audit import Audit
+from ragstone.accounts.plans import MAX_MODELS, Plans
+from ragstone.accounts.rate_limits import RateLimits
+from ragstone.accounts.revisions import Changes
+from ragstone.accounts.secret import Secret
+from ragstone.accounts.sessions import SessionOptions, Sessions
+from ragstone.accounts.tenants import Tenants
+from ragstone.accounts.usage import LIFETIME_S, Ledger
+from ragstone.accounts.users import Users
+from ragstone.accounts.widgets import Widgets
+from ragstone.errors import DataDirectoryError
+from ragstone.ingestion.jobs import Jobs
+from ragstone.settings import Settings
+from ragstone.storage.blobs import LocalBlobs
+from ragstone.storage.database import Database
+from ragstone.storage.installation import installation_id
+from ragstone.storage.library import Library
+from ragstone.storage.redis import PREFIX, Redis
+from ragstone.telemetry.metrics import Metrics
+from ragstone.wiring.platform import Accounts, Records
+
+
+@asynccontextmanager
+async def open_records(settings: Settings) -> AsyncIterator[Records]:
+    """Open the database alone; quick, as no model is loaded and no index process started.
+
+    Raises:
+        ConfigurationError: a setting or the data directory needs mending.
+    """
+    folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    async with AsyncExitStack() as stack:
+        base = await lay_foundation(settings, folder, stack)
+        yield Records(Library(base.database, base.blobs), Jobs(base.database), base.accounts, base.database)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What everything else stands on."""
+
+    database: Database
+    blobs: LocalBlobs
+    redis: Redis | None
+    accounts: Accounts
+    metrics: Metrics
+
+
+async def lay_foundation(settings: Settings, folder: Path, stack: AsyncExitStack) -> Foundation:
+    """Open the foundation; `stack` closes it."""
+    database = await _open_database(settings, folder)
+    stack.push_async_callback(database.close)
+    metrics = Metrics()
+    redis = await _redis(settings, database, metrics)
+    if redis:
+        stack.push_async_callback(redis.close)
+    accounts = await _accounts(settings, folder, database, redis, metrics)
+    stack.push_async_callback(accounts.ledger.close)
+    return Foundation(database, LocalBlobs(folder / "blobs"), redis, accounts, metrics)
+
+
+async def _open_database(settings: Settings, folder: Path) -> Database:
+    given = settings.database
+    return await Database.open(
+        given.url.get_secret_value() if given.url else f"sqlite+aiosqlite:///{folder / 'ragstone.db'}",
+        owner_url=given.owner_url.get_secret_value() if given.owner_url else None,
+        pool_size=given.pool_size,
+        pool_overflow=given.pool_overflow,
+        pool_timeout_s=given.pool_timeout_s,
+    )
+
+
+async def _redis(settings: Settings, database: Database, metrics: Metrics) -> Redis | None:
+    url = settings.redis.url
+    if url is None:
+        return None
+    prefix = f"{PREFIX}:{await installation_id(database)}"
+    return Redis(url.get_secret_value(), prefix=prefix, timeout_s=settings.redis.timeout_s, metrics=metrics)
+
+
+async def _accounts(
+    settings: Settings, folder: Path, database: Database, redis: Redis | None, metrics: Metrics
+) -> Accounts:
+    given = settings.secret_key
+    secret = await Secret.load(given.get_secret_value() if given else None, folder)
+    await secret.prove(database)
+    changes = Changes(database, redis)
+    audit = Audit(database, secret)
+    plans = Plans(database, audit)
+    changes.listen(plans.forget)
+    users = Users(database, audit, changes)
+    limits = RateLimits(plans, redis, metrics)
+    times = settings.accounts
+    sessions = SessionOptions(
+        idle_s=times.session_idle_s,
+        max_s=times.session_max_s,
+        per_minute=times.logins_per_minute,
+        per_hour=times.logins_per_hour,
+    )
+    return Accounts(
+        secret=secret,
+        audit=audit,
+        plans=plans,
+        tenants=Tenants(database, audit, changes),
+        users=users,
+        sessions=Sessions(database, secret, audit, users, limits, sessions, changes=changes),
+        api_keys=ApiKeys(database, secret, audit, changes=changes),
+        widgets=Widgets(database, audit),
+        limits=limits,
+        ledger=Ledger(database, plans, lifetime_s=LIFETIME_S + MAX_MODELS * settings.answer.total_s),
+        admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
+        changes=changes,
+    )
+
+
+def prepare_data_dir(folder: Path) -> Path:
+    """Create the data directory, for its owner alone, and return its absolute path.
+
+    Raises:
+        DataDirectoryError: it cannot be created, or is no directory.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataDirectoryError(f"{folder} is a file. Set RAGSTONE_DATA_DIR to a folder.") from error
+    except OSError as error:
+        raise DataDirectoryError(
+            f"The data directory {folder} cannot be created: {error.strerror}. "
+            "Set RAGSTONE_DATA_DIR to a folder that you may write to."
+        ) from error
+    return folder.resolve()
