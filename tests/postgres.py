@@ -114,7 +114,7 @@ def postgres_binaries() -> Path | None:
 def missing(what: str, mend: str) -> None:
     """Skip a test that needs a server, or fail it where that server is required."""
     sentence = f"No {what} was found, so nothing was tested with it. {mend}"
-    if what.lower() in os.environ.get("RAGSTONE_TESTS_REQUIRE", "").lower():
+    if what.lower() in os.environ.get("TESTS_REQUIRE", "").lower():
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)
 

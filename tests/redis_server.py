@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 START_S = 10.0
-REQUIRED = "redis" in os.environ.get("RAGSTONE_TESTS_REQUIRE", "").split(",")
+REQUIRED = "redis" in os.environ.get("TESTS_REQUIRE", "").split(",")
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.accounts.secret import Secret
 from ragstone.errors import ConfigurationError
-from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, hold, scoped, scoped_insert, scoped_update, unscoped
 from ragstone.storage.schema import audit_heads, audit_log
 from ragstone.vocabulary import Scope
 
@@ -123,8 +123,9 @@ class Audit:
         return [broken for broken in found if broken]
 
     async def _locked_head(self, connection: AsyncConnection, tenant: str) -> _Head:
-        """The end of the chain; who wants to append waits here for who does."""
-        wanted = scoped(audit_heads, tenant).with_for_update()
+        """The end of the chain; who wants to append waits here for who does, also where there is no chain yet."""
+        await hold(connection, tenant)
+        wanted = scoped(audit_heads, tenant)
         row = (await connection.execute(wanted)).first()
         if row is None:
             await self._start(connection, tenant)
