@@ -67,7 +67,7 @@ async def measure(server: ProbedServer, documents: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=200)
+    parser.add_argument("--documents", type=int, default=20)
     parser.add_argument("--model", default="minilm", choices=["minilm", "hashing"])
     arguments = parser.parse_args()
     with (
