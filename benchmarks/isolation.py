@@ -8,7 +8,7 @@ foreign hit say that fewer than 3 in 100,000 have one (95 %).
 
     python -m benchmarks.isolation [--queries 100000] [--seed 7]
 
-Edge and the retriever answer more slowly than the index in memory, and get a tenth of the queries.
+The retriever answers more slowly than an index, and gets a tenth of the queries.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ async def measure(queries: int, seed: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         edge = await EdgeIndex.connect(Path(folder) / "index", dimensions=DIMENSIONS, embedder="bench", linger_s=0)
         try:
-            await attack_index("edge", edge, max(queries // 10, 1), seed, table)
+            await attack_index("edge", edge, queries, seed, table)
         finally:
             await edge.close()
     for engine in ("memory", "edge"):
@@ -284,7 +284,7 @@ async def measure(queries: int, seed: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--queries", type=int, default=100_000, help="for the index in memory; the others get a tenth")
+    parser.add_argument("--queries", type=int, default=100_000, help="for each index; the retriever gets a tenth")
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     configure_logs("error")

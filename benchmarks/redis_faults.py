@@ -24,7 +24,7 @@ from ragstone.principals import Kind, Principal
 from ragstone.settings import Settings
 from ragstone.storage.redis import Redis
 from ragstone.telemetry.metrics import Metrics
-from ragstone.wiring.opening import open_records
+from ragstone.wiring import open_records
 from tests.redis_server import RedisServer, throw_away_redis
 
 CALLER = Principal("key:1", Kind.SECRET, tenant="acme", plan="million")

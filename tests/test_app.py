@@ -15,9 +15,12 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from ragstone.accounts.api_keys import NewKey
 from ragstone.app import check_address, create_app, listen
 from ragstone.errors import ConfigurationError, PortInUse
+from ragstone.principals import Role
 from ragstone.settings import ServerSettings
+from ragstone.wiring import open_records
 from tests.platforms import small_settings
 
 KEY = "k" * 40
@@ -98,6 +101,18 @@ def test_an_address_of_nobody_here_is_a_setting_to_mend(host: str):
 async def test_without_an_owner_nothing_but_loopback_is_served(tmp_path: Path, host: str):
     with pytest.raises(ConfigurationError, match="Make an owner first"):
         await check_address(small_settings(tmp_path), host)
+
+
+async def test_an_owner_opens_the_server_to_the_network_a_key_alone_does_not(tmp_path: Path):
+    settings = small_settings(tmp_path)
+    async with open_records(settings) as records:
+        await records.accounts.api_keys.create("local", "default", NewKey())
+    with pytest.raises(ConfigurationError, match="Make an owner first"):
+        await check_address(settings, "0.0.0.0")
+    async with open_records(settings) as records:
+        who = {"email": "ada@example.org", "password": "a long sentence"}
+        await records.accounts.users.create("local", "default", **who, role=Role.OWNER)
+    await check_address(settings, "0.0.0.0")
 
 
 async def test_with_keys_any_address_is_served(tmp_path: Path):

@@ -195,7 +195,7 @@ async def check_address(settings: Settings, host: str) -> None:
     if host in LOOPBACK_HOSTS or settings.server.api_keys:
         return
     async with open_records(settings) as records:
-        if not await records.accounts.admission.has_accounts():
+        if not await records.accounts.users.has_owner():
             raise ConfigurationError(
                 f"Nobody owns this installation yet, so the server does not listen on {host}. Make an owner first: "
                 "`ragstone accounts users create --role owner you@example.org`."

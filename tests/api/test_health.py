@@ -7,7 +7,9 @@ from pathlib import Path
 import httpx2
 from fastapi import FastAPI
 
-from tests.api.conftest import KEY, calling
+from tests.api.conftest import KEY, calling, running
+from tests.platforms import small_platform
+from tests.redis_server import RedisServer
 
 
 async def test_a_process_that_answers_is_alive(client: httpx2.AsyncClient):
@@ -47,6 +49,20 @@ async def test_a_worker_that_ended_makes_it_not_ready(app: FastAPI, client: http
     response = await client.get("/ready")
     app.state.worker = working
     assert (response.status_code, response.json()["parts"]["worker"]["ok"]) == (503, False)
+
+
+async def test_without_its_redis_a_server_is_ready_and_says_what_it_does_instead(
+    tmp_path: Path, redis_server: RedisServer
+):
+    redis = {"url": redis_server.url, "timeout_s": 2}
+    async with small_platform(tmp_path, redis=redis) as platform, running(platform) as app, calling(app) as client:
+        there = (await client.get("/ready")).json()["parts"]["redis"]
+        redis_server.stop()
+        response = await client.get("/ready")
+    away = response.json()["parts"]["redis"]
+    assert (there["ok"], there["detail"]) == (True, "answers")
+    assert (response.status_code, away["ok"]) == (200, True)
+    assert "each server holds limits by itself" in away["detail"]
 
 
 async def test_metrics_count_requests_by_route(client: httpx2.AsyncClient):

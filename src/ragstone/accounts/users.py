@@ -165,6 +165,13 @@ class Users:
         found = await self._by_email(email)
         return _user(found) if found else None
 
+    async def has_owner(self) -> bool:
+        """Whether somebody owns or operates the installation: before, no network may reach it."""
+        roles = users.c.role.in_((Role.OWNER, Role.OPERATOR))
+        wanted = unscoped(users, users.c.id).where(roles, users.c.state == UserState.ACTIVE).limit(1)
+        async with self._database.read(EVERY_TENANT) as connection:
+            return (await connection.execute(wanted)).first() is not None
+
     async def _by_email(self, email: str) -> Row[Any] | None:
         address = email.strip().lower()
         if not _EMAIL.fullmatch(address) or len(address) > MAX_EMAIL_CHARS:

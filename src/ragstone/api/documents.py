@@ -115,9 +115,11 @@ async def read_document(
     summary="Remove a document",
     responses=problems(404, 503),
 )
-async def remove_document(document_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> None:
+async def remove_document(
+    document_id: PathId, scope: AdmittedScope, principal: Admitted, platform: OpenPlatform
+) -> None:
     """Remove a document with all its versions; searches no longer find it."""
-    await platform.ingestion.remove(scope, document_id)
+    await platform.ingestion.remove(scope, document_id, principal=principal.id)
 
 
 ROUTERS: tuple[APIRouter, ...] = (upload_router, router, write_router)

@@ -11,6 +11,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -25,6 +26,7 @@ from ragstone.http.auth import admitted_router
 from ragstone.http.dependencies import Admitted, OpenPlatform
 from ragstone.principals import Permission
 from ragstone.storage.database import EVERY_TENANT
+from ragstone.storage.redis import Redis
 from ragstone.vocabulary import Scope
 from ragstone.wiring import Platform
 
@@ -74,7 +76,7 @@ async def metrics(platform: OpenPlatform, principal: Admitted) -> Response:
 
 
 def _checks(platform: Platform, worker: asyncio.Task[None] | None) -> dict[str, Callable[[], Awaitable[str]]]:
-    return {
+    checks: dict[str, Callable[[], Awaitable[str]]] = {
         "database": lambda: _database(platform),
         "index": lambda: _index(platform),
         "embedder": lambda: _embedder(platform),
@@ -82,6 +84,9 @@ def _checks(platform: Platform, worker: asyncio.Task[None] | None) -> dict[str, 
         "disk": lambda: asyncio.to_thread(_disk, platform.settings.data_dir),
         "worker": lambda: _worker(worker),
     }
+    if platform.redis:
+        checks["redis"] = partial(_redis, platform.redis)
+    return checks
 
 
 async def _outcome(name: str, check: Callable[[], Awaitable[str]]) -> PartOut:
@@ -124,6 +129,15 @@ async def _worker(worker: asyncio.Task[None] | None) -> str:
     if worker.done():
         raise Unavailable("The worker has ended. Restart the server.") from worker.exception()
     return "works on submitted documents"
+
+
+async def _redis(redis: Redis) -> str:
+    """It may be away: then the server is ready all the same, and says what it does instead."""
+    try:
+        await redis.run(lambda client: client.ping())
+    except Unavailable:
+        return "does not answer: each server holds limits by itself, and caches nothing in common"
+    return "answers"
 
 
 def _disk(folder: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from ragstone.accounts.audit import Audit
 from ragstone.documents.base import Parser
 from ragstone.documents.chunking import ChunkingOptions
 from ragstone.embedding.base import Embedder
@@ -62,9 +63,9 @@ class Ingestion:
     """Submits, ingests, removes and rebuilds; any number of processes may do so at once.
 
     `cached` gives each tenant the embedder with its own cache, `quota` its plan; without it
-    there are no limits. `forget` empties what caches hold of a tenant when documents are removed.
-    `faults` is called with the name of each step before the next one begins, so that a test can
-    end the process there.
+    there are no limits. `audit` records who submitted and removed. `forget` empties what
+    caches hold of a tenant when documents are removed. `faults` is called with the name of
+    each step before the next one begins, so that a test can end the process there.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Ingestion:
         index: Index,
         metrics: Metrics,
         options: IngestionOptions = IngestionOptions(),
+        audit: Audit | None = None,
         quota: Quota | None = None,
         forget: Callable[[str], Awaitable[None]] | None = None,
         faults: Callable[[str], None] = lambda _step: None,
@@ -94,7 +96,7 @@ class Ingestion:
         self._options = options
         self._quota = quota
         self._forget = forget
-        self._forget = forget
+        self._audit = audit
         self._reached = faults
         self._jobs = Jobs(database)
         self._dead_letters = DeadLetters(database)
@@ -153,7 +155,7 @@ class Ingestion:
             vanished = await asyncio.to_thread(changes.vanished, resolved, pattern, known)
         return await self._submit(scope, changes.in_threads(files), Submission(principal=principal, vanished=vanished))
 
-    async def remove(self, scope: Scope, document_id: str) -> None:
+    async def remove(self, scope: Scope, document_id: str, *, principal: str = LOCAL.id) -> None:
         """Remove a document: searches miss it when this returns, and its points and bytes are gone.
 
         Should the index be down, the points are deleted when it is back. What a cache holds
@@ -163,11 +165,18 @@ class Ingestion:
             NotFound: no such document in the scope.
         """
         cached = self._cached(scope.tenant)
-        await remove(self._database, self._index, self._blobs, self._claims(), cached, scope, document_id)
+        await remove(
+            self._database,
+            self._index,
+            self._blobs,
+            self._claims(),
+            cached,
+            scope,
+            document_id,
+            principal=principal,
+            audit=self._audit,
+        )
         await self._empty_caches(scope.tenant)
-        if self._forget:
-            with suppress(Unavailable):
-                await self._forget(scope.tenant)
 
     async def job(self, scope: Scope, job_id: str) -> Job:
         """See `Jobs.job`."""
@@ -233,16 +242,20 @@ class Ingestion:
         entries = await store(self._blobs, scope, uploads, recipe=recipe, max_file_bytes=limit)
         self._reached("stored")
         plan = await self._quota(scope.tenant) if self._quota else None
-        job_id = await write_job(self._database, self._blobs, scope, entries, submission, plan=plan)
+        job_id = await write_job(self._database, self._blobs, scope, entries, submission, plan=plan, audit=self._audit)
         if submission.vanished:
             await self._empty_caches(scope.tenant)
         log.info("submit.done", job=job_id, files=len(entries), vanished=len(submission.vanished))
         return await self._jobs.job(scope, job_id)
 
     async def _empty_caches(self, tenant: str) -> None:
-        """Nobody finds a removed document's words by asking; here they also stop lying in memory."""
+        """Nobody finds a removed document's words by asking; here they also stop lying in memory.
+
+        A cache that is down forgets them with its time.
+        """
         if self._forget:
-            await self._forget(tenant)
+            with suppress(Unavailable):
+                await self._forget(tenant)
 
     def _tools(self) -> Tools:
         return Tools(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from ragstone.accounts.audit import Audit
 from ragstone.embedding.base import Embedder
 from ragstone.errors import IndexUnavailable, NotFound
 from ragstone.index.base import Index
@@ -28,8 +29,13 @@ async def remove(
     embedder: Embedder,
     scope: Scope,
     document_id: str,
+    *,
+    principal: str,
+    audit: Audit | None = None,
 ) -> None:
     """Remove a document, its cached vectors too; what cannot be cleared now, a worker sweeps later.
+
+    Who removed it is recorded, where there is an audit log.
 
     Raises:
         NotFound: no such document in the scope.
@@ -45,6 +51,15 @@ async def remove(
         await forget_vectors(connection, scope.tenant, keys)
         await forget_mentions(connection, scope.tenant, [document_id])
         await grow(connection, scope)
+        if audit is not None:
+            await audit.record(
+                connection,
+                scope.tenant,
+                actor=principal,
+                action="document.removed",
+                target=document_id,
+                details={"collection": scope.collection},
+            )
     if held:  # else a worker is at it, and clears up when it finds the document gone
         await _clear(database, index, claims, scope, document_id)
     await sweep_blobs(database, blobs)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ragstone.accounts.audit import Audit
 from ragstone.accounts.plans import Plan
 from ragstone.errors import Conflict, QuotaExceeded
 from ragstone.ingestion.dead_letters import bury
@@ -43,8 +44,11 @@ async def write_job(
     submission: Submission = Submission(),
     *,
     plan: Plan | None = None,
+    audit: Audit | None = None,
 ) -> str:
     """Write a job for `entries`, and remove the documents of the vanished sources, in one transaction.
+
+    Who submitted is recorded in it, where there is an audit log.
 
     Returns:
         The job's id.
@@ -59,6 +63,19 @@ async def write_job(
             job_id = await _write_job(database, blobs, connection, scope, entries, submission)
             if plan is not None:
                 await require_room(connection, scope.tenant, plan)
+            if audit is not None:
+                await audit.record(
+                    connection,
+                    scope.tenant,
+                    actor=submission.principal,
+                    action="documents.submitted",
+                    target=job_id,
+                    details={
+                        "collection": scope.collection,
+                        "files": len(entries),
+                        "vanished": len(submission.vanished),
+                    },
+                )
     except QuotaExceeded:
         async with database.write(scope) as connection:
             await discard_blobs(database, connection, scope, [entry.blob_key for entry in entries])

@@ -173,6 +173,7 @@ def _ingestion(settings: Settings, base: Foundation, engines: _Engines) -> Inges
         index=engines.index,
         metrics=base.metrics,
         options=ingestion_options(settings),
+        audit=base.accounts.audit,
         quota=partial(_plan_of, base.accounts),
         forget=engines.cache.delete_tenant,
     )
