@@ -29,6 +29,14 @@ class NothingKept:
         return None
 
 
+class NothingCounted:
+    """Limits of plans that have none."""
+
+    async def call(self, principal: Principal) -> None:
+        return None
+
+
 def platform_without_accounts() -> SimpleNamespace:
     """As much of a platform as the door asks for."""
-    return SimpleNamespace(accounts=SimpleNamespace(admission=NobodyKnown(), audit=NothingKept()), metrics=Metrics())
+    accounts = SimpleNamespace(admission=NobodyKnown(), audit=NothingKept(), limits=NothingCounted())
+    return SimpleNamespace(accounts=accounts, metrics=Metrics())

@@ -11,6 +11,7 @@ from ragstone.index.base import Index
 from ragstone.ingestion.claims import Claims
 from ragstone.ingestion.forgetting import forget_mentions, forget_vectors, vector_keys
 from ragstone.ingestion.generations import grow
+from ragstone.ingestion.record import record
 from ragstone.ingestion.sweep import clear_points, sweep_blobs
 from ragstone.ingestion.versions import unlist
 from ragstone.storage.blobs import LocalBlobs
@@ -51,15 +52,7 @@ async def remove(
         await forget_vectors(connection, scope.tenant, keys)
         await forget_mentions(connection, scope.tenant, [document_id])
         await grow(connection, scope)
-        if audit is not None:
-            await audit.record(
-                connection,
-                scope.tenant,
-                actor=principal,
-                action="document.removed",
-                target=document_id,
-                details={"collection": scope.collection},
-            )
+        await record(audit, connection, scope, principal=principal, action="document.removed", target=document_id)
     if held:  # else a worker is at it, and clears up when it finds the document gone
         await _clear(database, index, claims, scope, document_id)
     await sweep_blobs(database, blobs)

@@ -18,6 +18,7 @@ from ragstone.ingestion.forgetting import forget_mentions
 from ragstone.ingestion.generations import grow
 from ragstone.ingestion.jobs import discard_blobs, finish_if_complete
 from ragstone.ingestion.quotas import require_room, require_tenant
+from ragstone.ingestion.record import record
 from ragstone.ingestion.submit import Entry, name_of
 from ragstone.ingestion.versions import unlist
 from ragstone.principals import LOCAL
@@ -63,19 +64,16 @@ async def write_job(
             job_id = await _write_job(database, blobs, connection, scope, entries, submission)
             if plan is not None:
                 await require_room(connection, scope.tenant, plan)
-            if audit is not None:
-                await audit.record(
-                    connection,
-                    scope.tenant,
-                    actor=submission.principal,
-                    action="documents.submitted",
-                    target=job_id,
-                    details={
-                        "collection": scope.collection,
-                        "files": len(entries),
-                        "vanished": len(submission.vanished),
-                    },
-                )
+            await record(
+                audit,
+                connection,
+                scope,
+                principal=submission.principal,
+                action="documents.submitted",
+                target=job_id,
+                files=len(entries),
+                vanished=len(submission.vanished),
+            )
     except QuotaExceeded:
         async with database.write(scope) as connection:
             await discard_blobs(database, connection, scope, [entry.blob_key for entry in entries])
