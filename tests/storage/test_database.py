@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import ColumnElement, Connection, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
@@ -25,7 +26,16 @@ from ragstone.storage.database import (
     scoped_insert,
     scoped_update,
 )
-from ragstone.storage.schema import HEAD_REVISION, audit_log, collections, documents, embedding_cache, metadata, plans
+from ragstone.storage.schema import (
+    HEAD_REVISION,
+    audit_log,
+    chunks,
+    collections,
+    documents,
+    embedding_cache,
+    metadata,
+    plans,
+)
 from ragstone.vocabulary import Scope
 from tests.storage.rows import NOON, add_document, url_of
 
@@ -210,6 +220,16 @@ async def test_statements_reach_only_rows_of_their_scope(database: Database, sco
 async def test_a_table_without_tenant_cannot_be_scoped():
     with pytest.raises(AttributeError):
         scoped(plans, "us")
+
+
+async def test_on_sqlite_rows_are_looked_up_by_their_ids_not_searched_for(tmp_path: Path):
+    database = await Database.open(url_of(tmp_path / "ragstone.db"))
+    wanted = scoped(chunks, OURS, chunks.c.id).where(any_of(chunks.c.id, ["a"]))
+    explained = text(f"EXPLAIN QUERY PLAN {wanted.compile(dialect=sqlite.dialect())}".replace("?", "'[]'"))
+    async with database.read(OURS) as connection:
+        plan = [row.detail for row in await connection.execute(explained)]
+    await database.close()
+    assert any(step.startswith("SEARCH chunks USING") for step in plan), plan
 
 
 async def test_one_parameter_holds_any_number_of_values(database: Database):

@@ -135,6 +135,10 @@ class _AnyOf(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: object = None) -> _AnyOf:
+        """Itself: compared with 1, as it would be on SQLite, it could use no index."""
+        return self
+
 
 @compiles(_AnyOf)
 def _in_json(element: _AnyOf, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — the compiler's own
