@@ -22,9 +22,9 @@ class CountingDatabase(Database):
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager
-    async def read(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+    async def read(self, whose: Whose, *, snapshot: bool = True) -> AsyncIterator[AsyncConnection]:
         self._count()
-        async with super().read(whose) as connection:
+        async with super().read(whose, snapshot=snapshot) as connection:
             yield connection
         if happening := self.meanwhile:
             self.meanwhile = None

@@ -51,7 +51,7 @@ class Library:
         """
         table = collections.c
         every = scoped(collections, scope.tenant, table.collection, table.generation, table.created_at)
-        async with self._database.read(scope.tenant) as connection:
+        async with self._database.read(scope.tenant, snapshot=False) as connection:
             known = {row.collection: row for row in await connection.execute(every)}
         if scope.collection not in known:
             raise NotFound(_unknown_collection(scope.collection, sorted(known)))
@@ -168,7 +168,7 @@ class Library:
         )
 
     async def _rows(self, scope: Scope, statement: Select[Any]) -> Sequence[RowMapping]:
-        async with self._database.read(scope) as connection:
+        async with self._database.read(scope, snapshot=False) as connection:
             rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
             return rows
 

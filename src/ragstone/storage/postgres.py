@@ -82,7 +82,7 @@ class Postgres:
             return await connection.run_sync(revision_of)
 
     @asynccontextmanager
-    async def reading(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+    async def reading(self, whose: Whose, *, snapshot: bool) -> AsyncIterator[AsyncConnection]:
         """See `Backend`."""
         async with self._begun(self._snapshots, _READ, _binding(whose)) as connection:
             yield connection

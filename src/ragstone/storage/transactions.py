@@ -47,7 +47,7 @@ class Backend(Protocol):
     async def revision(self) -> str | None:
         """The migration it is at; None if it has no tables yet, or has to be made ready for this user."""
 
-    def reading(self, whose: Whose) -> AbstractAsyncContextManager[AsyncConnection]:
+    def reading(self, whose: Whose, *, snapshot: bool) -> AbstractAsyncContextManager[AsyncConnection]:
         """See `Database.read`."""
 
     def writing(self, whose: Whose) -> AbstractAsyncContextManager[AsyncConnection]:
