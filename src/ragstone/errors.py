@@ -22,7 +22,10 @@
     │   └── ModelFileError      500  missing or altered weights
     └── Unavailable             503  a part is down; the same call may work later
         ├── IndexUnavailable    503
-        └── ModelUnavailable    503
+        ├── ModelUnavailable    503
+        ├── UpstreamUnavailable 503  a server that requests are passed on to, or a pipeline
+        ├── CircuitOpen         503  it failed too often a moment ago, and is left alone for now
+        └── Overloaded          503  no place is free; says when to try again
 
 A message is one or two sentences: what is wrong, and what to do next. `code` is stable
 and machine-readable, `status` is the HTTP status, `retryable` says whether the same
@@ -194,3 +197,29 @@ class ModelUnavailable(Unavailable):
     """A language or embedding model does not answer."""
 
     code = "model_unavailable"
+
+
+class UpstreamUnavailable(Unavailable):
+    """A server that something was asked of does not answer, or not as it should."""
+
+    code = "upstream_unavailable"
+
+
+class CircuitOpen(Unavailable):
+    """It failed too often a moment ago; `retry_after_s` says when it is tried again."""
+
+    code = "circuit_open"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """More at once than there are places; `retry_after_s` says when to try again."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

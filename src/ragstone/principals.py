@@ -63,6 +63,7 @@ class Kind(StrEnum):
     SECRET = "secret"  # noqa: S105 — a kind of key
     PUBLISHABLE = "publishable"
     SESSION = "session"
+    LIBRECHAT = "librechat"  # a token that a LibreChat signed for one of its users
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from ragstone.errors import RagstoneError, RateLimited, Unauthenticated
+from ragstone.errors import CircuitOpen, Overloaded, RagstoneError, RateLimited, Unauthenticated
 from ragstone.http.rates import whole_seconds
 
 PROBLEM_JSON = "application/problem+json"
@@ -169,7 +169,7 @@ def _error_headers(error: RagstoneError) -> dict[str, str]:
     match error:
         case Unauthenticated():
             return {"www-authenticate": "Bearer"}
-        case RateLimited():
+        case RateLimited() | CircuitOpen() | Overloaded():
             return {"retry-after": whole_seconds(max(error.retry_after_s, 1))}
         case _:
             return {}

@@ -35,10 +35,29 @@ class Metrics:
         self.removed_markers = self._counter("removed_markers", "Citation markers that pointed nowhere.")
         self.tokens = self._counter("tokens", "Model tokens, by model and direction.", "model", "direction")
         self.requests = self._counter("http_requests", "Requests, by route and status.", "route", "status")
+        self.interceptions = self._counter(
+            "interceptions", "Intercepted chats, by outcome: enriched, or why not.", "outcome"
+        )
+        self.fail_open = self._counter("fail_open", "Chats passed on as they were since retrieval failed.", "reason")
+        self.upstream_calls = self._counter("upstream_calls", "Calls upstream, by outcome.", "upstream", "outcome")
+        self.upstream_retries = self._counter("upstream_retries", "Calls made again.", "upstream")
+        self.shed = self._counter("shed", "Calls refused because no place was free.", "upstream")
+        self.upstream_seconds = Histogram(
+            "ragstone_upstream_seconds",
+            "Time to the first byte of an upstream's answer.",
+            ["upstream"],
+            buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.circuit = self._gauge("circuit_state", "0 closed, 1 half open, 2 open.", "upstream")
+        self.upstream_running = self._gauge("upstream_running", "Calls under way.", "upstream")
         self.jobs_running = Gauge("ragstone_jobs_running", "Jobs this process works on.", registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"ragstone_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"ragstone_{name}", text, labels, registry=self.registry)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

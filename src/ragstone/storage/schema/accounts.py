@@ -120,6 +120,32 @@ widgets = Table(
     Index(None, "tenant", "created_at"),
 )
 
+interceptors = Table(
+    "interceptors",
+    metadata,
+    # How a tenant's chats are enriched and where they go on to; without a row, as the settings say.
+    Column("tenant", String(64), primary_key=True),
+    Column("settings", JSON, nullable=False),
+    Column("keys", JSON, nullable=False),  # by name; each sealed with the installation's secret
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    # What failed lately, for operators; bounded. Names and classes only, no text of anybody.
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),  # "" where none is known
+    Column("at", UtcDateTime, nullable=False),
+    Column("stage", String(64), nullable=False),  # retrieve, upstream, answer, ingest, http, …
+    Column("upstream", String(128), nullable=False),  # "" where none was asked
+    Column("code", String(64), nullable=False),  # that of the error, or `internal`
+    Column("error", String(128), nullable=False),  # the exception's class
+    Column("request_id", String(64), nullable=False),
+    Index(None, "at"),
+    Index(None, "tenant", "at"),
+)
+
 usage_records = Table(
     "usage_records",
     metadata,

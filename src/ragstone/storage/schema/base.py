@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, TypeDecorator
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest migration. Known here so that opening an up-to-date database needs no Alembic."""
 
 metadata = MetaData(

@@ -103,6 +103,7 @@ jobs = Table(
     Column("finished_at", UtcDateTime),
     Column("callback_url", Text),  # told when the job is finished
     Column("principal", String(64), nullable=False, server_default=""),  # who submitted it
+    Column("request_id", String(64), nullable=False, server_default=""),  # of the request that submitted it
     Index(None, "tenant", "collection", "created_at"),
 )
 

@@ -1,9 +1,4 @@
-"""Every setting, in one typed tree. Read at the door only: `cli`, `app`, `worker`, `wiring`.
-
-An environment variable is `RAGSTONE_`, then the path with two underscores between
-levels: `RAGSTONE_ANSWER__MODEL`. A `.env` file in the working directory is read too;
-real environment variables win. Each group mirrors the options of the part it is for.
-"""
+"""The parts of the platform: server, records, documents, retrieval, answers."""
 
 from __future__ import annotations
 
@@ -11,35 +6,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
-from ragstone.errors import ConfigurationError
+from ragstone.settings.base import Group, split
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/?")
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-def _long_enough(secret: SecretStr | None) -> SecretStr | None:
-    if secret is not None and len(secret.get_secret_value()) < 32:
-        raise ValueError("needs at least 32 characters; make some with `openssl rand -hex 32`")
-    return secret
-
-
-class Group(BaseModel):
-    """A branch of the tree: unknown names are refused, so that a typing error shows."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ServerSettings(Group):
@@ -66,9 +38,7 @@ class ServerSettings(Group):
     @model_validator(mode="before")
     @classmethod
     def _split_keys(cls, values: object) -> object:
-        if isinstance(values, dict) and isinstance(keys := values.get("api_keys"), str):
-            return {**values, "api_keys": tuple(part.strip() for part in keys.split(",") if part.strip())}
-        return values
+        return split(values, "api_keys")
 
     @model_validator(mode="after")
     def _keys_are_long(self) -> ServerSettings:
@@ -193,110 +163,8 @@ class ChatSettings(Group):
     memory_tokens: int = Field(1000, ge=0, description="Tokens of past exchanges, at most.")
 
 
-class OutboundSettings(Group):
-    """Calls to URLs that tenants name, such as callbacks: they reach the public internet only."""
-
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Hosts with port that may be called though they are private, separated by commas."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split_hosts(cls, values: object) -> object:
-        if isinstance(values, dict) and isinstance(hosts := values.get("allowed_hosts"), str):
-            return {**values, "allowed_hosts": tuple(part.strip() for part in hosts.split(",") if part.strip())}
-        return values
-
-    @model_validator(mode="after")
-    def _hosts_have_ports(self) -> OutboundSettings:
-        for host in self.allowed_hosts:
-            if not re.fullmatch(r"([a-z0-9._-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}", host):
-                raise ValueError(f"{host!r} is no host with port, such as hooks.intranet.example:8443")
-        return self
-
-
 class LogSettings(Group):
     """Logs."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written.")
     json_lines: bool | None = Field(None, description="JSON lines; unset, only where stderr is no terminal.")
-
-
-class Settings(BaseSettings):
-    """The root of the tree."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="RAGSTONE_",
-        env_nested_delimiter="__",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-    )
-
-    profile: Literal["development", "staging", "production"] = Field(
-        "development", description="Where this runs; later checks are stricter in production."
-    )
-    data_dir: Path = Field(Path("data"), description="Folder for everything Ragstone keeps.")
-    secret_key: Annotated[SecretStr | None, AfterValidator(_long_enough)] = Field(
-        None, description="At least 32 characters that keys are hashed with; unset, made once in the data directory."
-    )
-    server: ServerSettings = ServerSettings()
-    database: DatabaseSettings = DatabaseSettings()
-    redis: RedisSettings = RedisSettings()
-    accounts: AccountSettings = AccountSettings()
-    parser: ParserSettings = ParserSettings()
-    ingestion: IngestionSettings = IngestionSettings()
-    embedding: EmbeddingSettings = EmbeddingSettings()
-    index: IndexSettings = IndexSettings()
-    retrieval: RetrievalSettings = RetrievalSettings()
-    answer: AnswerSettings = AnswerSettings()
-    chat: ChatSettings = ChatSettings()
-    outbound: OutboundSettings = OutboundSettings()
-    log: LogSettings = LogSettings()
-
-
-def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment; `overrides` win over it.
-
-    Raises:
-        ConfigurationError: a value cannot be used; the message names its variable.
-    """
-    try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
-    except ValidationError as error:
-        raise ConfigurationError(_sentence(error)) from error
-
-
-def variable_name(path: tuple[str, ...]) -> str:
-    """The environment variable of a setting: `("answer", "model")` is `RAGSTONE_ANSWER__MODEL`."""
-    return "RAGSTONE_" + "__".join(path).upper()
-
-
-def _sentence(error: ValidationError) -> str:
-    problems = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        path = tuple(str(part) for part in item["loc"])
-        text = item["msg"].removeprefix("Value error, ")
-        problems.append(f"{variable_name(path)}: {text}" if path else text)
-    return "The settings cannot be used. " + "; ".join(problems) + "."
-
-
-def env_example() -> str:
-    """The text of `.env.example`: each setting with its default, commented out."""
-    lines = ["# Settings of Ragstone. Uncomment what you change; the values shown are the defaults."]
-    for name, field in Settings.model_fields.items():
-        group = field.annotation
-        if isinstance(group, type) and issubclass(group, Group):
-            lines += ["", f"# --- {(group.__doc__ or '').strip()}"]
-            for inner, setting in group.model_fields.items():
-                lines += _example((name, inner), setting)
-        else:
-            lines += ["", *_example((name,), field)]
-    return "\n".join(lines) + "\n"
-
-
-def _example(path: tuple[str, ...], field: FieldInfo) -> list[str]:
-    default = field.default
-    shown = "" if default is None or default == () else str(default)
-    return [f"# {field.description}", f"#{variable_name(path)}={shown}"]
