@@ -77,12 +77,14 @@ class Chat:
         principal: Principal = LOCAL,
         overage: bool = False,
         conversation_id: str | None = None,
+        history: tuple[Turn, ...] = (),
         filters: Filters = Filters(),
         limit: int | None = None,
     ) -> Exchange:
         """Check a question, without looking anything up, and open its row in the ledger.
 
-        `overage`: the request is beyond the limit of the principal's plan.
+        `overage`: the request is beyond the limit of the principal's plan. `history` is of a
+        conversation that somebody else keeps; with `conversation_id` it is the one kept here.
 
         Raises:
             InvalidQuestion: blank or too long.
@@ -91,7 +93,8 @@ class Chat:
         """
         query = Query(question, filters=filters, limit=limit or self._default_limit)
         await self._retriever.check(scope, query)
-        history = await self._history(scope, conversation_id, principal)
+        if conversation_id is not None:
+            history = await self._history(scope, conversation_id, principal)
         answering = await self._chain.of(principal)
         # Last, so that nothing which is refused has a row.
         bill = await Bill.open(self._ledger, replace(principal, tenant=scope.tenant), "chat", overage=overage)
@@ -187,9 +190,7 @@ class Chat:
             async for event in events:
                 yield event
 
-    async def _history(self, scope: Scope, conversation_id: str | None, principal: Principal) -> tuple[Turn, ...]:
-        if conversation_id is None:
-            return ()
+    async def _history(self, scope: Scope, conversation_id: str, principal: Principal) -> tuple[Turn, ...]:
         visible_to = principal.conversations_of
         return tuple(await self._conversations.history(scope, conversation_id, visible_to=visible_to))
 

@@ -9,10 +9,9 @@ client has gone, so the response starts at once and a watcher runs beside the wo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -22,14 +21,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ragstone.errors import RagstoneError, Unauthenticated
+from ragstone.http.disconnects import unless_disconnected
 from ragstone.http.errors import problem_of
 
 STILL_S = 2.0  # a revocation is known within a second; with this it ends a stream within five
 HEARTBEAT_S = 15.0  # below the idle limit of common proxies (nginx 60 s, Azure 230 s, AWS ALB 60 s)
 STALL_S = 30.0  # a client that reads nothing for so long has gone for all practical purposes
 
+__all__ = ["EventStream", "StreamEvent", "unless_disconnected"]
+
 log = structlog.get_logger()
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,29 +144,3 @@ async def _send_body(send: Send, body: bytes) -> None:
             await send({"type": "http.response.body", "body": body, "more_body": True})
     except (TimeoutError, OSError) as error:
         raise ClientDisconnect from error
-
-
-async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled as soon as the client has gone.
-
-    Call it when the request's body has been read.
-
-    Raises:
-        ClientDisconnect: the client has gone.
-    """
-    working = asyncio.create_task(work)
-    watching = asyncio.create_task(_disconnected(receive))
-    try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
-    finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

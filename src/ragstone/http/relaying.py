@@ -1,0 +1,167 @@
+"""A response that a story writes itself: its status when it is known, then bytes as they come.
+
+The story runs while somebody watches whether the client has gone, so that work ends with
+its client even before the first byte. What fails before the start becomes a refusal with
+a status of its own; later, only bytes can tell. One task looks after a whole response
+once a second: a time-out for each piece of a stream would cost more than the piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ragstone.errors import Unauthenticated
+from ragstone.http.disconnects import unless_disconnected
+
+LOOK_S = 1.0  # how often a running response is looked after
+STILL_S = 2.0  # a revocation is known within a second; with this it ends a stream within five
+HEARTBEAT_S = 15.0  # below the idle limit of common proxies (nginx 60 s, Azure 230 s, AWS ALB 60 s)
+STALL_S = 30.0  # a client that reads nothing for so long has gone for all practical purposes
+HEARTBEAT = b": keepalive\n\n"
+
+log = structlog.get_logger()
+Header = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A complete response in place of what was asked."""
+
+    status: int
+    headers: Sequence[Header]
+    body: bytes
+
+
+class Dialect(Protocol):
+    """How the client wants to hear of failures."""
+
+    def refusal(self, error: Exception) -> Refusal:
+        """The response for what failed before anything was sent."""
+        ...
+
+    def broken(self, error: Exception) -> bytes:
+        """What ends a stream that failed after it had begun."""
+        ...
+
+
+class Writer:
+    """Sends one response. `heartbeats` may be sent where `at_boundary` is true."""
+
+    def __init__(self, send: Send, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._send = send
+        self._clock = clock
+        self.started = False
+        self.streaming = False
+        self.at_boundary: Callable[[], bool] = lambda: True
+        self.sent_at = clock()
+        self.sending = False
+
+    async def start(self, status: int, headers: Sequence[Header], *, streaming: bool = False) -> None:
+        """Send status and headers; once."""
+        raw = [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        self.started, self.streaming = True, streaming
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def write(self, body: bytes) -> None:
+        """Send some of the body. Waits while the client reads too slowly."""
+        self.sending = True
+        try:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        except OSError as error:
+            raise ClientDisconnect from error
+        finally:
+            self.sending = False
+            self.sent_at = self._clock()
+
+    async def respond(self, refusal: Refusal) -> None:
+        """Send a whole response."""
+        await self.start(refusal.status, [*refusal.headers, ("content-length", str(len(refusal.body)))])
+        await self.write(refusal.body)
+
+    async def end(self) -> None:
+        """Nothing follows."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def idle_s(self) -> float:
+        """Seconds since something was sent, or has been waiting to be sent."""
+        return self._clock() - self.sent_at
+
+
+Story = Callable[[Writer], Awaitable[None]]
+Still = Callable[[], Awaitable[bool]]
+
+
+class Relay(Response):
+    """Lets a story write the response, until it ends, fails, or its client goes.
+
+    `still` is asked now and then whether the caller would still be admitted; if not, the
+    story is cancelled and the stream ends with an error.
+    """
+
+    def __init__(self, story: Story, dialect: Dialect, *, still: Still | None = None, look_s: float = LOOK_S) -> None:
+        self._story = story
+        self._dialect = dialect
+        self._still = still
+        self._look_s = look_s
+        super().__init__()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond; ends with the client."""
+        await unless_disconnected(receive, self._respond(Writer(send)))
+
+    async def _respond(self, writer: Writer) -> None:
+        telling = asyncio.ensure_future(self._story(writer))
+        looking = asyncio.create_task(self._look_after(writer))
+        try:
+            await asyncio.wait({telling, looking}, return_when=asyncio.FIRST_COMPLETED)
+            failure = _failure(telling) if telling.done() else looking.exception()
+        finally:
+            telling.cancel()
+            looking.cancel()
+            await asyncio.gather(telling, looking, return_exceptions=True)
+        if isinstance(failure, ClientDisconnect):
+            raise failure
+        if isinstance(failure, Exception):
+            await self._tell(writer, failure)
+        await writer.end()
+
+    async def _tell(self, writer: Writer, failure: Exception) -> None:
+        if not writer.started:
+            await writer.respond(self._dialect.refusal(failure))
+        elif writer.streaming:
+            await writer.write(self._dialect.broken(failure))
+        else:
+            raise failure  # a body whose length was announced: only a cut connection tells
+
+    async def _look_after(self, writer: Writer) -> None:
+        """Never returns. Raises: ClientDisconnect, Unauthenticated."""
+        looked = 0.0
+        while True:
+            await asyncio.sleep(self._look_s)
+            looked += self._look_s
+            if writer.sending:
+                if writer.idle_s() > STALL_S:
+                    raise ClientDisconnect
+            elif writer.streaming and writer.idle_s() > HEARTBEAT_S and writer.at_boundary():
+                await writer.write(HEARTBEAT)
+            if self._still is not None and looked >= STILL_S:
+                looked = 0.0
+                if not await self._still():
+                    raise Unauthenticated("The key or session of this request has ended. Send one that works.")
+
+
+def _failure(telling: asyncio.Future[None]) -> BaseException | None:
+    """What the story ended with; what nobody foresaw is logged here, as only the client's dialect tells it on."""
+    failure = telling.exception()
+    if isinstance(failure, Exception) and not isinstance(failure, ClientDisconnect):
+        log.warning("http.relay_failed", error=type(failure).__name__)
+    return failure
