@@ -107,8 +107,8 @@ def _host_and_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _not_public() -> InvalidInput:
-    # The same for a name that there is not, so that nobody can explore the names of this network.
+def not_public() -> InvalidInput:
+    """The refusal of a URL: the same for a name that there is not, so that nobody can explore this network."""
     return InvalidInput("The URL does not lead to the public internet. Use a host that everybody can reach.")
 
 
@@ -166,7 +166,7 @@ class Outbound:
         host = parsed.raw_host.decode("ascii")
         with suppress(TimeoutError, Unavailable):  # names cannot be looked up now; the call itself will look again
             async with asyncio.timeout(self._options.lookup_s):
-                await _usable_addresses(host, _port(parsed), self._allowed, self._resolver)
+                await usable_addresses(host, _port(parsed), self._allowed, self._resolver)
         return str(parsed)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
@@ -237,7 +237,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         failure: Exception = httpcore2.ConnectError()
-        for address in await _usable_addresses(host, port, self._allowed, self._resolver):
+        for address in await usable_addresses(host, port, self._allowed, self._resolver):
             try:
                 return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
             except httpcore2.ConnectError as error:
@@ -248,14 +248,19 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
-async def _usable_addresses(host: str, port: int, allowed: frozenset[str], resolver: Resolver) -> Sequence[str]:
-    """The addresses of a host, looked up once; all of them are checked, unless the operator allows the host."""
+async def usable_addresses(host: str, port: int, allowed: frozenset[str], resolver: Resolver) -> Sequence[str]:
+    """The addresses of a host, looked up once; all of them are checked, unless the operator allows the host.
+
+    Raises:
+        InvalidInput: it has none, or one that is not public.
+        Unavailable: names cannot be looked up now.
+    """
     try:
         addresses = await resolver(host, port)
     except socket.gaierror as error:
-        raise _unknown_for_now() if error.errno == socket.EAI_AGAIN else _not_public() from error
+        raise _unknown_for_now() if error.errno == socket.EAI_AGAIN else not_public() from error
     except (OSError, UnicodeError) as error:
-        raise _not_public() from error
+        raise not_public() from error
     if _host_and_port(host, port) not in allowed and not (addresses and all(map(is_public, addresses))):
-        raise _not_public()
+        raise not_public()
     return addresses

@@ -1,0 +1,349 @@
+"""Calls to servers that requests are passed on to: answers piece by piece, as they come.
+
+`Outbound` posts small notes and reads small replies; this client carries chats. Connections
+are kept and used again, so a request costs no handshake. What a URL may lead to is checked
+where the connection is made: a URL that a tenant named reaches public addresses only. Such
+connections lie in a pool of their own, and are never used for the operator's URLs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import httpx2
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from ragstone.errors import InvalidInput, TooLarge, Unavailable, UpstreamUnavailable
+from ragstone.resilience.addresses import is_public
+from ragstone.resilience.outbound import Resolver, SystemResolver, checked_url, not_public, usable_addresses
+from ragstone.resilience.retry import UpstreamFault
+
+READ_BYTES = 1 << 16  # what waits unread before the server is slowed down: twice this
+LONG_BODY_BYTES = 256 << 10  # aiohttp writes more than 1 MiB of bytes in one go, with a warning
+KEPT_S = 15.0  # an idle connection is kept; less than the 60 s and more at which servers close theirs
+MAX_HEADERS = 128
+MAX_HEADER_BYTES = 16 << 10  # of one header line; the vendors' longest are below 4 KiB
+
+_DECODED = frozenset({b"content-encoding", b"content-length"})  # true of the bytes on the wire only
+_NO_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTimeouts:
+    """Seconds: to connect, until the head of the answer is there, between two of its pieces, and for all of it."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 120.0
+    idle_s: float = 120.0
+    total_s: float = 900.0
+
+
+class BrokenOff(UpstreamUnavailable):
+    """An answer that had begun did not come to its end."""
+
+    code = "answer_broke_off"
+
+
+class Incoming:
+    """An answer whose head is there. Closing it before its end closes the connection at once."""
+
+    def __init__(self, response: aiohttp.ClientResponse, timeouts: CallTimeouts, total_by: float) -> None:
+        self._response = response
+        self._patience = _Patience(response.content, timeouts, total_by)
+        self.status = response.status
+        self.headers = _read_headers(response)
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """The body, decoded, in the pieces in which it comes; none is empty.
+
+        Raises:
+            BrokenOff: the connection broke, what came was no HTTP any more, or nothing came in time.
+        """
+        content, patience = self._response.content, self._patience
+        patience.begin()
+        try:
+            while True:
+                patience.waits()
+                piece = await content.readany()
+                patience.got()
+                if not piece:
+                    return
+                yield piece
+        except _TooSlow as error:
+            raise BrokenOff(str(error)) from error
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            raise BrokenOff("The answer broke off before its end.") from error
+        finally:
+            patience.end()
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: it is longer than `limit` bytes; it is read no further.
+            BrokenOff: see `chunks`.
+        """
+        body = bytearray()
+        async with aclosing(self.chunks()) as chunks:
+            async for piece in chunks:
+                body += piece
+                if len(body) > limit:
+                    raise TooLarge(f"The server's answer is longer than {limit} bytes.")
+        return bytes(body)
+
+    def close(self) -> None:
+        """Let go of the answer. A connection that was read to its end is kept, any other is closed now."""
+        self._patience.end()
+        self._response.close()
+
+
+class HttpClient:
+    """Sends requests as they are given. Follows no redirect, keeps no cookie, uses no proxy of the environment."""
+
+    def __init__(
+        self,
+        *,
+        allowed_hosts: frozenset[str] = frozenset(),
+        timeouts: CallTimeouts = CallTimeouts(),
+        resolver: Resolver | None = None,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
+        """Nothing is opened before the first call.
+
+        Args:
+            allowed_hosts: Hosts with port (`models.internal:8000`) that tenants may name too.
+            timeouts: Of each call.
+            resolver: Looks names up instead of the operating system.
+            verify: Trusted certificates; those of SSL_CERT_FILE or the usual ones if not given.
+        """
+        self._allowed = allowed_hosts
+        self._timeouts = timeouts
+        self._system = SystemResolver()
+        self._resolver = resolver or self._system
+        self._verify = verify
+        self._opening = asyncio.Lock()
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    @asynccontextmanager
+    async def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        trusted: bool = False,
+    ) -> AsyncIterator[Incoming]:
+        """`begin` whose answer is closed on the way out."""
+        incoming = await self.begin(method, url, headers=headers, body=body, trusted=trusted)
+        try:
+            yield incoming
+        finally:
+            incoming.close()
+
+    async def begin(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        trusted: bool = False,
+    ) -> Incoming:
+        """Send a request and wait for the head of its answer, whatever its status. The caller closes it.
+
+        Args:
+            method: GET, POST …
+            url: Absolute, http or https.
+            headers: Sent as they are, in this order; only Host, Content-Length and Accept-Encoding are added.
+            body: Sent as it is.
+            trusted: The URL is the operator's own: it may lead anywhere.
+
+        Raises:
+            InvalidInput: a tenant's URL that may not be called, or does not lead to the public internet.
+            UpstreamFault: no connection, no answer in time, or none that can be read.
+        """
+        target, free = self._target(url, trusted=trusted)
+        clock = asyncio.get_running_loop().time
+        total_by = clock() + self._timeouts.total_s
+        session = self._session(free=free)
+        verify = await self._trusted_certificates() if target.scheme == "https" else True
+        with _translated_opening(self._timeouts):
+            async with asyncio.timeout(min(self._timeouts.first_byte_s, self._timeouts.total_s)):
+                response = await session.request(
+                    method, target, headers=_sent(headers), data=_payload(body), allow_redirects=False, ssl=verify
+                )
+        return Incoming(response, self._timeouts, total_by)
+
+    def _target(self, url: str, *, trusted: bool) -> tuple[URL, bool]:
+        """The URL as it is called, and whether it may lead anywhere."""
+        try:
+            target = URL(url if trusted else checked_url(url, allowed=self._allowed))
+        except ValueError as error:
+            raise InvalidInput("The URL cannot be read. Write it as https://models.example.com/v1.") from error
+        return target, trusted or f"{target.host_subcomponent}:{target.port}" in self._allowed
+
+    def _session(self, *, free: bool) -> aiohttp.ClientSession:
+        if session := self._sessions.get(free):
+            return session
+        connector = aiohttp.TCPConnector(
+            resolver=_Names(self._resolver, free=free),
+            socket_factory=None if free else _public_socket,
+            limit=0,  # how many there are at once is the guards' business
+            keepalive_timeout=KEPT_S,
+        )
+        self._sessions[free] = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_NO_AUTOMATIC,
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s),
+            trust_env=False,
+            auto_decompress=True,
+            read_bufsize=READ_BYTES,
+            max_headers=MAX_HEADERS,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+        )
+        return self._sessions[free]
+
+    async def _trusted_certificates(self) -> ssl.SSLContext:
+        async with self._opening:
+            if self._verify is None:  # 50 ms of reading, so it waits until somebody calls an https URL
+                self._verify = await asyncio.to_thread(httpx2.create_ssl_context)
+            return self._verify
+
+    async def close(self) -> None:
+        """Close all connections, those in use too."""
+        self._system.close()
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+
+class _TooSlow(TimeoutError):
+    """An answer that does not go on in time; its message is for the reader."""
+
+
+class _Patience:
+    """Ends the reading of an answer that comes too slowly: one timer for all its pieces, not one for each."""
+
+    def __init__(self, content: aiohttp.StreamReader, timeouts: CallTimeouts, total_by: float) -> None:
+        self._content = content
+        self._timeouts = timeouts
+        self._total_by = total_by
+        self._loop = asyncio.get_running_loop()
+        self._waits_since: float | None = None  # None: the reader is busy elsewhere, which is not the server's fault
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        if self._timer is None:
+            self._look()
+
+    def waits(self) -> None:
+        self._waits_since = self._loop.time()
+
+    def got(self) -> None:
+        self._waits_since = None
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        now, limits = self._loop.time(), self._timeouts
+        idle_by = (now if self._waits_since is None else self._waits_since) + limits.idle_s
+        if now >= self._total_by:
+            self._content.set_exception(_TooSlow(f"The answer did not end within {limits.total_s:g} seconds."))
+        elif now >= idle_by:
+            self._content.set_exception(_TooSlow(f"The answer did not go on within {limits.idle_s:g} seconds."))
+        else:
+            self._timer = self._loop.call_at(min(idle_by, self._total_by), self._look)
+
+
+class _Names(AbstractResolver):
+    """Looks names up for a pool: only public addresses, unless the pool is free to go anywhere."""
+
+    def __init__(self, resolver: Resolver, *, free: bool) -> None:
+        self._resolver = resolver
+        self._free = free
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        addresses = await (
+            self._resolver(host, port) if self._free else usable_addresses(host, port, frozenset(), self._resolver)
+        )
+        return [_resolved(host, address, port) for address in addresses]
+
+    async def close(self) -> None:
+        """The resolver is its owner's."""
+
+
+def _resolved(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
+
+
+def _public_socket(place: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+    """The last check, which no spelling of an address gets past: what is connected to now."""
+    family, kind, protocol, _, address = place
+    if not is_public(str(address[0])):
+        raise not_public()
+    return socket.socket(family, kind, protocol)
+
+
+@contextmanager
+def _translated_opening(timeouts: CallTimeouts) -> Iterator[None]:
+    """Failures before the head of an answer, in words that quote no URL."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as error:
+        raise _fault(f"No connection to the server was made within {timeouts.connect_s:g} seconds.") from error
+    except TimeoutError as error:
+        # Not again: the server has the request, and may be at work on it, and bill it.
+        sentence = f"The server did not begin to answer within {timeouts.first_byte_s:g} seconds."
+        raise UpstreamFault(sentence, retryable=False) from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+        raise UpstreamFault("The certificate of the server is not valid.", retryable=False) from error
+    except (aiohttp.ClientConnectorDNSError, Unavailable) as error:
+        raise _fault("The name of the server cannot be looked up.") from error
+    except aiohttp.ClientConnectorError as error:
+        raise _fault("The server refuses connections, or cannot be reached.") from error
+    except aiohttp.InvalidURL as error:
+        raise InvalidInput("The URL cannot be called. Write it as https://models.example.com/v1.") from error
+    except aiohttp.ClientResponseError as error:
+        raise _fault("What the server answered is no HTTP, or its head is too long.") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise _fault("The connection to the server broke before it answered.") from error
+
+
+def _fault(sentence: str) -> UpstreamFault:
+    return UpstreamFault(sentence, retryable=True)
+
+
+def _sent(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """With a wish for an answer that is not packed: its pieces are read one by one."""
+    return [*headers, ("Accept-Encoding", "identity")]
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO | None:
+    """A long body is written in parts, so that other answers go on meanwhile."""
+    return io.BytesIO(body) if len(body) > LONG_BODY_BYTES else body or None
+
+
+def _read_headers(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
+    """Names in lower case. The body is handed out unpacked, so what was said of its packed form is left out."""
+    lowered = [(name.lower(), value) for name, value in response.raw_headers]
+    gone = _DECODED if any(name == b"content-encoding" for name, _ in lowered) else frozenset()
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in lowered if name not in gone)
