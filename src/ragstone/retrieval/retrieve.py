@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 import structlog
@@ -15,16 +15,10 @@ from numpy.typing import NDArray
 
 from ragstone.embedding.base import Embedder
 from ragstone.embedding.sparse import STOPWORDS, query_vector, terms
-from ragstone.errors import (
-    IndexUnavailable,
-    InvalidInput,
-    InvalidQuestion,
-    InvalidVector,
-    ModelUnavailable,
-    RagstoneError,
-)
+from ragstone.errors import IndexUnavailable, InvalidVector, ModelUnavailable, RagstoneError
 from ragstone.index.base import Candidates, Index
 from ragstone.retrieval import fusion
+from ragstone.retrieval.base import PassageFinder, Retrieval, checked_query, within_budget
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Hit, Passage, Query, Scope, SparseVector
@@ -33,7 +27,16 @@ log = structlog.get_logger()
 
 Vector = NDArray[np.float32]
 
-MAX_PASSAGES = 1000
+__all__ = [
+    "PassageFinder",
+    "Retrieval",
+    "RetrievalOptions",
+    "Retriever",
+    "bears_on",
+    "checked_query",
+    "content_terms",
+    "within_budget",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,36 +52,6 @@ class RetrievalOptions:
     floor: float = 0.4
     context_tokens: int = 3000
     max_question_chars: int = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieval:
-    """Passages, best first. `degraded` names the leg that was missing, if one was."""
-
-    passages: tuple[Passage, ...]
-    degraded: tuple[str, ...] = ()
-
-
-class PassageFinder(Protocol):
-    """What a `Retriever` does, whether it looks or remembers."""
-
-    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """What an answerer should read: `search`, trimmed to the context budget.
-
-        Raises:
-            InvalidQuestion: blank, too long or not text.
-            NotFound: no such collection.
-            IndexUnavailable: neither leg of the search answered.
-        """
-        ...
-
-    async def search(self, scope: Scope, query: Query) -> Retrieval:
-        """The best `query.limit` passages, each with its standing in every stage. Raises: as `retrieve`."""
-        ...
-
-    async def check(self, scope: Scope, query: Query) -> None:
-        """Refuse what cannot be searched, before anything is computed. Raises: as `retrieve`."""
-        ...
 
 
 class Retriever:
@@ -178,34 +151,6 @@ class Retriever:
         return tuple(passages[:limit])
 
 
-def checked_query(query: Query, *, max_chars: int) -> Query:
-    """The query, if it can be searched for.
-
-    Raises:
-        InvalidQuestion: as `checked_question`.
-        InvalidInput: a limit that cannot be served.
-    """
-    checked_question(query.text, max_chars=max_chars)
-    if not 1 <= query.limit <= MAX_PASSAGES:
-        raise InvalidInput(f"The limit is {query.limit}; ask for 1 to {MAX_PASSAGES} passages.")
-    return query
-
-
-def checked_question(text: str, *, max_chars: int) -> str:
-    """The question, if it can be searched for.
-
-    Raises:
-        InvalidQuestion: blank, longer than `max_chars`, or not text.
-    """
-    if not text.strip():
-        raise InvalidQuestion("The question is empty; write what you want to know.")
-    if len(text) > max_chars:
-        raise InvalidQuestion(f"The question has {len(text)} characters; shorten it to {max_chars} at most.")
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise InvalidQuestion("The question holds characters that are not text (NUL or half a pair); remove them.")
-    return text
-
-
 def bears_on(question: str, passages: Sequence[Passage], candidates: Candidates, *, floor: float) -> bool:
     """Whether at least one passage has evidence of `floor` or more: cosine + coverage.
 
@@ -230,16 +175,6 @@ def _evidence(asked: set[str], passage: Passage, bound: float) -> float:
     held = set(terms("\n".join((passage.title, *chunk.heading_path, chunk.table_header, chunk.text))))
     coverage = len(asked & held) / len(asked) if asked else 0.0
     return (dense.score if dense else bound) + coverage
-
-
-def within_budget(passages: Sequence[Passage], max_tokens: int) -> tuple[Passage, ...]:
-    """The leading passages whose tokens sum to `max_tokens` at most, and always the first."""
-    total = 0
-    for kept, passage in enumerate(passages):
-        total += passage.chunk.token_count
-        if kept and total > max_tokens:
-            return tuple(passages[:kept])
-    return tuple(passages)
 
 
 def _plans(
