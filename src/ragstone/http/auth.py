@@ -193,8 +193,8 @@ class AdmittedRoute(APIRoute):
             else:
                 await accounts.limits.call(principal)
             limit = min(self.max_body_bytes or door.max_body_bytes, door.max_body_bytes)
-            _refuse_announced(request.headers, limit)
-            return await handle(Request(request.scope, _limited(request.receive, limit)))
+            refuse_announced(request.headers, limit)
+            return await handle(Request(request.scope, limited_body(request.receive, limit)))
 
         return admitted
 
@@ -245,8 +245,8 @@ class OpenRoute(APIRoute):
                     "A page of another site sent this request. Log in on this server's own pages; "
                     "behind a proxy, RAGSTONE_SERVER__PUBLIC_URL names them."
                 )
-            _refuse_announced(request.headers, MAX_LOGIN_BYTES)
-            return await handle(Request(request.scope, _limited(request.receive, MAX_LOGIN_BYTES)))
+            refuse_announced(request.headers, MAX_LOGIN_BYTES)
+            return await handle(Request(request.scope, limited_body(request.receive, MAX_LOGIN_BYTES)))
 
         return limited
 
@@ -258,7 +258,8 @@ def _lacking(needed: Permission) -> str:
     )
 
 
-def _refuse_announced(headers: Headers, limit: int) -> None:
+def refuse_announced(headers: Headers, limit: int) -> None:
+    """Refuse a body by what its header says of its size. Raises: InvalidInput, TooLarge."""
     announced = headers.get("content-length", "0")
     if not announced.isdecimal():
         raise InvalidInput("The Content-Length header is no number. Leave it to your HTTP library.")
@@ -266,7 +267,8 @@ def _refuse_announced(headers: Headers, limit: int) -> None:
         raise _too_large(limit)
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
+def limited_body(receive: Receive, limit: int) -> Receive:
+    """`receive`, which raises TooLarge when more than `limit` bytes of a body have come."""
     received = 0
 
     async def receive_counted() -> Message:

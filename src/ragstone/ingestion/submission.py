@@ -199,7 +199,7 @@ def _file_row(job_id: str, entry: Entry, document_id: str | None) -> dict[str, o
         "job_id": job_id,
         "document_id": document_id,
         "source": entry.source,
-        "name": name_of(entry.source),
+        "name": entry.name or name_of(entry.source),
         "title": entry.title,
         "media_type": entry.media_type,
         "metadata": entry.metadata,

@@ -29,7 +29,8 @@ class Upload:
 
     `source` identifies the document within its collection: a second upload of the same
     source replaces the first. An empty `title` is taken from the text, else from the
-    source. `media_type` is a hint. `metadata` can be filtered by.
+    source. `media_type` is a hint. `metadata` can be filtered by. `name` is the file's, for
+    the parser, where the source does not end in it.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Upload:
     content: bytes
     media_type: str | None = None
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Entry:
     fingerprint: str = ""
     size_bytes: int = 0
     error: RagstoneError | None = None
+    name: str = ""
 
 
 Uploads = Iterable[Upload | Rejected] | AsyncIterable[Upload | Rejected]
@@ -131,6 +134,7 @@ async def _store(
         blob_key=key,
         fingerprint=_fingerprint(upload, key, recipe),
         size_bytes=len(upload.content),
+        name=upload.name,
     )
 
 

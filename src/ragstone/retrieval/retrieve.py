@@ -161,7 +161,7 @@ def bears_on(question: str, passages: Sequence[Passage], candidates: Candidates,
     """
     asked = content_terms(question)
     bound = min((c.standing.score for c in candidates.dense), default=1.0)
-    return any(_evidence(asked, passage, bound) >= floor for passage in passages)
+    return any(evidence(asked, passage, bound) >= floor for passage in passages)
 
 
 def content_terms(text: str) -> set[str]:
@@ -170,7 +170,12 @@ def content_terms(text: str) -> set[str]:
     return found - STOPWORDS or found
 
 
-def _evidence(asked: set[str], passage: Passage, bound: float) -> float:
+def evidence(asked: set[str], passage: Passage, bound: float) -> float:
+    """How far a passage bears on a question of the terms `asked`, in [-1, 2]; see `bears_on`.
+
+    Unlike the scores of a ranking it means the same in every search. `bound` stands in
+    for the cosine of a passage that dense search did not see.
+    """
     chunk, dense = passage.chunk, passage.hit.stages.get("dense")
     held = set(terms("\n".join((passage.title, *chunk.heading_path, chunk.table_header, chunk.text))))
     coverage = len(asked & held) / len(asked) if asked else 0.0

@@ -137,6 +137,7 @@ async def _assemble(
         database=base.database,
         blobs=base.blobs,
         library=engines.library,
+        parser=engines.parser,
         embedder=engines.embedder,
         index=engines.index,
         ingestion=_ingestion(settings, base, engines),

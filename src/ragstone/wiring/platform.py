@@ -22,6 +22,7 @@ from ragstone.chat.ask import Chat
 from ragstone.chat.events import Finished
 from ragstone.chat.feedback import FeedbackBook
 from ragstone.chat.memory import Conversations
+from ragstone.documents.base import Parser
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
 from ragstone.ingestion.callbacks import Deliveries
@@ -68,6 +69,7 @@ class Platform:
     database: Database
     blobs: LocalBlobs
     library: Library
+    parser: Parser
     embedder: Embedder
     index: Index
     ingestion: Ingestion
