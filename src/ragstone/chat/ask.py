@@ -5,7 +5,7 @@ reserve → load what fits of the conversation → make a follow-up whole → re
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -17,10 +17,12 @@ from ragstone.chat.models import Answering, ModelChain
 from ragstone.errors import RagstoneError
 from ragstone.generation.answer import Generator
 from ragstone.generation.base import Delta
+from ragstone.llm.base import Message
+from ragstone.llm.spent import counted
 from ragstone.principals import LOCAL, Principal
 from ragstone.retrieval.retrieve import PassageFinder
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Answer, Citation, Filters, Query, Scope, Turn
+from ragstone.vocabulary import Answer, Citation, Filters, Query, Scope, Turn, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,23 @@ class Chat:
                     yield replace(event, degraded=(*found.degraded, *chosen.degraded, *event.degraded))
                 else:
                     yield event
+
+    async def complete(
+        self, exchange: Exchange, messages: Sequence[Message], *, max_tokens: int
+    ) -> AsyncGenerator[str]:
+        """What the exchange's language model says to `messages` alone, without documents; nothing where it has none.
+
+        Raises:
+            ModelUnavailable: it does not answer.
+        """
+        for model in exchange.answering.models[:1]:
+            exchange.bill.spent.begin()
+            async with aclosing(counted(model, messages, max_tokens=max_tokens)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Usage):
+                        exchange.bill.spent.update(piece)
+                    else:
+                        yield piece
 
     async def log(self, exchange: Exchange, found: Retrieved, answer: Answer) -> Finished:
         """The last step: the exchange is saved, and belongs to its conversation in the ledger too.

@@ -27,11 +27,15 @@ ModelFactory = Callable[[ModelEntry, str | None], LanguageModel | None]
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Who answers, in order; who makes follow-ups whole; and which policies acted in choosing them."""
+    """Who answers, in order; who makes follow-ups whole; and which policies acted in choosing them.
+
+    `models` are the language models among those who answer.
+    """
 
     answerers: tuple[Answerer, ...]
     condenser: Condenser
     degraded: tuple[str, ...] = ()
+    models: tuple[LanguageModel, ...] = ()
 
 
 class ModelChain:
@@ -101,4 +105,4 @@ class ModelChain:
     def _answering(self, models: Sequence[LanguageModel], degraded: tuple[str, ...] = ()) -> Answering:
         prompted = [PromptedAnswerer(model, max_tokens=self._max_tokens) for model in models]
         condenser = ModelCondenser(models[0]) if models else RuleCondenser()
-        return Answering((*prompted, self._extractive), condenser, degraded)
+        return Answering((*prompted, self._extractive), condenser, degraded, tuple(models))
