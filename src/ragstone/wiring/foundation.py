@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ragstone.accounts.admit import Admission
 from ragstone.accounts.api_keys import ApiKeys
 from ragstone.accounts.audit import Audit
+from ragstone.accounts.interceptors import Interceptors
 from ragstone.accounts.plans import MAX_MODELS, Plans
 from ragstone.accounts.rate_limits import RateLimits
 from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
 from ragstone.accounts.sessions import SessionOptions, Sessions
+from ragstone.accounts.source_links import SourceLinks
 from ragstone.accounts.tenants import Tenants
 from ragstone.accounts.usage import LIFETIME_S, Ledger
 from ragstone.accounts.users import Users
@@ -29,6 +32,7 @@ from ragstone.storage.installation import installation_id
 from ragstone.storage.library import Library
 from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.metrics import Metrics
+from ragstone.wiring.interceptor_defaults import interceptor_of
 from ragstone.wiring.platform import Accounts, Records
 
 
@@ -120,6 +124,15 @@ async def _accounts(
         ledger=Ledger(database, plans, lifetime_s=LIFETIME_S + MAX_MODELS * settings.answer.total_s),
         admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
         changes=changes,
+        interceptors=Interceptors(
+            database,
+            secret,
+            audit,
+            changes,
+            defaults=partial(interceptor_of, settings),
+            allowed=frozenset(settings.outbound.allowed_hosts),
+        ),
+        source_links=SourceLinks(secret, settings.server.public_url),
     )
 
 

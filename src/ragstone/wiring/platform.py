@@ -9,11 +9,13 @@ from pathlib import Path
 from ragstone.accounts.admit import Admission
 from ragstone.accounts.api_keys import ApiKeys
 from ragstone.accounts.audit import Audit
+from ragstone.accounts.interceptors import Interceptors
 from ragstone.accounts.plans import Plans
 from ragstone.accounts.rate_limits import RateLimits
 from ragstone.accounts.revisions import Changes
 from ragstone.accounts.secret import Secret
 from ragstone.accounts.sessions import Sessions
+from ragstone.accounts.source_links import SourceLinks
 from ragstone.accounts.tenants import Tenants
 from ragstone.accounts.usage import Ledger
 from ragstone.accounts.users import Users
@@ -59,6 +61,8 @@ class Accounts:
     ledger: Ledger
     admission: Admission
     changes: Changes
+    interceptors: Interceptors
+    source_links: SourceLinks
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""A tenant that has set up nothing has the operator's interceptor, and of his secrets what is meant for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ragstone.accounts.interceptors import Interceptor, InterceptorKeys, InterceptorSettings, Pipeline
+from ragstone.wiring.interceptor_defaults import interceptor_of
+from tests.platforms import small_platform, small_settings
+
+VECTORIZE = {"organization": "org", "pipeline": "aip", "token": "t" * 20, "filters": [{"a": ["b"]}], "rerank": True}
+
+
+def test_a_first_run_enriches_from_its_own_index_and_answers_itself():
+    assert interceptor_of(small_settings(Path()), "default") == Interceptor()
+
+
+def test_every_tenant_has_the_upstream_of_the_settings():
+    given = {
+        "upstream_url": "http://10.0.0.7:8000/v1/",
+        "upstream_key": "up",
+        "anthropic_key": "an",
+        "models": {"a": "b"},
+        "plain_models": "titles, labels",
+        "rollout_percent": 5,
+    }
+    settings = small_settings(Path(), interceptor=given, privacy={"mask_answers": True})
+    for tenant in ("default", "acme"):
+        found = interceptor_of(settings, tenant)
+        assert found.keys == InterceptorKeys(upstream="up", anthropic="an")
+        assert found.settings == InterceptorSettings(
+            upstream_url="http://10.0.0.7:8000/v1",
+            models={"a": "b"},
+            plain_models=("titles", "labels"),
+            rollout_percent=5,
+            mask_answers=True,
+        )
+
+
+@pytest.mark.parametrize(("mode", "knowledge"), [("alone", "pipeline"), ("fused", "both")])
+def test_the_pipeline_of_the_settings_is_the_default_tenant_s_alone(mode: str, knowledge: str):
+    settings = small_settings(Path(), vectorize={**VECTORIZE, "mode": mode})
+    found = interceptor_of(settings, "default")
+    assert found.settings.knowledge == knowledge
+    assert found.settings.pipeline == Pipeline(organization="org", pipeline="aip", rerank=True, filters=({"a": ["b"]},))
+    assert found.keys == InterceptorKeys(pipeline="t" * 20)
+    assert interceptor_of(settings, "acme") == Interceptor()
+
+
+@pytest.mark.parametrize("lacking", ["token", "pipeline", "organization"])
+def test_half_a_pipeline_is_none(lacking: str):
+    settings = small_settings(Path(), vectorize={**VECTORIZE, lacking: None})
+    assert interceptor_of(settings, "default") == Interceptor()
+
+
+def test_the_secret_of_the_librechat_is_its_tenant_s():
+    settings = small_settings(Path(), librechat={"jwt_secret": "j" * 32, "tenant": "acme"})
+    assert interceptor_of(settings, "acme").keys == InterceptorKeys(librechat="j" * 32)
+    assert interceptor_of(settings, "default").keys == InterceptorKeys()
+
+
+async def test_an_open_platform_has_them_and_makes_links_where_browsers_reach_it(tmp_path: Path):
+    settings = {"interceptor": {"limit": 3}, "server": {"public_url": "https://rag.example.com"}}
+    async with small_platform(tmp_path, **settings) as platform:
+        assert (await platform.accounts.interceptors.get("acme")).settings.limit == 3
+        link = platform.accounts.source_links.link("default", "default", "0f", 1, 0, 5)
+        assert link
+        assert link.startswith("https://rag.example.com/sources/")
