@@ -90,13 +90,18 @@ def unknown_variables(given: Iterable[str], *, known: Sequence[str]) -> Check:
     """A misspelt variable has no effect, and nobody says so: look for them."""
     from ragstone.cli.checks import Check
 
-    groups = {_group(variable) for variable in known}
-    strange = sorted(set(given) - set(known) - groups - NO_SETTINGS)
+    strange = strange_variables(given, known=known)
     if not strange:
         return Check("settings", "ok", "every RAGSTONE_ variable is known")
     near = get_close_matches(strange[0], known, n=1)
     mend = f"Did you mean {near[0]}?" if near else "The settings are listed in .env.example."
     return Check("settings", "warning", f"no such setting: {', '.join(strange)}", mend)
+
+
+def strange_variables(given: Iterable[str], *, known: Sequence[str]) -> list[str]:
+    """The variables that are no setting, no group of settings and nothing else of ours, sorted."""
+    groups = {_group(variable) for variable in known}
+    return sorted(set(given) - set(known) - groups - NO_SETTINGS)
 
 
 def settings_found(settings: Settings, given: Mapping[str, str]) -> Iterator[SettingFound]:

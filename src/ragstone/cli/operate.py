@@ -10,6 +10,7 @@ import typer
 
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, settings_for
 from ragstone.cli.output import complain, say, say_json, say_table
+from ragstone.cli.validation.validate import validate_config
 from ragstone.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ragstone.wiring import Platform
 
 operate = typer.Typer(help="Look after the installation.", no_args_is_help=True, rich_markup_mode=None)
+operate.command("validate-config")(validate_config)
 
 
 @operate.command("verify-deleted")
