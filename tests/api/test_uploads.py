@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragstone.api.uploads import MAX_NAME_CHARS, safe_name
 from ragstone.errors import InvalidInput
+from ragstone.http.file_names import MAX_NAME_CHARS, safe_name
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import AsyncIterator, Sequence
 
 from fastapi import UploadFile
@@ -12,43 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from ragstone.api.requests import Metadata
 from ragstone.errors import InvalidInput
+from ragstone.http.file_names import safe_name
 from ragstone.ingestion.submit import Upload
 from ragstone.vocabulary import MetadataValue
 
 MAX_FILES = 1000  # a folder of documents, not a mirror of a site
 MAX_FIELDS = 8
 MAX_FIELD_BYTES = 64 << 10
-MAX_NAME_CHARS = 200
 
 _METADATA: TypeAdapter[dict[str, MetadataValue]] = TypeAdapter(Metadata)
-_SEPARATORS = re.compile(r"[/\\]")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}", re.ASCII)
-
-
-def safe_name(name: str) -> str:
-    """What is left of a file name: its last part, without what hides or turns text.
-
-    A long one is cut in the middle, so that its suffix stays.
-
-    Raises:
-        InvalidInput: nothing is left.
-    """
-    cleaned = visible_line(_SEPARATORS.split(name)[-1]).lstrip(".")
-    if not cleaned:
-        raise InvalidInput("A file came without a usable name. Send each with a file name such as report.pdf.")
-    if len(cleaned) <= MAX_NAME_CHARS:
-        return cleaned
-    return f"{cleaned[: MAX_NAME_CHARS // 2]}…{cleaned[1 - MAX_NAME_CHARS // 2 :]}"
-
-
-def visible_line(text: str) -> str:
-    """The text on one line, normalised (NFC), without control, format and unassigned characters.
-
-    Those of the kind format, such as right-to-left override or zero-width space, hide or turn what is read.
-    """
-    shown = "".join(" " if character.isspace() else character for character in text)
-    kept = "".join(character for character in shown if unicodedata.category(character)[0] != "C")
-    return unicodedata.normalize("NFC", " ".join(kept.split()))
 
 
 def named(files: Sequence[UploadFile]) -> list[tuple[str, UploadFile]]:
