@@ -1,0 +1,253 @@
+"""Vectorize.io: passages from a pipeline that somebody fills there. Only retrieval; nothing is written.
+
+Each question is one POST. A token is sent to the URL it was given for and shown nowhere:
+no sentence, no event and no `repr` holds it, and no failure has another as its cause that might.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import structlog
+
+from ragstone.errors import ConfigurationError, InvalidInput, TooLarge, Unavailable, UpstreamUnavailable
+from ragstone.index.vectorize_documents import MAX_DOCUMENTS, PipelineDocument, read_documents
+from ragstone.resilience.guards import Guards
+from ragstone.resilience.http_client import HttpClient, Incoming
+from ragstone.resilience.retry import UpstreamFault
+from ragstone.vocabulary import Scope
+
+log = structlog.get_logger()
+
+API_URL = "https://api.vectorize.io/v1/org/{organization}/pipelines/{pipeline}/retrieval"
+MAX_ANSWER_BYTES = 8 << 20
+MAX_FILTER_CHARS = 16_384  # of all metadata filters, as JSON
+MAX_URL_CHARS = 2048
+MARGIN_S = 0.02  # the server's time ends this much before the caller's, so that the circuit learns who was late
+INLINE_BYTES = 64 << 10  # a longer answer is parsed in a thread: 8 MiB of JSON take 60 ms
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_GATEWAY_PATH = "/gateways/"  # …/api/gateways/service/<organisation>/<pipeline>/retrieve, the service's older form
+_AGAIN = frozenset({408, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineAddress:
+    """Where a pipeline answers.
+
+    `gateway`: it is of the older form, which takes the token without `Bearer`.
+    `trusted`: the operator named it, so it may lead into this network.
+    """
+
+    url: str
+    gateway: bool = False
+    trusted: bool = False
+
+    @property
+    def upstream(self) -> str:
+        """What circuits and metrics call it: the host, since tokens and ids are nobody's business."""
+        return f"vectorize:{urlsplit(self.url).hostname}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemotePipeline:
+    """A pipeline, and how it is asked. `rerank` and `filters` count against a quota of the account there."""
+
+    address: PipelineAddress
+    token: str = field(repr=False)
+    rerank: bool = False
+    filters: tuple[Mapping[str, Any], ...] = ()
+    timeout_s: float = 5.0
+
+
+def pipeline_address(
+    *, organization: str | None = None, pipeline: str | None = None, url: str | None = None, trusted: bool = False
+) -> PipelineAddress:
+    """The address of a pipeline: of the URL if there is one, else of the two ids.
+
+    Raises:
+        ConfigurationError: neither is complete, or cannot be an address.
+    """
+    if url:
+        return _address_of(url, trusted=trusted)
+    if not organization or not pipeline:
+        raise ConfigurationError("A pipeline needs an organisation id and a pipeline id, or a full retrieval URL.")
+    if not (_ID.fullmatch(organization) and _ID.fullmatch(pipeline)):
+        raise ConfigurationError(
+            "The id of an organisation or pipeline has letters, digits, hyphens and underscores only. "
+            "Copy both from the pipeline's page at Vectorize."
+        )
+    return PipelineAddress(API_URL.format(organization=organization, pipeline=pipeline), trusted=trusted)
+
+
+def _address_of(url: str, *, trusted: bool) -> PipelineAddress:
+    parts = _parts(url)
+    if parts is None or parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
+        raise ConfigurationError(
+            "The retrieval URL of the pipeline cannot be used. Copy it from the pipeline's page at Vectorize; "
+            "it begins with https:// and holds no user name."
+        )
+    if parts.scheme == "http" and not trusted and parts.hostname not in _LOOPBACK:
+        raise ConfigurationError("The retrieval URL begins with http://, which shows the token on the way. Use https.")
+    return PipelineAddress(url, gateway=_GATEWAY_PATH in parts.path, trusted=trusted)
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a URL; `None` where it has none."""
+    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+class VectorizeClient:
+    """Asks pipelines; one for all tenants, since each call brings its own address and token."""
+
+    def __init__(self, http: HttpClient, guards: Guards) -> None:
+        self._http = http
+        self._guards = guards
+
+    async def retrieve(
+        self, scope: Scope, pipeline: RemotePipeline, question: str, *, limit: int
+    ) -> tuple[PipelineDocument, ...]:
+        """What the pipeline finds, in its order: by relevancy if it reranks, else by similarity.
+
+        A follow-up has to be made whole before: the pipeline is not told what was said
+        earlier, which it would use to rewrite the question, at the cost of a quota.
+
+        Args:
+            scope: Whose question it is; its tenant takes one of the places for calls.
+            pipeline: Where and how to ask.
+            question: What to look for.
+            limit: Documents, at most; no more than 100 are asked for.
+
+        Raises:
+            UpstreamUnavailable: it did not answer in time, or not as it should, or refused.
+            CircuitOpen: it failed too often a moment ago.
+            Overloaded: too many questions are under way.
+        """
+        headers, body = _headers(pipeline), _body(pipeline, question, limit)
+        guard = self._guards.guard(pipeline.address.upstream)
+        ends = asyncio.get_running_loop().time() + pipeline.timeout_s
+        ask = partial(self._ask, pipeline.address, headers, body, answer_by=ends - MARGIN_S)
+        try:
+            async with asyncio.timeout_at(ends), guard.place(scope.tenant):
+                answer = await guard.call(ask)
+        except UpstreamFault as fault:
+            # No cause: what an HTTP client raises may hold the request, and with it the token.
+            raise UpstreamUnavailable(f"The pipeline gave no answer. {fault}") from None
+        except TimeoutError:
+            raise UpstreamUnavailable(
+                f"The pipeline gave no answer within {pipeline.timeout_s:g} seconds. Ask again, or allow it more."
+            ) from None
+        if isinstance(answer, _Refusal):
+            log.warning("vectorize.refused", status=answer.status, upstream=pipeline.address.upstream)
+            raise UpstreamUnavailable(answer.sentence)
+        log.info("vectorize.done", documents=len(answer), reranked=pipeline.rerank)
+        return answer[:limit]
+
+    async def _ask(
+        self, address: PipelineAddress, headers: Sequence[tuple[str, str]], body: bytes, *, answer_by: float
+    ) -> tuple[PipelineDocument, ...] | _Refusal:
+        """One attempt. A refusal is an answer: it says nothing of how the service does."""
+        try:
+            async with (
+                asyncio.timeout_at(answer_by),
+                self._http.open("POST", address.url, headers=headers, body=body, trusted=address.trusted) as incoming,
+            ):
+                return await _read(incoming)
+        except TimeoutError:
+            raise UpstreamFault("It took too long. Ask again, or allow it more time.", retryable=False) from None
+        except InvalidInput as error:  # by the look of it now, the address leads to where nobody may call
+            return _Refusal(0, f"The pipeline cannot be called. {error}")
+        except Unavailable as error:
+            raise UpstreamFault(str(error), retryable=True) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """The server answered, and it is the tenant's settings that do not please it."""
+
+    status: int
+    sentence: str
+
+
+async def _read(incoming: Incoming) -> tuple[PipelineDocument, ...] | _Refusal:
+    if incoming.status == 200:
+        return await _documents(incoming)
+    if incoming.status in _AGAIN or incoming.status >= 500:
+        raise UpstreamFault(f"It {_advice(incoming.status)}", retryable=True, retry_after_s=_retry_after_s(incoming))
+    return _Refusal(incoming.status, f"The pipeline {_advice(incoming.status)}")
+
+
+async def _documents(incoming: Incoming) -> tuple[PipelineDocument, ...]:
+    try:
+        body = await incoming.read(MAX_ANSWER_BYTES)
+        if len(body) <= INLINE_BYTES:
+            return read_documents(body)
+        return await asyncio.to_thread(read_documents, body)
+    except TooLarge as error:
+        raise UpstreamFault(str(error), retryable=False) from None
+    except ValueError as error:
+        raise UpstreamFault(f"What came cannot be read: {error}", retryable=False) from None
+
+
+def _retry_after_s(incoming: Incoming) -> float | None:
+    """How long the server wants to be left alone, where it says so in seconds."""
+    said = next((value for name, value in incoming.headers if name == "retry-after"), "")
+    return float(said) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", said) else None
+
+
+_ADVICE = {
+    400: "refused the question; check the metadata filters of its settings",
+    401: "refused the token; make a new API access token at Vectorize and set it",
+    403: "forbids this token; check at Vectorize that it may read this pipeline",
+    404: "is not there; check the organisation id and the pipeline id, or the URL",
+    408: "gave up waiting; ask again",
+    413: "finds the question too large; ask a shorter one",
+    429: "limits the rate, or its quota is used up; wait, or look at the account there",
+}
+
+
+def _advice(status: int) -> str:
+    known = _ADVICE.get(status)
+    if known is None and 300 <= status < 400:
+        known = "is elsewhere; set the full retrieval URL, as no redirect is followed"
+    if known is None:
+        known = "has a fault of its own; ask again in a while" if status >= 500 else "refused the question"
+    return f"{known} (HTTP {status})."
+
+
+def _headers(pipeline: RemotePipeline) -> tuple[tuple[str, str], ...]:
+    if not _TOKEN.fullmatch(pipeline.token):  # an HTTP client would quote it in its complaint
+        raise UpstreamUnavailable("The token of the pipeline is no token. Set it again, without blanks or line ends.")
+    shown = pipeline.token if pipeline.address.gateway else f"Bearer {pipeline.token}"
+    return (
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("user-agent", "Ragstone"),
+        ("authorization", shown),
+    )
+
+
+def _body(pipeline: RemotePipeline, question: str, limit: int) -> bytes:
+    """`rerank` is always said: what leaving it out means, the service's own pages do not agree on."""
+    asked: dict[str, Any] = {
+        "question": question,
+        "numResults": min(max(limit, 1), MAX_DOCUMENTS),
+        "rerank": pipeline.rerank,
+    }
+    if pipeline.filters:
+        asked["metadata-filters"] = list(pipeline.filters)
+    return json.dumps(asked).encode()
