@@ -16,7 +16,8 @@ It is also the boundary against passages that talk a model into leaking or fetch
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 REMOVED_ADDRESS = "(address removed)"
 MAX_HELD_CHARS = 2_000
@@ -52,6 +53,47 @@ _OPENING = re.compile(
 )
 _PERHAPS_GENERIC = re.compile(r"</?(?:[a-z](?:\w|[&*',]|::?)*)?\Z", re.IGNORECASE)
 _TRAILING = ".,;:!?)*_"
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """`text[start:end]` is one marker or several in a row, with the space before; it cites `numbers`."""
+
+    start: int
+    end: int
+    numbers: tuple[int, ...]
+
+
+def markers(text: str) -> Iterator[Marker]:
+    """The markers of a whole text in order, wherever they point to; what is code or a link has none."""
+    fence, start = "", 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        if fence:
+            fence = "" if _closes(text[start:end], fence) else fence
+        elif opened := _FENCE.match(text, start):
+            fence = opened["ticks"]
+        else:
+            yield from _markers_in_line(text, start, end)
+        start = end
+
+
+def _markers_in_line(text: str, start: int, end: int) -> Iterator[Marker]:
+    place = start
+    while opening := _OPENING.search(text, place, end):
+        place = opening.start()
+        escaped = text[place] == "`" and place > start and text[place - 1] == "\\"
+        found = None if escaped else _CONSTRUCT.match(text, place, end)
+        if found and found.lastgroup == "marker":
+            yield Marker(place, found.end(), tuple(map(int, _NUMBER.findall(found[0]))))
+        place = found.end() if found else place + 1
+
+
+def _closes(line: str, fence: str) -> bool:
+    mark = line.strip(" \t\n")
+    indent = len(line) - len(line.lstrip(" "))
+    return indent <= 3 and len(mark) >= len(fence) and set(mark) == {fence[0]}
 
 
 class MarkerFilter:
@@ -119,9 +161,7 @@ class MarkerFilter:
         line = self._held[:end]
         if not (final or line.endswith("\n") or len(line) > MAX_HELD_CHARS):
             return None
-        mark = line.strip(" \t\n")
-        indent = len(line) - len(line.lstrip(" "))
-        if indent <= 3 and len(mark) >= len(self._fence) and set(mark) == {self._fence[0]}:
+        if _closes(line, self._fence):
             self._fence = ""
         return end, self._code(line)
 
@@ -146,7 +186,7 @@ class MarkerFilter:
         return _IN_CODE.sub(lambda found: found[0] + " " if found["join"] else self._address(found[0]), code)
 
     def _marker(self, found: re.Match[str]) -> str:
-        numbers = [int(number) for number in re.findall(r"\d+", found[0])]
+        numbers = [int(number) for number in _NUMBER.findall(found[0])]
         kept = [number for number in numbers if 1 <= number <= len(self._passages)]
         self.removed += len(numbers) - len(kept)
         space = " " if kept and found[0].startswith(" ") else ""
