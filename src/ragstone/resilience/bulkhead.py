@@ -1,0 +1,145 @@
+"""Places: so many calls of one server at once, and of these so many of one tenant.
+
+A server that hangs would otherwise hold every connection and all memory of this process,
+and one busy tenant every place. Who finds none free waits a moment, in a queue that is
+bounded too; tenants in it take turns, however many calls each has waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ragstone.errors import Overloaded
+
+RETRY_AFTER_S = 5.0  # nobody knows when a place becomes free; an answer takes some seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOptions:
+    """How many calls at once; `queue_s` is how long one waits for its place. As many wait, at most, as run."""
+
+    max_calls: int = 500
+    max_calls_per_tenant: int = 200
+    queue_s: float = 1.0
+
+
+class Bulkhead:
+    """The places of one server. A tenant without a call, running or waiting, takes no memory."""
+
+    def __init__(self, name: str, *, options: PlaceOptions, on_change: Callable[[int], None] | None = None) -> None:
+        """`name` is for the reader of errors; `on_change` hears how many calls run."""
+        self._name = name
+        self._options = options
+        self._on_change = on_change
+        self._running: Counter[str] = Counter()
+        self._taken = 0
+        self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting = 0
+
+    @property
+    def running(self) -> int:
+        """Calls that hold a place."""
+        return self._taken
+
+    @property
+    def tenants(self) -> int:
+        """Tenants that are remembered: those with calls."""
+        return len(self._running.keys() | self._queues.keys())
+
+    @asynccontextmanager
+    async def place(self, tenant: str) -> AsyncGenerator[None, None]:
+        """Hold a place during the block.
+
+        Raises:
+            Overloaded: none became free in time, or too many wait already.
+        """
+        await self._enter(tenant)
+        try:
+            yield
+        finally:
+            self._leave(tenant)
+
+    async def _enter(self, tenant: str) -> None:
+        if not self._queues.get(tenant) and self._has_room(tenant):
+            self._take(tenant)
+            return
+        options = self._options
+        full = self._waiting >= options.max_calls or self._waits(tenant) >= options.max_calls_per_tenant
+        if full or options.queue_s <= 0:
+            raise self._overloaded(tenant)
+        try:
+            async with asyncio.timeout(options.queue_s):
+                await self._turn(tenant)
+        except TimeoutError:
+            raise self._overloaded(tenant) from None
+
+    async def _turn(self, tenant: str) -> None:
+        """Wait until a place was taken for this call; who goes before that leaves none behind."""
+        turn = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(tenant, deque()).append(turn)
+        self._waiting += 1
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._forget(tenant, turn)
+            else:  # the place came in the same moment
+                self._leave(tenant)
+            raise
+
+    def _has_room(self, tenant: str) -> bool:
+        return self._taken < self._options.max_calls and self._running[tenant] < self._options.max_calls_per_tenant
+
+    def _waits(self, tenant: str) -> int:
+        return len(self._queues.get(tenant, ()))
+
+    def _take(self, tenant: str) -> None:
+        self._taken += 1
+        self._running[tenant] += 1
+        if self._on_change:
+            self._on_change(self._taken)
+
+    def _leave(self, tenant: str) -> None:
+        self._taken -= 1
+        self._running[tenant] -= 1
+        if not self._running[tenant]:
+            del self._running[tenant]
+        if self._on_change:
+            self._on_change(self._taken)
+        self._admit_next()
+
+    def _admit_next(self) -> None:
+        """Give the free place to the tenant that has waited longest for its turn, and send it to the end.
+
+        Those passed over hold all they may; there are no more of them than have room beside each other.
+        """
+        while (tenant := next((name for name in self._queues if self._has_room(name)), None)) is not None:
+            turn = self._queues[tenant].popleft()
+            self._waiting -= 1
+            self._queues.move_to_end(tenant)
+            self._drop_empty(tenant)
+            if not turn.cancelled():
+                self._take(tenant)
+                turn.set_result(None)
+                return
+
+    def _forget(self, tenant: str, turn: asyncio.Future[None]) -> None:
+        if turn in self._queues.get(tenant, ()):
+            self._queues[tenant].remove(turn)
+            self._waiting -= 1
+            self._drop_empty(tenant)
+
+    def _drop_empty(self, tenant: str) -> None:
+        if not self._queues[tenant]:
+            del self._queues[tenant]
+
+    def _overloaded(self, tenant: str) -> Overloaded:
+        whose = "of this tenant " if self._running[tenant] >= self._options.max_calls_per_tenant else ""
+        return Overloaded(
+            f"As many calls {whose}to {self._name} are under way as there may be. Try again in a few seconds.",
+            retry_after_s=RETRY_AFTER_S,
+        )
