@@ -46,7 +46,7 @@ def decide(
     chat: Chat | None, body: Body, headers: Mapping[str, str], settings: InterceptorSettings, tenant: str
 ) -> Decision:
     """Decide for one request; `headers` by their names in small letters."""
-    reason = next(_reasons(chat, body, headers, settings, tenant), "enrich")
+    reason: Reason = next(_reasons(chat, body, headers, settings, tenant), "enrich")
     return Decision(reason == "enrich", reason)
 
 

@@ -8,7 +8,7 @@ the same words somewhere is none of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ragstone.errors import InvalidInput
@@ -59,7 +59,7 @@ def _alone(text: str, body: Body) -> Auxiliary | None:
     return "task" if text.startswith(_TASK) else None
 
 
-def _instructions(messages: Any) -> str:
+def _instructions(messages: Sequence[Any]) -> str:
     first = messages[0] if messages else None
     return text_of(content_of(first)) if role_of(first) in {"system", "developer"} else ""
 
@@ -67,10 +67,8 @@ def _instructions(messages: Any) -> str:
 def _tools(body: Body) -> set[str]:
     """The names of the tools; OpenAI puts them one level deeper than Anthropic."""
     tools = body.get("tools")
-    named = (
-        [tool.get("function", tool) for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else []
-    )
-    names = [tool.get("name") for tool in named if isinstance(tool, Mapping)]
+    described = [tool for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else []
+    names = [_inside(tool, "function").get("name", tool.get("name")) for tool in described]
     return {name for name in names if isinstance(name, str)}
 
 

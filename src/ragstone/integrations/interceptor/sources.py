@@ -112,7 +112,7 @@ def listed(text: str) -> frozenset[int]:
     return _parted(text)[1]
 
 
-def annotations(text: str, citations: Sequence[Citation], sources: Sequence[Source]) -> list[dict[str, Any]]:
+def url_citations(text: str, citations: Sequence[Citation], sources: Sequence[Source]) -> list[dict[str, Any]]:
     """The citations as OpenAI's API has them: each sentence and the address of what bears it out."""
     linked = {source.number: source for source in sources if source.url}
     spans = ((one.marker, one.answer_start, one.answer_end) for one in citations)
@@ -123,8 +123,8 @@ def annotations(text: str, citations: Sequence[Citation], sources: Sequence[Sour
     ]
 
 
-def marker_annotations(text: str, sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """As `annotations`, for an answer whose sentences are not checked: the spans are those of the markers."""
+def marker_citations(text: str, sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """As `url_citations`, for an answer whose sentences are not checked: the spans are those of the markers."""
     linked = {source.number: source for source in sources if source.url}
     return [
         _annotation(linked[number], marker.start + (text[marker.start] == " "), marker.end)
