@@ -27,6 +27,7 @@ from ragstone.api import (
     documents,
     feedback,
     health,
+    interceptor,
     jobs,
     keys,
     logins,
@@ -86,6 +87,7 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         keys,
         accounts,
         usage,
+        interceptor,
     ):
         for router in module.ROUTERS:
             app.include_router(router)

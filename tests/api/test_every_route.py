@@ -59,6 +59,7 @@ NEEDS: dict[Permission, set[str]] = {
     Permission.MANAGE: {
         "DELETE /api/accounts/keys/{key_id}",
         "DELETE /api/accounts/users/{user_id}",
+        "DELETE /api/interceptor",
         "DELETE /api/widgets/{widget_id}",
         "GET /api/accounts/audit",
         "GET /api/accounts/audit/verify",
@@ -69,6 +70,7 @@ NEEDS: dict[Permission, set[str]] = {
         "GET /api/accounts/users",
         "GET /api/accounts/users/{user_id}",
         "GET /api/callbacks",
+        "GET /api/interceptor",
         "GET /api/usage",
         "GET /api/usage/export",
         "GET /api/callbacks/signing-key",
@@ -81,6 +83,7 @@ NEEDS: dict[Permission, set[str]] = {
         "POST /api/accounts/keys/{key_id}/rotate",
         "POST /api/accounts/users",
         "POST /api/widgets",
+        "PUT /api/interceptor",
         "PUT /api/widgets/{widget_id}",
     },
     Permission.OPERATE: {
@@ -174,7 +177,7 @@ async def test_every_route_lets_a_key_in_that_may(keyed_app: FastAPI):
             elif "{" in path:
                 expected = {404, 422}
             else:
-                expected = {400, 422} if method == "POST" else {200}
+                expected = {400, 422} if method in {"POST", "PUT"} else {200}
             assert response.status_code in expected, (method, path, response.text)
 
 

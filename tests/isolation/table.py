@@ -174,6 +174,10 @@ TABLE: tuple[Line, ...] = (
     Line("GET", "/api/widget/documents/{document_id}/status", P.READ),
     Line("GET", "/api/callbacks", P.MANAGE, shows=True),
     Line("GET", "/api/callbacks/signing-key", P.MANAGE),
+    # The interceptor: where chats go, and what they are answered from.
+    Line("GET", "/api/interceptor", P.MANAGE, moves=True),
+    Line("PUT", "/api/interceptor", P.MANAGE, body={"settings": {"models": {"house": "{mark}"}}}, shows=True),
+    Line("DELETE", "/api/interceptor", P.MANAGE),
     # Who one is, and the people and keys beside one.
     Line("GET", "/api/accounts/me", P.READ, by="session of owner", shows=True),
     Line("GET", "/api/accounts/sessions", P.READ, moves=True),

@@ -1,0 +1,141 @@
+"""Body and answer of /api/interceptor. Keys come in, and never go out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints
+
+from ragstone.accounts.interceptor_fields import MAX_FILTERS, MAX_KEY_CHARS, MAX_MODEL_CHARS, MAX_MODELS
+from ragstone.accounts.interceptors import InterceptorSettings, Pipeline
+from ragstone.api.examples import shown
+from ragstone.api.requests import Collection, PlainText, Request
+from ragstone.api.responses import Out
+from ragstone.vocabulary import DEFAULT_COLLECTION
+
+Url = Annotated[PlainText, StringConstraints(min_length=1, max_length=2048)]
+ModelName = Annotated[PlainText, StringConstraints(min_length=1, max_length=MAX_MODEL_CHARS)]
+PipelinePart = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,99})?$")]
+Key = Annotated[SecretStr, Field(max_length=MAX_KEY_CHARS)]
+
+_SETTINGS: dict[str, Any] = {"upstream_url": "https://models.example.com/v1", "models": {"house": "gpt-4o-mini"}}
+
+
+class PipelineBody(Request):
+    """A Vectorize.io pipeline: organization and pipeline, or url."""
+
+    organization: PipelinePart = Field("", description="Organisation id.")
+    pipeline: PipelinePart = Field("", description="Pipeline id.")
+    url: Url | None = Field(None, description="Full retrieval URL instead, such as that of an older gateway.")
+    rerank: bool = Field(False, description="Let the pipeline rerank; counts against a quota of its own.")
+    filters: list[dict[str, Any]] = Field([], max_length=MAX_FILTERS, description="Metadata filters.")
+
+    def inside(self) -> Pipeline:
+        """The noun it stands for."""
+        return Pipeline(
+            organization=self.organization,
+            pipeline=self.pipeline,
+            url=self.url,
+            rerank=self.rerank,
+            filters=tuple(self.filters),
+        )
+
+
+class InterceptorSettingsBody(Request):
+    """How the chats of a tenant are treated."""
+
+    enabled: bool = Field(True, description="Off, every chat is passed on as it is.")
+    rollout_percent: int = Field(100, ge=0, le=100, description="Share of conversations that are enriched.")
+    collection: Collection = Field(DEFAULT_COLLECTION, description="Collection chats are answered from.")
+    limit: int = Field(8, ge=1, le=50, description="Passages given to the model, at most.")
+    context_tokens: int = Field(3000, ge=64, le=100_000, description="Tokens of passages given to it, at most.")
+    context_window: int = Field(
+        32_000, ge=1024, le=10_000_000, description="Tokens the model reads; a chat is never made longer."
+    )
+    budget_s: float = Field(0.8, gt=0, le=5, description="Seconds for retrieval; then the chat goes on without.")
+    source_list: bool = Field(True, description="End answers with a list of the sources they cite.")
+    streams_only: bool = Field(False, description="Enrich streamed chats only.")
+    upstream_url: Url | None = Field(
+        None, description="Base URL of an OpenAI-compatible server, with /v1; null: Ragstone answers itself."
+    )
+    anthropic_url: Url | None = Field(None, description="Base URL of an Anthropic-compatible server, without /v1.")
+    models: dict[ModelName, ModelName] = Field(
+        {}, max_length=MAX_MODELS, description="Models offered: name here to name upstream; empty, all of upstream's."
+    )
+    plain_models: list[ModelName] = Field(
+        [], max_length=MAX_MODELS, description="Models that are never enriched, such as one for titles."
+    )
+    knowledge: Literal["index", "pipeline", "both"] = Field("index", description="Where passages come from.")
+    pipeline: PipelineBody | None = Field(None, description="The Vectorize.io pipeline, where there is one.")
+    mask_context: bool = Field(False, description="Hide personal data in passages given to a model upstream.")
+    mask_answers: bool = Field(False, description="Hide personal data in answers.")
+
+    def inside(self) -> InterceptorSettings:
+        """The noun it stands for."""
+        plain = self.model_dump(exclude={"pipeline", "plain_models"})
+        pipeline = self.pipeline.inside() if self.pipeline else None
+        return InterceptorSettings(**plain, plain_models=tuple(self.plain_models), pipeline=pipeline)
+
+    @classmethod
+    def of(cls, settings: InterceptorSettings) -> InterceptorSettingsBody:
+        """What is in force, unchecked: an operator's defaults may go beyond what a tenant may set."""
+        values: dict[str, Any] = {**asdict(settings), "plain_models": list(settings.plain_models)}
+        if settings.pipeline:
+            pipeline: dict[str, Any] = {**values["pipeline"], "filters": list(settings.pipeline.filters)}
+            values["pipeline"] = PipelineBody.model_construct(**pipeline)
+        return cls.model_construct(**values)
+
+
+class InterceptorKeysBody(Request):
+    """Keys to set; null removes one, and one that is left out stays."""
+
+    upstream: Key | None = Field(None, description="Key for `upstream_url`.")
+    anthropic: Key | None = Field(None, description="Key for `anthropic_url`.")
+    pipeline: Key | None = Field(None, description="API access token of the pipeline's organisation.")
+    librechat: Key | None = Field(None, description="The JWT_SECRET of the tenant's LibreChat.")
+
+    def inside(self) -> Mapping[str, str | None]:
+        """The keys that were sent, by name."""
+        sent = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: key.get_secret_value() if key else None for name, key in sent.items()}
+
+
+class InterceptorBody(Request):
+    """An interceptor as it is to be, whole."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"settings": _SETTINGS, "keys": {"upstream": "sk-…"}}))
+
+    settings: InterceptorSettingsBody
+    keys: InterceptorKeysBody = InterceptorKeysBody()
+
+
+class InterceptorKeysOut(Out):
+    """When each key was set; null: it is not. No route shows a key."""
+
+    upstream: datetime | None = None
+    anthropic: datetime | None = None
+    pipeline: datetime | None = None
+    librechat: datetime | None = None
+
+
+class InterceptorOut(Out):
+    """An interceptor as it is in force."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {
+                "own": True,
+                "settings": InterceptorSettingsBody(**_SETTINGS).model_dump(mode="json"),
+                "keys": {"upstream": "2026-11-21T10:00:00Z", "anthropic": None, "pipeline": None, "librechat": None},
+                "updated_at": "2026-11-21T10:00:00Z",
+            }
+        )
+    )
+
+    own: bool = Field(description="Whether the tenant has set it up itself; false: the operator's settings hold.")
+    settings: InterceptorSettingsBody = Field(description="An operator's URLs are not shown.")
+    keys: InterceptorKeysOut
+    updated_at: datetime | None = Field(description="When the tenant set it up; null: it has not.")
