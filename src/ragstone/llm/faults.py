@@ -31,19 +31,58 @@ _ADVICE = {
 }
 _SERVER_FAULT = "has a fault of its own; ask again in a while"
 
+_AGAIN = frozenset({408, 409, 429})  # and all from 500 on: what both vendors' SDKs try again
+_NO_MONEY = "insufficient_quota"  # OpenAI's code for a 429 that no waiting helps against
+_MAX_RETRY_AFTER_CHARS = 12
 
-def unavailable(model: str, error: Exception) -> ModelUnavailable:
+
+class ModelFault(ModelUnavailable):
+    """A model's failure, and what it means for the next call.
+
+    Attributes:
+        again: The same call may be made again at once: its server did no work for it.
+        refused: The server works, and refuses this call, or this key for now.
+        retry_after_s: How long the server asks to be left alone, in seconds.
+    """
+
+    def __init__(
+        self, message: str, *, again: bool = False, refused: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.again = again
+        self.refused = refused
+        self.retry_after_s = retry_after_s
+
+
+def unavailable(model: str, error: Exception) -> ModelFault:
     """What `error`, of an SDK or of its transport, means for whoever asked."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and status >= 400:
-        return ModelUnavailable(f"The server of model {model} {_ADVICE.get(status, _SERVER_FAULT)} (HTTP {status}).")
+        return ModelFault(
+            f"The server of model {model} {_ADVICE.get(status, _SERVER_FAULT)} (HTTP {status}).",
+            again=(status in _AGAIN or status >= 500) and getattr(error, "code", None) != _NO_MONEY,
+            refused=status < 500,
+            retry_after_s=_retry_after_s(error),
+        )
     kind = type(error).__name__
     if "Timeout" in kind and not _while_connecting(error):
-        return ModelUnavailable(f"The server of model {model} was silent for too long. Ask again, or raise the limit.")
-    return ModelUnavailable(
+        # Not again: the server has the request, and may be at work on it, and bill it.
+        return ModelFault(f"The server of model {model} was silent for too long. Ask again, or raise the limit.")
+    return ModelFault(
         f"The server of model {model} did not answer as it should ({kind}). "
-        "Check RAGSTONE_ANSWER__BASE_URL and that the server runs, then ask again."
+        "Check RAGSTONE_ANSWER__BASE_URL and that the server runs, then ask again.",
+        again=_while_connecting(error) and not isinstance(error, TRANSPORT_FAULTS),  # those come from an answer's body
     )
+
+
+def _retry_after_s(error: Exception) -> float | None:
+    """Seconds, from the headers that the SDKs' errors carry; a date, or what is no number, says nothing."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        said = str(headers.get(name, "")).strip()
+        if len(said) <= _MAX_RETRY_AFTER_CHARS and said.isascii() and said.replace(".", "", 1).isdigit():
+            return float(said) * unit_s
+    return None
 
 
 def _while_connecting(error: BaseException | None) -> bool:
@@ -55,14 +94,14 @@ def _while_connecting(error: BaseException | None) -> bool:
     return False
 
 
-def broken_off(model: str) -> ModelUnavailable:
+def broken_off(model: str) -> ModelFault:
     """The stream ended without saying that it ended."""
-    return ModelUnavailable(f"The answer of model {model} broke off before its end. Ask again.")
+    return ModelFault(f"The answer of model {model} broke off before its end. Ask again.")
 
 
-def withheld(model: str, reason: str) -> ModelUnavailable:
+def withheld(model: str, reason: str) -> ModelFault:
     """The vendor's filter, or the model itself, gave no answer."""
-    return ModelUnavailable(f"The model {model} withheld its answer ({reason}). Put the question another way.")
+    return ModelFault(f"The model {model} withheld its answer ({reason}). Put the question another way.", refused=True)
 
 
 def missing_package(vendor: str) -> ConfigurationError:

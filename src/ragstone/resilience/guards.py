@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 import structlog
@@ -73,6 +74,7 @@ class Guard:
         self._attempts = options.attempts
         self._budget = RetryBudget(options.retry_budget, clock=clock)
         self._metrics = metrics
+        self._clock = clock
         self._jitter = jitter
         metrics.circuit.labels(name).set(State.CLOSED)
 
@@ -104,16 +106,24 @@ class Guard:
                 raise
             yield
 
-    async def call(self, operation: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
+    async def call(
+        self,
+        operation: Callable[[], Awaitable[T]],
+        *,
+        timeout_s: float | None = None,
+        patience_s: float | None = None,
+    ) -> T:
         """Open an answer: await `operation`, and again after a fault that is `retryable`, within the budget.
 
         An `UpstreamFault` that is no refusal, a `TimeoutError`, an `OSError` and an
         `Unavailable` count as failures of the server. What else is raised, and being
-        cancelled, say nothing of it; so bound the time in here, not around it.
+        cancelled, say nothing of it; so bound the time in here, or say what patience is.
 
         Args:
             operation: Makes the call, and returns when its answer has begun.
             timeout_s: Seconds for each attempt.
+            patience_s: An attempt cancelled after so many seconds counts as failed: a server
+                that hangs would never be found out, if all its callers give up before it does.
 
         Raises:
             CircuitOpen: the server failed too often a moment ago.
@@ -121,7 +131,7 @@ class Guard:
             UpstreamFault: the last one, unless `operation` raises something else.
         """
         return await retrying(
-            partial(self._attempt, operation, timeout_s),
+            partial(self._attempt, operation, timeout_s, patience_s),
             attempts=self._attempts,
             budget=self._budget,
             may_retry=lambda: self.breaker.state is State.CLOSED,
@@ -134,34 +144,39 @@ class Guard:
         self._count("broke")
         self.breaker.broke()
 
-    async def _attempt(self, operation: Callable[[], Awaitable[T]], timeout_s: float | None) -> T:
+    async def _attempt(
+        self, operation: Callable[[], Awaitable[T]], timeout_s: float | None, patience_s: float | None
+    ) -> T:
         call = self._told_if_open(self.breaker.admit)
-        began = time.perf_counter()
-        with self._observed(call):
+        began = self._clock()
+        with self._observed(call, impatient_at=began + (inf if patience_s is None else patience_s)):
             async with asyncio.timeout(timeout_s):
                 answer = await operation()
-        self._metrics.upstream_seconds.labels(self.name).observe(time.perf_counter() - began)
+        self._metrics.upstream_seconds.labels(self.name).observe(self._clock() - began)
         return answer
 
     @contextmanager
-    def _observed(self, call: int) -> Iterator[None]:
+    def _observed(self, call: int, *, impatient_at: float) -> Iterator[None]:
         """Tell breaker and metrics how an attempt ended."""
         try:
             yield
         except (UpstreamFault, TimeoutError, OSError, Unavailable) as error:
             if isinstance(error, UpstreamFault) and error.refused:
-                self.breaker.succeeded(call)
-                self._count("refused")
+                self._ended("refused", self.breaker.succeeded, call)
             else:
-                self.breaker.failed(call)
-                self._count("failed")
+                self._ended("failed", self.breaker.failed, call)
             raise
         except BaseException:
-            self.breaker.let_go(call)
-            self._count("left")
+            if self._clock() >= impatient_at:
+                self._ended("failed", self.breaker.failed, call)
+            else:
+                self._ended("left", self.breaker.let_go, call)
             raise
-        self.breaker.succeeded(call)
-        self._count("ok")
+        self._ended("ok", self.breaker.succeeded, call)
+
+    def _ended(self, outcome: str, tell: Callable[[int], None], call: int) -> None:
+        tell(call)
+        self._count(outcome)
 
     def _told_if_open(self, ask: Callable[[], T]) -> T:
         try:
