@@ -10,41 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import io
-import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 import aiohttp
 import httpx2
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from ragstone.errors import InvalidInput, TooLarge, Unavailable, UpstreamUnavailable
-from ragstone.resilience.addresses import is_public
-from ragstone.resilience.outbound import Resolver, SystemResolver, checked_url, not_public, usable_addresses
-from ragstone.resilience.retry import UpstreamFault
+from ragstone.errors import InvalidInput, TooLarge, UpstreamUnavailable
+from ragstone.resilience.connecting import CallTimeouts, pool, translated_opening
+from ragstone.resilience.outbound import Resolver, SystemResolver, checked_url
 
-READ_BYTES = 1 << 16  # what waits unread before the server is slowed down: twice this
 LONG_BODY_BYTES = 256 << 10  # aiohttp writes more than 1 MiB of bytes in one go, with a warning
-KEPT_S = 15.0  # an idle connection is kept; less than the 60 s and more at which servers close theirs
-MAX_HEADERS = 128
-MAX_HEADER_BYTES = 16 << 10  # of one header line; the vendors' longest are below 4 KiB
 
 _DECODED = frozenset({b"content-encoding", b"content-length"})  # true of the bytes on the wire only
-_NO_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallTimeouts:
-    """Seconds: to connect, until the head of the answer is there, between two of its pieces, and for all of it."""
-
-    connect_s: float = 5.0
-    first_byte_s: float = 120.0
-    idle_s: float = 120.0
-    total_s: float = 900.0
 
 
 class BrokenOff(UpstreamUnavailable):
@@ -113,7 +94,7 @@ class HttpClient:
         self,
         *,
         allowed_hosts: frozenset[str] = frozenset(),
-        timeouts: CallTimeouts = CallTimeouts(),
+        timeouts: CallTimeouts | None = None,
         resolver: Resolver | None = None,
         verify: ssl.SSLContext | None = None,
     ) -> None:
@@ -126,7 +107,7 @@ class HttpClient:
             verify: Trusted certificates; those of SSL_CERT_FILE or the usual ones if not given.
         """
         self._allowed = allowed_hosts
-        self._timeouts = timeouts
+        self._timeouts = timeouts or CallTimeouts()
         self._system = SystemResolver()
         self._resolver = resolver or self._system
         self._verify = verify
@@ -177,7 +158,7 @@ class HttpClient:
         total_by = clock() + self._timeouts.total_s
         session = self._session(free=free)
         verify = await self._trusted_certificates() if target.scheme == "https" else True
-        with _translated_opening(self._timeouts):
+        with translated_opening(self._timeouts):
             async with asyncio.timeout(min(self._timeouts.first_byte_s, self._timeouts.total_s)):
                 response = await session.request(
                     method, target, headers=_sent(headers), data=_payload(body), allow_redirects=False, ssl=verify
@@ -195,25 +176,8 @@ class HttpClient:
     def _session(self, *, free: bool) -> aiohttp.ClientSession:
         if session := self._sessions.get(free):
             return session
-        connector = aiohttp.TCPConnector(
-            resolver=_Names(self._resolver, free=free),
-            socket_factory=None if free else _public_socket,
-            limit=0,  # how many there are at once is the guards' business
-            keepalive_timeout=KEPT_S,
-        )
-        self._sessions[free] = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_NO_AUTOMATIC,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s),
-            trust_env=False,
-            auto_decompress=True,
-            read_bufsize=READ_BYTES,
-            max_headers=MAX_HEADERS,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-        )
-        return self._sessions[free]
+        self._sessions[free] = session = pool(self._resolver, free=free, connect_s=self._timeouts.connect_s)
+        return session
 
     async def _trusted_certificates(self) -> ssl.SSLContext:
         async with self._opening:
@@ -268,68 +232,6 @@ class _Patience:
             self._content.set_exception(_TooSlow(f"The answer did not go on within {limits.idle_s:g} seconds."))
         else:
             self._timer = self._loop.call_at(min(idle_by, self._total_by), self._look)
-
-
-class _Names(AbstractResolver):
-    """Looks names up for a pool: only public addresses, unless the pool is free to go anywhere."""
-
-    def __init__(self, resolver: Resolver, *, free: bool) -> None:
-        self._resolver = resolver
-        self._free = free
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        addresses = await (
-            self._resolver(host, port) if self._free else usable_addresses(host, port, frozenset(), self._resolver)
-        )
-        return [_resolved(host, address, port) for address in addresses]
-
-    async def close(self) -> None:
-        """The resolver is its owner's."""
-
-
-def _resolved(host: str, address: str, port: int) -> ResolveResult:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
-
-
-def _public_socket(place: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-    """The last check, which no spelling of an address gets past: what is connected to now."""
-    family, kind, protocol, _, address = place
-    if not is_public(str(address[0])):
-        raise not_public()
-    return socket.socket(family, kind, protocol)
-
-
-@contextmanager
-def _translated_opening(timeouts: CallTimeouts) -> Iterator[None]:
-    """Failures before the head of an answer, in words that quote no URL."""
-    try:
-        yield
-    except aiohttp.ConnectionTimeoutError as error:
-        raise _fault(f"No connection to the server was made within {timeouts.connect_s:g} seconds.") from error
-    except TimeoutError as error:
-        # Not again: the server has the request, and may be at work on it, and bill it.
-        sentence = f"The server did not begin to answer within {timeouts.first_byte_s:g} seconds."
-        raise UpstreamFault(sentence, retryable=False) from error
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        raise UpstreamFault("The certificate of the server is not valid.", retryable=False) from error
-    except (aiohttp.ClientConnectorDNSError, Unavailable) as error:
-        raise _fault("The name of the server cannot be looked up.") from error
-    except aiohttp.ClientConnectorError as error:
-        raise _fault("The server refuses connections, or cannot be reached.") from error
-    except aiohttp.InvalidURL as error:
-        raise InvalidInput("The URL cannot be called. Write it as https://models.example.com/v1.") from error
-    except aiohttp.ClientResponseError as error:
-        raise _fault("What the server answered is no HTTP, or its head is too long.") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise _fault("The connection to the server broke before it answered.") from error
-
-
-def _fault(sentence: str) -> UpstreamFault:
-    return UpstreamFault(sentence, retryable=True)
 
 
 def _sent(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

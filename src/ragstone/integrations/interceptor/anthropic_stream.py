@@ -208,8 +208,8 @@ def complete(
         message = object_of(body)
     except Unreadable as error:
         return Completed(body, failed=str(error))
-    if error := error_of(message):
-        return Completed(redacted(body, secrets), failed=error)
+    if wrong := error_of(message):
+        return Completed(redacted(body, secrets), failed=wrong)
     blocks = objects(message.get("content"))
     shown = [_masked_block(block, mask) for block in blocks]
     text = "".join(str(block["text"]) for block in shown if block.get("type") == "text" and "text" in block)

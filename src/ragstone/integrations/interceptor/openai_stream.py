@@ -250,8 +250,8 @@ def complete(
         answer = object_of(body)
     except Unreadable as error:
         return Completed(body, failed=str(error))
-    if error := error_of(answer):
-        return Completed(redacted(body, secrets), failed=error)
+    if wrong := error_of(answer):
+        return Completed(redacted(body, secrets), failed=wrong)
     changed = False
     for item in objects(answer.get("choices")):
         changed = _complete(item, footer, annotations, mask) or changed
