@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 DEBUG_VARIABLE = "RAGSTONE_DEBUG"
 MAX_STDIN_BYTES = 1 << 20  # far above any question
-LONG_RUNNING = {"serve", "worker"}
+MAX_KEY_BYTES = 4096  # above any key or token in use
+LONG_RUNNING = {"serve", "worker", "load_test"}
 
 
 class ExitCode(IntEnum):
@@ -65,6 +66,12 @@ CollectionName = Annotated[
     str | None, typer.Option("--collection", "-c", metavar="NAME", help="The collection of documents to work in.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for scripts.")]
+
+ServerUrl = Annotated[str, typer.Option("--url", metavar="URL", help="Where the server is.")]
+KeyFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A file with the key to call it with; - reads it from stdin.")
+]
+LOCAL_SERVER = "http://127.0.0.1:8000"
 
 P = ParamSpec("P")
 
@@ -199,3 +206,41 @@ def text_of(argument: str) -> str:
         return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise InvalidInput("The text on stdin is not UTF-8. Convert it first, for example with iconv.") from error
+
+
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def seconds_of(text: str) -> float:
+    """How many seconds `90s`, `1.5m`, `2h` or `7d` are.
+
+    Raises:
+        InvalidInput: it is no duration.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise InvalidInput(f"{text[:40]!r} is no duration. Write a number and its unit, such as 30s, 5m, 1h or 7d.")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def key_of(file: Path | None) -> str:
+    """The key in a file, or on stdin where it is `-`; empty without a file.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidInput: it does not hold one line that can be a key.
+    """
+    if file is None:
+        return ""
+    try:
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as opened_file:
+            content = opened_file.read(MAX_KEY_BYTES + 1)
+    except OSError as error:
+        raise NotFound(
+            f"The file of the key cannot be read: {error.strerror}. Check its name and permissions."
+        ) from error
+    key = content.decode("ascii", errors="replace").strip()
+    if not re.fullmatch(rf"[!-~]{{1,{MAX_KEY_BYTES}}}", key):
+        raise InvalidInput("The file of the key has to hold one key, without blanks, and nothing else.")
+    return key

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, settings_for
+from ragstone.cli.load_test import load_test
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.cli.validation.validate import validate_config
 from ragstone.errors import InvalidInput
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 operate = typer.Typer(help="Look after the installation.", no_args_is_help=True, rich_markup_mode=None)
 operate.command("validate-config")(validate_config)
+operate.command("load-test")(load_test)
 
 
 @operate.command("verify-deleted")
