@@ -42,6 +42,7 @@ from ragstone.errors import ConfigurationError, PortInUse
 from ragstone.http.auth import Door
 from ragstone.http.errors import describe_problem, install_error_handlers
 from ragstone.http.middleware import RequestFrame
+from ragstone.integrations.librechat import routes as librechat
 from ragstone.settings import LOOPBACK_HOSTS, Settings
 from ragstone.wiring import Platform, open_platform, open_records
 
@@ -88,6 +89,7 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         accounts,
         usage,
         interceptor,
+        librechat,
     ):
         for router in module.ROUTERS:
             app.include_router(router)
