@@ -76,7 +76,7 @@ async def keep(
         source=source_of(file.file_id),
         title=file.name,
         content=file.content,
-        metadata=metadata_of(caller, file.file_id),
+        metadata=metadata_of(caller, file.file_id, file.name),
         name=file.name,
     )
     try:

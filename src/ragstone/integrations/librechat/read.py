@@ -37,11 +37,10 @@ async def whole_text(platform: Platform, scope: Scope, caller: Caller, file_id: 
 
 def paged(text: str, pages: Sequence[PageSpan]) -> str:
     """The text with a line before each page; what lies between two pages stays where it is."""
-    starts = [page.start for page in pages]
-    pieces = [text[: starts[0]]] if starts else [text]
-    for page, end in zip(pages, [*starts[1:], len(text)], strict=True):
-        pieces.append(f"# PAGE {page.number}\n{text[page.start : end].rstrip()}")
-    return "\n".join(piece for piece in pieces if piece.strip())
+    ends = [page.start for page in pages[1:]] + [len(text)] * bool(pages)
+    before = text[: pages[0].start] if pages else text
+    below = [f"# PAGE {page.number}\n{text[page.start : end].rstrip()}" for page, end in zip(pages, ends, strict=True)]
+    return "\n".join([before.rstrip(), *below]).lstrip("\n")
 
 
 def _pages(chunks: Sequence[Chunk]) -> list[PageSpan]:

@@ -19,7 +19,7 @@ from ragstone.storage.schema import documents
 from ragstone.vocabulary import Filters, MetadataValue, Scope
 
 SOURCE_PREFIX = "librechat:"
-FILE_ID, OWNER_USER, OWNER_ENTITY = "file_id", "owner_user", "owner_entity"
+FILE_ID, FILE_NAME, OWNER_USER, OWNER_ENTITY = "file_id", "file_name", "owner_user", "owner_entity"
 """Fields of a document's metadata; `owner_entity` is empty where a file is its user's own."""
 
 
@@ -68,9 +68,9 @@ def may_replace(caller: Caller, file: File) -> bool:
     return file.owner_user == caller.user and file.owner_entity == caller.entity
 
 
-def metadata_of(caller: Caller, file_id: str) -> dict[str, MetadataValue]:
+def metadata_of(caller: Caller, file_id: str, name: str) -> dict[str, MetadataValue]:
     """What a new file carries, in its row and in each of its points."""
-    return {FILE_ID: file_id, OWNER_USER: caller.user, OWNER_ENTITY: caller.entity}
+    return {FILE_ID: file_id, FILE_NAME: name, OWNER_USER: caller.user, OWNER_ENTITY: caller.entity}
 
 
 def source_of(file_id: str) -> str:
@@ -118,7 +118,7 @@ class Shelf:
 
     def _rows(self) -> Select[Any]:
         table = documents.c
-        columns = (table.id, table.source, table.title, table.metadata, table.active_version)
+        columns = (table.id, table.source, table.metadata, table.active_version)
         return scoped(documents, self._scope, *columns).where(table.source.startswith(SOURCE_PREFIX))
 
     async def _files(self, statement: Select[Any]) -> list[File]:
@@ -134,4 +134,4 @@ def _file(row: RowMapping) -> File | None:
     if not isinstance(user, str) or not isinstance(entity, str):
         return None
     file_id = row["source"].removeprefix(SOURCE_PREFIX)
-    return File(row["id"], file_id, row["title"], user, entity, row["active_version"])
+    return File(row["id"], file_id, str(fields.get(FILE_NAME) or file_id), user, entity, row["active_version"])
