@@ -1,29 +1,39 @@
 """Logs as events on stderr: JSON lines for machines, short lines for a terminal.
 
-Events carry ids, counts and seconds, never document text; what looks like a secret by
-its name is masked all the same. stdout belongs to the answer of a command.
+Events carry ids, counts and seconds, never document text. What looks like a secret or like personal
+data is masked all the same: every text of every event, of exceptions and of other libraries' records,
+at every level. stdout belongs to the answer of a command.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import unicodedata
+from collections.abc import Mapping
 from typing import Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from ragstone.telemetry.redaction import Redactor
+
 Level = Literal["debug", "info", "warning", "error"]
 
 MASK = "[hidden]"
 _SECRET_NAMES = ("api_key", "authorization", "password", "secret", "cookie", "credential")
+_OURS = ("timestamp", "level")  # written here, so there is nothing in them to hide
+_ID = re.compile(r"[0-9a-f]{32}")
 _HANDLER = "ragstone"
 _CHATTY = ("aiosqlite", "asyncio", "httpcore2", "httpx2", "sqlalchemy")  # their debug lines may hold document text
+_DEEPEST = 6  # levels of lists and mappings in a value
+_REMEMBERED = 4096  # texts without anything to hide
+_REMEMBERED_CHARS = 64  # of each, at most
 
 
-def configure_logs(level: Level = "info", json: bool | None = None) -> None:
+def configure_logs(level: Level = "info", json: bool | None = None, redactor: Redactor | None = None) -> None:
     """Send the logs of Ragstone and its libraries to stderr, from `level` up.
 
     `json=None` writes JSON lines unless stderr is a terminal. Calling it again replaces
@@ -39,23 +49,86 @@ def configure_logs(level: Level = "info", json: bool | None = None) -> None:
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(as_json)],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _Masking(redactor or Redactor()),
+            *_renderers(as_json),
+        ],
     )
     _handle(formatter, threshold)
 
 
-def leave_logs_to_the_host() -> None:
+def leave_logs_to_the_host(redactor: Redactor | None = None) -> None:
     """As a library: hand events to the standard `logging`, unless somebody configured structlog.
 
-    Nothing is printed by itself; the host sees and formats them like any other library's.
+    Nothing is printed by itself; the host sees and formats them like any other library's. An exception
+    is handed on as masked text behind the event: the host would format it as it is.
     """
     if structlog.is_configured():
         return
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *_shared_processors(), structlog.stdlib.render_to_log_kwargs],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared_processors(),
+            structlog.processors.format_exc_info,
+            _Masking(redactor or Redactor()),
+            _append_exception,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+class _Masking:
+    """Masks every value of an event, however deep, and makes text of what is no JSON."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._clean: set[str] = set()
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {name: value if name in _OURS else self._named(name, value, 0) for name, value in event.items()}
+
+    def _named(self, name: str, value: object, depth: int) -> object:
+        if any(secret in name.lower() for secret in _SECRET_NAMES):
+            return MASK
+        return self._value(value, depth)
+
+    def _value(self, value: object, depth: int) -> object:
+        match value:
+            case str():
+                return self._text(value)
+            case None | bool() | int() | float():
+                return value
+            case Mapping() if depth < _DEEPEST:
+                return {self._text(str(name)): self._named(str(name), each, depth + 1) for name, each in value.items()}
+            case list() | tuple() | set() | frozenset() if depth < _DEEPEST:
+                return [self._value(each, depth + 1) for each in value]
+            case BaseException():
+                return self._text(f"{type(value).__name__}: {value}")
+            case _:
+                return self._text(repr(value))
+
+    def _text(self, text: str) -> str:
+        if text in self._clean or _ID.fullmatch(text):
+            return str(text)
+        masked = self._redactor.masked(text)
+        if masked == text and len(text) <= _REMEMBERED_CHARS:
+            if len(self._clean) >= _REMEMBERED:
+                self._clean.clear()
+            self._clean.add(text)
+        return masked
+
+
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # its stream is any text stream
+    """Writes to stderr; a record that cannot be formatted is not shown as it is."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 — the name of the standard library
+        """Say that a line was lost, without its contents, which the standard would print."""
+        error = sys.exc_info()[0]
+        self.stream.write(f'{{"event": "log.lost", "level": "error", "error": "{error.__name__ if error else ""}"}}\n')
 
 
 def _shared_processors() -> list[Processor]:
@@ -63,21 +136,18 @@ def _shared_processors() -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _hide_secrets,
     ]
 
 
 def _renderers(as_json: bool) -> list[Processor]:
     if as_json:
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        return [structlog.processors.JSONRenderer()]
     colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    # The default formatter prints local variables, which hold documents and keys.
-    plain = structlog.dev.plain_traceback
-    return [_escape_controls, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+    return [_escape_controls, structlog.dev.ConsoleRenderer(colors=colors)]
 
 
 def _handle(formatter: logging.Formatter, threshold: int) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.name = _HANDLER
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -87,17 +157,23 @@ def _handle(formatter: logging.Formatter, threshold: int) -> None:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
-def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: MASK if any(name in key.lower() for name in _SECRET_NAMES) else event[key] for key in event}
+def _append_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    told = {name: value for name, value in event.items() if name != "exception"}
+    return told | {"event": f"{event['event']}\n{event['exception']}"} if "exception" in event else told
 
 
 def _escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A file name must not steer the terminal; JSON escapes by itself."""
-    return {key: _visible(value) if isinstance(value, str) else value for key, value in event.items()}
+    """A file name must not steer the terminal; JSON escapes by itself. A traceback keeps its lines."""
+    return {
+        name: _visible(value, kept="\n" if name == "exception" else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
 
 
-def _visible(text: str) -> str:
+def _visible(text: str, kept: str = "") -> str:
     return "".join(
-        f"\\u{ord(character):04x}" if unicodedata.category(character) in {"Cc", "Cf"} else character
+        f"\\u{ord(character):04x}"
+        if character not in kept and unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"}
+        else character
         for character in text
     )

@@ -7,25 +7,16 @@ looks at a bounded stretch only: that is why a stream can be masked as exactly a
 
 from __future__ import annotations
 
-import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 from ragstone.telemetry.own_patterns import own_shapes
 from ragstone.telemetry.personal_shapes import PERSONAL
 from ragstone.telemetry.secret_shapes import SECRETS
 from ragstone.telemetry.shapes import BEFORE_CHARS, Find, Shape
 
-
-def _plain_characters() -> dict[int, str]:
-    """Digits of every script, spaces and hyphens, each by the ASCII character that means the same."""
-    plain = {code: str(unicodedata.decimal(chr(code))) for code in range(128, sys.maxunicode) if chr(code).isdecimal()}
-    plain |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000), " ")
-    plain |= dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFF0D), "-")
-    return plain | {0xFF20: "@", 0xFF0B: "+", 0xFF0E: ".", 0xFF1A: ":"}
-
-
-_PLAIN = _plain_characters()
+_LAST_DIGIT = 0x1FBF9  # SEGMENTED DIGIT NINE, the last decimal digit of Unicode 16
 
 
 class Redactor:
@@ -97,7 +88,7 @@ class StreamMask:
 class _Reading:
     """One passage through a text, from `at` on."""
 
-    def __init__(self, shapes: list[Shape] | tuple[Shape, ...], text: str, plain: str, at: int = 0) -> None:
+    def __init__(self, shapes: Sequence[Shape], text: str, plain: str, at: int = 0) -> None:
         self._text = text
         self._plain = plain
         self._shapes = shapes
@@ -151,4 +142,13 @@ class _Reading:
 
 def _normalised(text: str) -> str:
     """As long as `text`; where it is ASCII, itself."""
-    return text if text.isascii() else text.translate(_PLAIN)
+    return text if text.isascii() else text.translate(_plain_characters())
+
+
+@cache
+def _plain_characters() -> dict[int, str]:
+    """Digits of every script, spaces and hyphens, each by the ASCII character that means the same."""
+    plain = {code: str(unicodedata.decimal(chr(code))) for code in range(128, _LAST_DIGIT + 1) if chr(code).isdecimal()}
+    plain |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000), " ")
+    plain |= dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFF0D), "-")
+    return plain | {0xFF20: "@", 0xFF0B: "+", 0xFF0E: ".", 0xFF1A: ":"}

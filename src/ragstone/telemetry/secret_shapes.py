@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ragstone.telemetry.shapes import Shape, any_word, at_the_end, beginnings
+from ragstone.telemetry.shapes import Shape, any_word, at_the_end, beginnings, to_the_end
 
 NAME = "secret"
 _HELD = 200  # characters of an endless secret that are waited for before it is hidden as far as it goes
@@ -121,7 +121,6 @@ def _named(names: tuple[str, ...], mark: str, value: str, least: int, *, random:
     """What follows a name; where names are also ordinary words, it must look like a secret."""
     check = _looks_random if least < _WEAK_LENGTH else _looks_long_and_random
     named = re.compile(any_word(names)).search
-    unchecked = Shape.__dataclass_fields__["check"].default
     return Shape(
         name=NAME,
         whole=re.compile(rf"(?:{any_word(names)}){mark}(?P<hide>{value}{{{least},}}+)", _ANY_CASE),
@@ -131,7 +130,7 @@ def _named(names: tuple[str, ...], mark: str, value: str, least: int, *, random:
             flags=_ANY_CASE,
         ),
         hint=lambda text: _ASSIGNS(text) and named(text.lower()),
-        check=check if random else unchecked,
+        check=check if random else to_the_end,
         tail=re.compile(f"{value}*+"),
     )
 
