@@ -29,6 +29,16 @@ from tests.accounts.conftest import Office, on_both
 
 KEY = "sk-canary-7c41"
 OPERATORS = Interceptor(InterceptorSettings(upstream_url="http://10.0.0.7:8000/v1"), InterceptorKeys(upstream="op"))
+ALL_OPERATORS = Interceptor(
+    InterceptorSettings(
+        upstream_url="http://10.0.0.7:8000/v1",
+        anthropic_url="http://10.0.0.8",
+        models={"house": "gpt"},
+        knowledge="both",
+        pipeline=Pipeline(organization="op", pipeline="aip"),
+    ),
+    InterceptorKeys(upstream="op-key", anthropic="op-key", pipeline="op-token", librechat="op-secret"),
+)
 ELABORATE = InterceptorSettings(
     enabled=False,
     rollout_percent=7,
@@ -59,6 +69,10 @@ def interceptors_of(office: Office, changes: Changes | None = None, **options: A
 @pytest.fixture
 def interceptors(office: Office) -> Interceptors:
     return interceptors_of(office)
+
+
+def replace_settings(interceptor: Interceptor, **changes: Any) -> Interceptor:
+    return replace(interceptor, settings=replace(interceptor.settings, **changes))
 
 
 async def stored_row(office: Office, tenant: str = "acme") -> Any:
@@ -99,9 +113,48 @@ async def test_a_tenant_that_set_up_nothing_has_the_defaults_and_goes_back_to_th
     assert await interceptors.get("acme") == OPERATORS
 
 
-async def test_a_url_of_the_tenant_never_gets_a_key_of_the_operator(interceptors: Interceptors):
-    await interceptors.change("user:ann", "acme", UPSTREAM)
-    assert (await interceptors.get("acme")).keys == InterceptorKeys()
+@pytest.mark.parametrize(
+    "settings",
+    [
+        UPSTREAM,
+        InterceptorSettings(anthropic_url="https://claude.example.com"),
+        InterceptorSettings(upstream_url="https://models.example.com/v1", pipeline=Pipeline(url="https://g.example/r")),
+    ],
+    ids=["upstream", "anthropic", "pipeline"],
+)
+async def test_a_url_of_the_tenant_never_gets_a_key_of_the_operator(office: Office, settings: InterceptorSettings):
+    interceptors = interceptors_of(office, defaults=lambda _: ALL_OPERATORS)
+    await interceptors.change("user:ann", "acme", settings)
+    found = await interceptors.get("acme")
+    assert (found.keys.upstream, found.keys.anthropic) == (None, None)
+    assert (found.settings.upstream_url, found.settings.models) == (settings.upstream_url, {})
+    assert found.keys.pipeline == (None if settings.pipeline else "op-token")
+
+
+async def test_who_names_no_server_has_the_operator_s_with_its_key_and_its_models_alone(office: Office):
+    interceptors = interceptors_of(office, defaults=lambda _: ALL_OPERATORS)
+    own = InterceptorSettings(limit=3, models={"dear": "gpt-dear"}, knowledge="pipeline")
+    await interceptors.change("user:ann", "acme", own, {"upstream": "mine", "librechat": "l" * 16})
+    found = await interceptors.get("acme")
+    assert found.keys == replace(ALL_OPERATORS.keys, librechat="l" * 16)
+    assert found.settings == replace(ALL_OPERATORS.settings, limit=3, knowledge="pipeline")
+
+
+async def test_a_pipeline_that_the_operator_takes_away_is_done_without(office: Office):
+    await interceptors_of(office, defaults=lambda _: ALL_OPERATORS).change(
+        "user:ann", "acme", InterceptorSettings(knowledge="both")
+    )
+    assert await interceptors_of(office, defaults=lambda _: Interceptor()).get("acme") == Interceptor()
+
+
+async def test_a_change_begins_with_what_holds_but_for_the_operator_s_servers(office: Office):
+    interceptors = interceptors_of(office, defaults=lambda _: replace_settings(ALL_OPERATORS, limit=5))
+    begun = await interceptors.to_change("acme")
+    assert begun == InterceptorSettings(limit=5, knowledge="both")
+    before = await interceptors.get("acme")
+    await interceptors.change("user:ann", "acme", begun)
+    assert await interceptors.get("acme") == before
+    assert await interceptors.to_change("acme") == begun
 
 
 async def test_no_key_stands_in_the_database_or_the_record_or_a_representation(
@@ -192,7 +245,7 @@ async def test_a_key_that_stays_is_not_sent_to_another_server(interceptors: Inte
         await interceptors.change("user:eve", "acme", moved)
     assert (await interceptors.get("acme")).settings == UPSTREAM
     await interceptors.change("user:ann", "acme", moved, {"upstream": None})
-    assert (await interceptors.get("acme")).keys.upstream is None
+    assert (await interceptors.get("acme")).keys.upstream != KEY
 
 
 async def test_a_key_stays_where_only_the_path_changes_and_goes_along_when_it_is_sent(interceptors: Interceptors):
@@ -268,7 +321,8 @@ async def test_a_stored_value_that_cannot_be_is_named_in_a_sentence(
 
 
 @pytest.mark.parametrize("keys", [None, [], "x", {"upstream": None}, {"upstream": "sealed"}, {"upstream": {"at": 7}}])
-async def test_stored_keys_of_no_form_are_refused_or_nothing(interceptors: Interceptors, office: Office, keys: object):
+async def test_stored_keys_of_no_form_are_refused_or_nothing(office: Office, keys: object):
+    interceptors = interceptors_of(office, defaults=lambda _: Interceptor())
     await store(office, {}, keys)
     if isinstance(keys, dict):
         with pytest.raises(ConfigurationError):
@@ -277,7 +331,8 @@ async def test_stored_keys_of_no_form_are_refused_or_nothing(interceptors: Inter
         assert (await interceptors.get("acme")).keys == InterceptorKeys()
 
 
-async def test_what_an_older_or_newer_version_wrote_is_read(interceptors: Interceptors, office: Office):
+async def test_what_an_older_or_newer_version_wrote_is_read(office: Office):
+    interceptors = interceptors_of(office, defaults=lambda _: Interceptor())
     await store(office, {"limit": 3, "telepathy": {"on": True}}, {"telepathy": {"sealed": "v9:…"}})
     assert await interceptors.get("acme") == Interceptor(InterceptorSettings(limit=3))
 
@@ -302,8 +357,6 @@ async def test_what_an_older_or_newer_version_wrote_is_read(interceptors: Interc
         ({"models": {"m": "x" * 201}}, "models"),
         ({"models": {"m": "a\r\nx: y"}}, "models"),
         ({"plain_models": (" m",)}, "plain_models"),
-        ({"knowledge": "pipeline"}, "knowledge"),
-        ({"knowledge": "both"}, "knowledge"),
         ({"pipeline": Pipeline(organization="org")}, "pipeline"),
         ({"pipeline": Pipeline(organization="../v2", pipeline="p")}, "organization"),
         ({"pipeline": Pipeline(organization="o", pipeline="p?x=1")}, "pipeline"),
@@ -317,6 +370,12 @@ async def test_what_an_older_or_newer_version_wrote_is_read(interceptors: Interc
 def test_a_setting_outside_of_its_range_is_refused_by_name(changes: dict[str, Any], named: str):
     with pytest.raises(InvalidInput, match=named):
         checked(replace(InterceptorSettings(), **changes))
+
+
+@pytest.mark.parametrize("knowledge", ["pipeline", "both"])
+async def test_nobody_is_answered_from_a_pipeline_that_there_is_not(interceptors: Interceptors, knowledge: Any):
+    with pytest.raises(InvalidInput, match="there is no pipeline"):
+        await interceptors.change("user:ann", "acme", InterceptorSettings(knowledge=knowledge))
 
 
 def test_filters_that_are_nested_too_deep_are_refused_without_falling_into_them():

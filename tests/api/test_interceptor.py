@@ -88,7 +88,7 @@ async def test_null_removes_a_key_and_what_is_left_out_stays(made: Installation)
         await client.put(PATH, json={"settings": {}, "keys": {"librechat": "j" * 32, "anthropic": "a"}})
         await client.put(PATH, json={"settings": {}, "keys": {"anthropic": None}})
     keys = (await made.platform.accounts.interceptors.get("acme")).keys
-    assert keys == InterceptorKeys(librechat="j" * 32)
+    assert keys == InterceptorKeys(upstream="op-key", librechat="j" * 32)
 
 
 async def test_no_key_is_shown_or_logged_or_recorded(made: Installation):

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from ragstone.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from ragstone.accounts.interceptors import InterceptorSettings
+    from ragstone.accounts.interceptors import Interceptor, InterceptorSettings
 
 VECTORIZE = "https://api.vectorize.io"  # where a pipeline is that is named by organisation and id
 _PORTS = {"http": 80, "https": 443}
@@ -33,6 +33,32 @@ def checked_places(settings: InterceptorSettings, allowed: frozenset[str]) -> In
         anthropic_url=_base("anthropic_url", anthropic, allowed).removesuffix("/v1") if anthropic else None,
         pipeline=pipeline,
     )
+
+
+def without_servers(settings: InterceptorSettings) -> InterceptorSettings:
+    """The settings of an operator as a tenant sees them: servers inside, and what they offer, are not its business."""
+    return replace(settings, upstream_url=None, anthropic_url=None, models={}, pipeline=None)
+
+
+def inherited(own: Interceptor, operators: Interceptor) -> Interceptor:
+    """What holds for a tenant: its own settings, with the operator's servers where it names none.
+
+    A server is inherited with its key and its models, or not at all: so no URL of a tenant
+    gets a key of the operator, and no model is used at his cost that he does not offer.
+    """
+    settings, keys = own.settings, own.keys
+    if settings.upstream_url is None and settings.anthropic_url is None:
+        given = operators.settings
+        settings = replace(
+            settings, upstream_url=given.upstream_url, anthropic_url=given.anthropic_url, models=given.models
+        )
+        keys = replace(keys, upstream=operators.keys.upstream, anthropic=operators.keys.anthropic)
+    if settings.pipeline is None:
+        settings = replace(settings, pipeline=operators.settings.pipeline)
+        keys = replace(keys, pipeline=operators.keys.pipeline)
+    if settings.pipeline is None:
+        settings = replace(settings, knowledge="index")  # the operator has taken his pipeline away
+    return replace(own, settings=settings, keys=replace(keys, librechat=keys.librechat or operators.keys.librechat))
 
 
 def urls(settings: InterceptorSettings) -> tuple[str, ...]:

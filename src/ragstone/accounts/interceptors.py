@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.accounts.audit import Audit, Detail
 from ragstone.accounts.interceptor_fields import FIELDS, checked_fields, checked_key
-from ragstone.accounts.interceptor_places import checked_places, host, places, refuse_moved
+from ragstone.accounts.interceptor_places import checked_places, host, inherited, places, refuse_moved, without_servers
 from ragstone.accounts.revisions import Changes
 from ragstone.accounts.sealing import Sealing
 from ragstone.accounts.secret import Secret
@@ -43,8 +43,8 @@ class InterceptorSettings:
     are no others. `plain_models` are never enriched. `budget_s` bounds retrieval;
     `context_tokens` the passages, and `context_window` the whole chat with them.
     `upstream_url` is the base of an OpenAI-compatible server (`…/v1`), `anthropic_url`
-    that of an Anthropic-compatible one (without `/v1`); without them our own answerer
-    is the model. `knowledge` says where passages come from.
+    that of an Anthropic-compatible one (without `/v1`); without them the operator's hold,
+    and without those our own answerer is the model. `knowledge` says where passages come from.
     """
 
     enabled: bool = True
@@ -110,10 +110,7 @@ def checked(settings: InterceptorSettings, *, allowed: frozenset[str] = frozense
     wanted = {each.name: getattr(settings, each.name) for each in fields(settings)}
     if settings.pipeline is not None:
         wanted["pipeline"] = {each.name: getattr(settings.pipeline, each.name) for each in fields(Pipeline)}
-    plain = _settings(checked_fields(wanted, FIELDS))
-    if plain.knowledge != "index" and plain.pipeline is None:
-        raise InvalidInput(f"knowledge is {plain.knowledge!r}, but there is no pipeline. Name one, or use index.")
-    return checked_places(plain, allowed)
+    return checked_places(_settings(checked_fields(wanted, FIELDS)), allowed)
 
 
 class Interceptors:
@@ -158,7 +155,7 @@ class Interceptors:
     async def get(self, tenant: str) -> Interceptor:
         """What holds for the tenant: what it has set up itself, else the defaults. Warm, it costs no statement.
 
-        Of the defaults nothing is mixed in: a tenant's own URL never gets the operator's key.
+        Servers that it does not name are those of the defaults; see `inherited`.
 
         Raises:
             ConfigurationError: what is stored cannot be read; the sentence names the field or key.
@@ -167,7 +164,9 @@ class Interceptors:
             return known
         before = self._times_forgotten
         row = await self._read(tenant)
-        found = Interceptor(_read_settings(row), self._keys(row)) if row else self._defaults(tenant)
+        found = self._defaults(tenant)
+        if row:
+            found = inherited(Interceptor(_read_settings(row), self._keys(row)), found)
         if before == self._times_forgotten:  # else it was changed while it was read
             self._remember(tenant, found)
         return found
@@ -181,6 +180,11 @@ class Interceptors:
         row = await self._read(tenant)
         return Stored(_read_settings(row), _times(row.keys, row.updated_at), row.updated_at) if row else None
 
+    async def to_change(self, tenant: str) -> InterceptorSettings:
+        """The settings that a change begins with: what the tenant has set up, else the defaults without servers."""
+        stored = await self.stored(tenant)
+        return stored.settings if stored else without_servers(self._defaults(tenant).settings)
+
     async def change(
         self, actor: str, tenant: str, settings: InterceptorSettings, keys: Mapping[str, str | None] | None = None
     ) -> Stored:
@@ -190,6 +194,8 @@ class Interceptors:
             InvalidInput: a value or key cannot be used; or a key that stays was set for another server.
         """
         wanted = checked(settings, allowed=self._allowed)
+        if wanted.knowledge != "index" and not (wanted.pipeline or self._defaults(tenant).settings.pipeline):
+            raise InvalidInput(f"knowledge is {wanted.knowledge!r}, but there is no pipeline. Name one, or use index.")
         given = self._checked_keys(keys or {})
         async with self._changes.change(tenant) as connection:
             row = await _row(connection, tenant)

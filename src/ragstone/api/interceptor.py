@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastapi import APIRouter
 
 from ragstone.accounts.interceptor_places import urls
-from ragstone.accounts.interceptors import InterceptorSettings, Stored, checked
+from ragstone.accounts.interceptors import Stored, checked
 from ragstone.api.interceptor_models import (
     InterceptorBody,
     InterceptorKeysOut,
@@ -78,11 +76,11 @@ def _require_whole_tenant(principal: Principal) -> None:
 
 
 async def _in_force(platform: Platform, principal: Principal, tenant: str) -> InterceptorOut:
-    if stored := await platform.accounts.interceptors.stored(tenant):
+    interceptors = platform.accounts.interceptors
+    if stored := await interceptors.stored(tenant):
         return _own(stored)
-    settings = (await platform.accounts.interceptors.get(tenant)).settings
-    if not principal.runs_the_installation:
-        settings = _without_urls(settings)
+    runs_it = principal.runs_the_installation
+    settings = (await interceptors.get(tenant)).settings if runs_it else await interceptors.to_change(tenant)
     shown = InterceptorSettingsBody.of(settings)
     return InterceptorOut(own=False, settings=shown, keys=InterceptorKeysOut(), updated_at=None)
 
@@ -94,12 +92,6 @@ def _own(stored: Stored) -> InterceptorOut:
         keys=InterceptorKeysOut(**stored.keys_set),
         updated_at=stored.updated_at,
     )
-
-
-def _without_urls(settings: InterceptorSettings) -> InterceptorSettings:
-    """The operator's URLs are names of servers inside, which are no tenant's business."""
-    pipeline = replace(settings.pipeline, url=None) if settings.pipeline else None
-    return replace(settings, upstream_url=None, anthropic_url=None, pipeline=pipeline)
 
 
 ROUTERS: tuple[APIRouter, ...] = (router,)

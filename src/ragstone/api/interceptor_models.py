@@ -59,7 +59,7 @@ class InterceptorSettingsBody(Request):
     source_list: bool = Field(True, description="End answers with a list of the sources they cite.")
     streams_only: bool = Field(False, description="Enrich streamed chats only.")
     upstream_url: Url | None = Field(
-        None, description="Base URL of an OpenAI-compatible server, with /v1; null: Ragstone answers itself."
+        None, description="Base URL of an OpenAI-compatible server, with /v1; null: the operator's, or none."
     )
     anthropic_url: Url | None = Field(None, description="Base URL of an Anthropic-compatible server, without /v1.")
     models: dict[ModelName, ModelName] = Field(
@@ -69,7 +69,7 @@ class InterceptorSettingsBody(Request):
         [], max_length=MAX_MODELS, description="Models that are never enriched, such as one for titles."
     )
     knowledge: Literal["index", "pipeline", "both"] = Field("index", description="Where passages come from.")
-    pipeline: PipelineBody | None = Field(None, description="The Vectorize.io pipeline, where there is one.")
+    pipeline: PipelineBody | None = Field(None, description="A Vectorize.io pipeline; null: the operator's, or none.")
     mask_context: bool = Field(False, description="Hide personal data in passages given to a model upstream.")
     mask_answers: bool = Field(False, description="Hide personal data in answers.")
 
@@ -136,6 +136,6 @@ class InterceptorOut(Out):
     )
 
     own: bool = Field(description="Whether the tenant has set it up itself; false: the operator's settings hold.")
-    settings: InterceptorSettingsBody = Field(description="An operator's URLs are not shown.")
+    settings: InterceptorSettingsBody = Field(description="The operator's servers and models are not shown to others.")
     keys: InterceptorKeysOut
     updated_at: datetime | None = Field(description="When the tenant set it up; null: it has not.")
