@@ -42,6 +42,8 @@ from ragstone.errors import ConfigurationError, PortInUse
 from ragstone.http.auth import Door
 from ragstone.http.errors import describe_problem, install_error_handlers
 from ragstone.http.middleware import RequestFrame
+from ragstone.integrations.interceptor import routes as interceptor_routes
+from ragstone.integrations.interceptor.opening import serving_of
 from ragstone.integrations.librechat import routes as librechat
 from ragstone.settings import LOOPBACK_HOSTS, Settings
 from ragstone.wiring import Platform, open_platform, open_records
@@ -89,6 +91,7 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         accounts,
         usage,
         interceptor,
+        interceptor_routes,
         librechat,
     ):
         for router in module.ROUTERS:
@@ -117,6 +120,7 @@ async def _lifespan(app: FastAPI, *, source: Platform | Settings, works: bool) -
     async with AsyncExitStack() as stack:
         platform = source if isinstance(source, Platform) else await stack.enter_async_context(open_platform(source))
         app.state.platform = platform
+        app.state.interceptor = serving_of(platform)
         await stack.enter_async_context(_running(platform.accounts.admission.watch()))
         app.state.worker = await stack.enter_async_context(_working(platform)) if works else None
         yield

@@ -21,18 +21,24 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) ->
         ClientDisconnect: the client has gone.
     """
     working = asyncio.create_task(work)
-    watching = asyncio.create_task(_disconnected(receive))
+    watching = asyncio.create_task(disconnected(receive))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
         raise ClientDisconnect
     finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        await cancelled(working, watching)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has gone; uvicorn says so also when it has the whole response."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def cancelled(*tasks: asyncio.Future[Any]) -> None:
+    """End tasks, and wait until they have."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

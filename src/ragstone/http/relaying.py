@@ -19,13 +19,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ragstone.errors import Unauthenticated
-from ragstone.http.disconnects import unless_disconnected
+from ragstone.errors import RagstoneError, Unauthenticated
+from ragstone.http.disconnects import cancelled, disconnected
 
 LOOK_S = 1.0  # how often a running response is looked after
 STILL_S = 2.0  # a revocation is known within a second; with this it ends a stream within five
 HEARTBEAT_S = 15.0  # below the idle limit of common proxies (nginx 60 s, Azure 230 s, AWS ALB 60 s)
 STALL_S = 30.0  # a client that reads nothing for so long has gone for all practical purposes
+AFTERWARDS_S = 5.0  # for what a story has to write down when its client has all it wants
 HEARTBEAT = b": keepalive\n\n"
 
 log = structlog.get_logger()
@@ -54,14 +55,22 @@ class Dialect(Protocol):
 
 
 class Writer:
-    """Sends one response. `heartbeats` may be sent where `at_boundary` is true."""
+    """Sends one response.
+
+    Attributes:
+        at_boundary: Whether a heartbeat may be sent now.
+        is_complete: Whether the client has all it wants, and so may go: not only when nothing
+            follows, but from the mark on that ends a stream.
+    """
 
     def __init__(self, send: Send, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._send = send
         self._clock = clock
         self.started = False
         self.streaming = False
+        self.ended = False
         self.at_boundary: Callable[[], bool] = lambda: True
+        self.is_complete: Callable[[], bool] = lambda: self.ended
         self.sent_at = clock()
         self.sending = False
 
@@ -73,7 +82,7 @@ class Writer:
 
     async def write(self, body: bytes) -> None:
         """Send some of the body. Waits while the client reads too slowly."""
-        self.sending = True
+        self.sending, self.sent_at = True, self._clock()
         try:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
         except OSError as error:
@@ -85,14 +94,16 @@ class Writer:
     async def respond(self, refusal: Refusal) -> None:
         """Send a whole response."""
         await self.start(refusal.status, [*refusal.headers, ("content-length", str(len(refusal.body)))])
-        await self.write(refusal.body)
+        await self.end(refusal.body)
 
-    async def end(self) -> None:
-        """Nothing follows."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def end(self, body: bytes = b"") -> None:
+        """Send the last of the body, if that has not been sent."""
+        if not self.ended:
+            self.ended = True
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def idle_s(self) -> float:
-        """Seconds since something was sent, or has been waiting to be sent."""
+        """Seconds since something was last sent, or since what is being sent began to be."""
         return self._clock() - self.sent_at
 
 
@@ -115,24 +126,30 @@ class Relay(Response):
         super().__init__()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond; ends with the client."""
-        await unless_disconnected(receive, self._respond(Writer(send)))
-
-    async def _respond(self, writer: Writer) -> None:
+        """Respond; ends with the client. Raises: ClientDisconnect."""
+        writer = Writer(send)
         telling = asyncio.ensure_future(self._story(writer))
         looking = asyncio.create_task(self._look_after(writer))
+        leaving = asyncio.create_task(disconnected(receive))
         try:
-            await asyncio.wait({telling, looking}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({telling, looking, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done() and not telling.done():
+                await self._left(writer, telling)
             failure = _failure(telling) if telling.done() else looking.exception()
         finally:
-            telling.cancel()
-            looking.cancel()
-            await asyncio.gather(telling, looking, return_exceptions=True)
+            await cancelled(telling, looking, leaving)
         if isinstance(failure, ClientDisconnect):
             raise failure
         if isinstance(failure, Exception):
             await self._tell(writer, failure)
         await writer.end()
+
+    async def _left(self, writer: Writer, telling: asyncio.Future[None]) -> None:
+        """The client has gone: with all that it wanted, then the story may end; or else it has to."""
+        if writer.is_complete():
+            await asyncio.wait({telling}, timeout=AFTERWARDS_S)
+        if not telling.done():
+            raise ClientDisconnect
 
     async def _tell(self, writer: Writer, failure: Exception) -> None:
         if not writer.started:
@@ -162,6 +179,8 @@ class Relay(Response):
 def _failure(telling: asyncio.Future[None]) -> BaseException | None:
     """What the story ended with; what nobody foresaw is logged here, as only the client's dialect tells it on."""
     failure = telling.exception()
-    if isinstance(failure, Exception) and not isinstance(failure, ClientDisconnect):
-        log.warning("http.relay_failed", error=type(failure).__name__)
+    if isinstance(failure, RagstoneError):
+        log.warning("http.relay_failed", code=failure.code)
+    elif isinstance(failure, Exception) and not isinstance(failure, ClientDisconnect):
+        log.error("http.relay_failed", code="internal", exc_info=failure)
     return failure

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ragstone.errors import RagstoneError, Unauthenticated
-from ragstone.http.disconnects import unless_disconnected
+from ragstone.http.disconnects import cancelled, unless_disconnected
 from ragstone.http.errors import problem_of
 
 STILL_S = 2.0  # a revocation is known within a second; with this it ends a stream within five
@@ -77,12 +77,12 @@ class EventStream(Response):
         try:
             await asyncio.wait({frames, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not frames.done():
-                await _cancelled(frames)
+                await cancelled(frames)
                 await _send_body(send, _frame(StreamEvent("error", problem_of(scope, _refusal(watch)))))
             else:
                 frames.result()
         finally:
-            await _cancelled(frames, heartbeat, watch)
+            await cancelled(frames, heartbeat, watch)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_frames(self, scope: Scope, send: Send) -> None:
@@ -112,13 +112,6 @@ def _refusal(watch: asyncio.Task[None]) -> Exception:
         log.warning("http.stream_unwatched", error=type(error).__name__)
         return error
     return Unauthenticated("The key or session of this stream has ended. Send one that works, and ask again.")
-
-
-async def _cancelled(*tasks: asyncio.Task[None]) -> None:
-    """End tasks, and wait until they have."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ending_with_an_event(events: AsyncGenerator[StreamEvent], scope: Scope) -> AsyncGenerator[bytes]:

@@ -25,13 +25,20 @@ from ragstone.accounts.users import Users
 from ragstone.accounts.widgets import Widgets
 from ragstone.errors import DataDirectoryError
 from ragstone.ingestion.jobs import Jobs
+from ragstone.resilience.breaker import BreakerOptions
+from ragstone.resilience.bulkhead import PlaceOptions
+from ragstone.resilience.connecting import CallTimeouts
+from ragstone.resilience.guards import GuardOptions, Guards
+from ragstone.resilience.http_client import HttpClient
 from ragstone.settings import Settings
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.installation import installation_id
 from ragstone.storage.library import Library
 from ragstone.storage.redis import PREFIX, Redis
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.redaction import Redactor
 from ragstone.wiring.interceptor_defaults import interceptor_of
 from ragstone.wiring.platform import Accounts, Records
 
@@ -58,6 +65,10 @@ class Foundation:
     redis: Redis | None
     accounts: Accounts
     metrics: Metrics
+    guards: Guards
+    http: HttpClient
+    failures: Failures
+    redactor: Redactor
 
 
 async def lay_foundation(settings: Settings, folder: Path, stack: AsyncExitStack) -> Foundation:
@@ -70,7 +81,39 @@ async def lay_foundation(settings: Settings, folder: Path, stack: AsyncExitStack
         stack.push_async_callback(redis.close)
     accounts = await _accounts(settings, folder, database, redis, metrics)
     stack.push_async_callback(accounts.ledger.close)
-    return Foundation(database, LocalBlobs(folder / "blobs"), redis, accounts, metrics)
+    http = _http(settings)
+    stack.push_async_callback(http.close)
+    return Foundation(
+        database,
+        LocalBlobs(folder / "blobs"),
+        redis,
+        accounts,
+        metrics,
+        guards=Guards(_guard_options(settings), metrics=metrics),
+        http=http,
+        failures=Failures(),
+        redactor=Redactor(settings.privacy.patterns),
+    )
+
+
+def _http(settings: Settings) -> HttpClient:
+    given = settings.upstream
+    timeouts = CallTimeouts(
+        connect_s=given.connect_s, first_byte_s=given.first_byte_s, idle_s=given.idle_s, total_s=given.total_s
+    )
+    return HttpClient(allowed_hosts=frozenset(settings.outbound.allowed_hosts), timeouts=timeouts)
+
+
+def _guard_options(settings: Settings) -> GuardOptions:
+    given = settings.upstream
+    return GuardOptions(
+        attempts=given.attempts,
+        retry_budget=given.retry_budget,
+        breaker=BreakerOptions(failure_rate=given.failure_rate, open_s=given.open_s),
+        places=PlaceOptions(
+            max_calls=given.max_calls, max_calls_per_tenant=given.max_calls_per_tenant, queue_s=given.queue_s
+        ),
+    )
 
 
 async def _open_database(settings: Settings, folder: Path) -> Database:

@@ -152,6 +152,10 @@ async def _assemble(
         eraser=_eraser(base, engines),
         remains=_remains(base, engines),
         cache=engines.cache,
+        http=base.http,
+        guards=base.guards,
+        failures=base.failures,
+        redactor=base.redactor,
         redis=base.redis,
         model=engines.model,
     )

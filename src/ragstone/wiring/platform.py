@@ -33,6 +33,8 @@ from ragstone.ingestion.ingest import Ingestion
 from ragstone.ingestion.jobs import Jobs
 from ragstone.ingestion.remains import Remains
 from ragstone.llm.base import LanguageModel
+from ragstone.resilience.guards import Guards
+from ragstone.resilience.http_client import HttpClient
 from ragstone.resilience.outbound import Outbound
 from ragstone.retrieval.retrieve import PassageFinder, Retrieval
 from ragstone.settings import Settings
@@ -41,7 +43,9 @@ from ragstone.storage.cache import Cache
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
 from ragstone.storage.redis import Redis
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.redaction import Redactor
 from ragstone.vocabulary import Answer, Filters, Job, Query, Scope
 
 
@@ -88,6 +92,10 @@ class Platform:
     eraser: Eraser
     remains: Remains
     cache: Cache
+    http: HttpClient
+    guards: Guards
+    failures: Failures
+    redactor: Redactor
     redis: Redis | None = None
     model: LanguageModel | None = None
 

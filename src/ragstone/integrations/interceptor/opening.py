@@ -1,0 +1,47 @@
+"""The interceptor of an open platform."""
+
+from __future__ import annotations
+
+from ragstone.integrations.interceptor.delivering import Delivery
+from ragstone.integrations.interceptor.embeddings import OwnEmbeddings
+from ragstone.integrations.interceptor.intercept import Interception
+from ragstone.integrations.interceptor.own_model import OwnModel
+from ragstone.integrations.interceptor.preparing import Preparation
+from ragstone.integrations.interceptor.retrieving import TurnRetrieval
+from ragstone.integrations.interceptor.serving import Serving
+from ragstone.integrations.interceptor.upstreams import Upstreams
+from ragstone.wiring.platform import Platform
+
+
+def serving_of(platform: Platform) -> Serving:
+    """What answers the requests of /v1."""
+    accounts, metrics = platform.accounts, platform.metrics
+    given = platform.settings.interceptor
+    operators = frozenset(url.rstrip("/") for url in (given.upstream_url, given.anthropic_url) if url)
+    upstreams = Upstreams(platform.http, platform.guards, operators=operators)
+    turns = TurnRetrieval(
+        platform.retriever,
+        guards=platform.guards,
+        cache=platform.cache,
+        metrics=metrics,
+        failures=platform.failures,
+        redactor=platform.redactor,
+    )
+    interception = Interception(
+        interceptors=accounts.interceptors,
+        preparation=Preparation(turns, accounts.source_links, metrics),
+        upstreams=upstreams,
+        delivery=Delivery(upstreams, metrics=metrics, failures=platform.failures, redactor=platform.redactor),
+        own=OwnModel(platform.chat),
+        limits=accounts.limits,
+        ledger=accounts.ledger,
+        metrics=metrics,
+    )
+    return Serving(
+        interception,
+        interceptors=accounts.interceptors,
+        upstreams=upstreams,
+        embeddings=OwnEmbeddings(platform.embedder),
+        ledger=accounts.ledger,
+        admission=accounts.admission,
+    )

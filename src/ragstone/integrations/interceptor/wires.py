@@ -1,0 +1,155 @@
+"""Our own answers in the words of both APIs, streamed and whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ragstone.integrations.interceptor.dialects import DialectName
+from ragstone.vocabulary import Usage
+
+Annotations = Sequence[Mapping[str, Any]]
+
+
+class Wire(Protocol):
+    """Writes one answer in one API's words."""
+
+    def begin(self) -> bytes:
+        """What comes before the text."""
+        ...
+
+    def text(self, piece: str) -> bytes:
+        """A piece of the text."""
+        ...
+
+    def end(self, usage: Usage, annotations: Annotations) -> bytes:
+        """What comes after the text."""
+        ...
+
+    def whole(self, text: str, usage: Usage, annotations: Annotations) -> bytes:
+        """The answer at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIWire:
+    """Chat completions."""
+
+    model: str
+    answer_id: str
+    created: int
+
+    def begin(self) -> bytes:
+        """A first chunk with the role: some clients lose what comes without."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def text(self, piece: str) -> bytes:
+        """See `Wire.text`."""
+        return self._chunk({"content": piece})
+
+    def end(self, usage: Usage, annotations: Annotations) -> bytes:
+        """The sources for clients that read them, the end, what it used, and the end of the stream."""
+        noted = self._chunk({"annotations": list(annotations)}) if annotations else b""
+        ended = self._chunk({}, finish="stop")
+        used = _data({**self._head("chat.completion.chunk"), "choices": [], "usage": _openai_usage(usage)})
+        return noted + ended + used + b"data: [DONE]\n\n"
+
+    def whole(self, text: str, usage: Usage, annotations: Annotations) -> bytes:
+        """See `Wire.whole`."""
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if annotations:
+            message["annotations"] = list(annotations)
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        return _json({**self._head("chat.completion"), "choices": [choice], "usage": _openai_usage(usage)})
+
+    def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return _data({**self._head("chat.completion.chunk"), "choices": [choice]})
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": f"chatcmpl-{self.answer_id}", "object": kind, "created": self.created, "model": self.model}
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicWire:
+    """Messages. Annotations are not of this API."""
+
+    model: str
+    answer_id: str
+
+    def begin(self) -> bytes:
+        """See `Wire.begin`."""
+        block = {"type": "text", "text": ""}
+        return self._event("message_start", message=self._message([], None, Usage(self.model))) + self._event(
+            "content_block_start", index=0, content_block=block
+        )
+
+    def text(self, piece: str) -> bytes:
+        """See `Wire.text`."""
+        return self._event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
+
+    def end(self, usage: Usage, annotations: Annotations) -> bytes:
+        """The end, with all of the usage: some clients read it here only."""
+        delta = {"stop_reason": "end_turn", "stop_sequence": None}
+        return (
+            self._event("content_block_stop", index=0)
+            + self._event("message_delta", delta=delta, usage=_anthropic_usage(usage))
+            + self._event("message_stop")
+        )
+
+    def whole(self, text: str, usage: Usage, annotations: Annotations) -> bytes:
+        """See `Wire.whole`."""
+        return _json(self._message([{"type": "text", "text": text, "citations": None}], "end_turn", usage))
+
+    def _message(self, content: Sequence[Any], stop: str | None, usage: Usage) -> dict[str, Any]:
+        return {
+            "id": f"msg_{self.answer_id}",
+            "type": "message",
+            "role": "assistant",
+            "model": self.model,
+            "content": content,
+            "stop_reason": stop,
+            "stop_sequence": None,
+            "usage": _anthropic_usage(usage),
+        }
+
+    def _event(self, kind: str, **fields: object) -> bytes:
+        return b"event: " + kind.encode() + b"\n" + _data({"type": kind, **fields})
+
+
+def wire_of(
+    dialect: DialectName, model: str, answer_id: str, *, clock: Callable[[], float] = time.time
+) -> OpenAIWire | AnthropicWire:
+    """The words of a dialect for one answer."""
+    if dialect == "openai":
+        return OpenAIWire(model, answer_id, int(clock()))
+    return AnthropicWire(model, answer_id)
+
+
+def _openai_usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def _anthropic_usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens - usage.cached_tokens,  # this API does not count cached ones as input
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+
+
+def _data(value: object) -> bytes:
+    return b"data: " + _json(value) + b"\n\n"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
