@@ -168,10 +168,11 @@ def _progress(plan: Plan, *, quiet: bool) -> Callable[[float, int], None]:
 
 
 def _facts(plan: Plan, target: Target, arrivals: str, seed: int, most: int) -> dict[str, str]:
+    risen = f"{plan.rate:g} requests a second, rising in {plan.ramp_s:g} s; then " if plan.ramp_s else ""
     return {
         "target": target.address,
         "questions": f"{len(target.questions):,}",
-        "rate": f"{plan.rate:g} to {plan.to:g} requests a second in {plan.ramp_s:g} s, then {plan.hold_s:g} s",
+        "rate": f"{risen}{plan.to:g} requests a second for {plan.hold_s:g} s",
         "arrivals": f"{arrivals}, seed {seed}",
         "at once, at most": f"{most:,}",
         "longest answer": f"{target.timeout_s:g} s",

@@ -165,7 +165,7 @@ def _section(title: str, about: str, inner: str) -> str:
 def row(span: Span) -> tuple[str, ...]:
     """A line of the table by step, in the order of `COLUMNS`."""
     return (
-        f"{span.start_s:.0f} to {span.end_s:.0f}",
+        f"{round(span.start_s, 1):g} to {round(span.end_s, 1):g}",
         f"{span.asked_rate:.1f}",
         f"{span.achieved_rate:.1f}",
         f"{span.sent:,}",
