@@ -25,6 +25,8 @@ from ragstone.resilience.outbound import Resolver, SystemResolver, checked_url
 
 LONG_BODY_BYTES = 256 << 10  # aiohttp writes more than 1 MiB of bytes in one go, with a warning
 
+LOOK_S = 0.1  # how late a time-out may be noticed; for 300 answers, 3000 looks of 1 µs a second
+
 _DECODED = frozenset({b"content-encoding", b"content-length"})  # true of the bytes on the wire only
 
 
@@ -39,7 +41,7 @@ class Incoming:
 
     def __init__(self, response: aiohttp.ClientResponse, timeouts: CallTimeouts, total_by: float) -> None:
         self._response = response
-        self._patience = _Patience(response.content, timeouts, total_by)
+        self._patience = _Patience(response, timeouts, total_by)
         self.status = response.status
         self.headers = _read_headers(response)
 
@@ -198,10 +200,11 @@ class _TooSlow(TimeoutError):
 
 
 class _Patience:
-    """Ends the reading of an answer that comes too slowly: one timer for all its pieces, not one for each."""
+    """Ends the reading of an answer that comes too slowly, or not any more: one timer for all of its pieces."""
 
-    def __init__(self, content: aiohttp.StreamReader, timeouts: CallTimeouts, total_by: float) -> None:
-        self._content = content
+    def __init__(self, response: aiohttp.ClientResponse, timeouts: CallTimeouts, total_by: float) -> None:
+        self._content = response.content
+        self._protocol = response.connection.protocol if response.connection else None
         self._timeouts = timeouts
         self._total_by = total_by
         self._loop = asyncio.get_running_loop()
@@ -224,14 +227,22 @@ class _Patience:
             self._timer = None
 
     def _look(self) -> None:
-        now, limits = self._loop.time(), self._timeouts
-        idle_by = (now if self._waits_since is None else self._waits_since) + limits.idle_s
+        now = self._loop.time()
+        if error := self._wrong(now):
+            self._content.set_exception(error)
+            return
+        self._timer = self._loop.call_at(now + LOOK_S, self._look)
+
+    def _wrong(self, now: float) -> BaseException | None:
+        limits = self._timeouts
         if now >= self._total_by:
-            self._content.set_exception(_TooSlow(f"The answer did not end within {limits.total_s:g} seconds."))
-        elif now >= idle_by:
-            self._content.set_exception(_TooSlow(f"The answer did not go on within {limits.idle_s:g} seconds."))
-        else:
-            self._timer = self._loop.call_at(min(idle_by, self._total_by), self._look)
+            return _TooSlow(f"The answer did not end within {limits.total_s:g} seconds.")
+        if self._waits_since is None:
+            return None
+        if now >= self._waits_since + limits.idle_s:
+            return _TooSlow(f"The answer did not go on within {limits.idle_s:g} seconds.")
+        # aiohttp 3.14 does not tell a reader that what comes is no HTTP any more.
+        return self._protocol.exception() if self._protocol is not None and not self._content.is_eof() else None
 
 
 def _sent(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
