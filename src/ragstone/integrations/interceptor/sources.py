@@ -33,7 +33,9 @@ _ADDRESS = re.compile(r"(?P<before>:|\bwww)(?=//|\.)|(?=@)", re.IGNORECASE)
 _PRIVATE_USE = re.compile("[\ue000-\uf8ff]")  # LibreChat's own citations
 _TARGET = re.compile(r"https?://[^/]|/(?!/)", re.IGNORECASE)
 _URL_CHARS = "%/:?#@!$&'*+,;=-._~"
-_LINE = re.compile(r"\[\d{1,3}\] (?:\[(?:\\.|[^\\\[\]\n])+\]\([^\s()<>]+\)|(?:\\.|[^\\`*_\[\]<>&$|~^\n])+)(?:\n|\Z)")
+_LINE = re.compile(
+    r"\[\d{1,3}\] (?:\[(?:\\.|[^\\\[\]\n])+\]\([^\s()<>]+\)|(?:\\.|:(?!\w|//)|[^\\`*_\[\]<>&$|~^:\n])+)(?:\n|\Z)"
+)
 _LINE_NUMBER = re.compile(r"^\[(\d{1,3})\]", re.MULTILINE)
 
 
@@ -123,7 +125,7 @@ def url_citations(text: str, citations: Sequence[Citation], sources: Sequence[So
     ]
 
 
-def marker_citations(text: str, sources: Sequence[Source]) -> list[dict[str, Any]]:
+def marker_annotations(text: str, sources: Sequence[Source]) -> list[dict[str, Any]]:
     """As `url_citations`, for an answer whose sentences are not checked: the spans are those of the markers."""
     linked = {source.number: source for source in sources if source.url}
     return [
@@ -171,13 +173,15 @@ def _citing(text: str) -> Iterator[Marker]:
 def _parted(text: str) -> tuple[str, frozenset[int]]:
     """What comes before our list at the end of a text, and the numbers in it."""
     begin = text.rfind(HEADING)
-    place = begin + len(HEADING)
-    stripped = len(text.rstrip())
-    while begin >= 0 and (line := _LINE.match(text, place)):
-        place = line.end()
-    if begin < 0 or place == begin + len(HEADING) or place < stripped:
+    if begin < 0:
         return text, frozenset()
-    return text[:begin], frozenset(int(number) for number in _LINE_NUMBER.findall(text, begin + len(HEADING)))
+    first = place = begin + len(HEADING)
+    end = len(text.rstrip())
+    while line := _LINE.match(text, place, end):
+        place = line.end()
+    if place == first or place < end:
+        return text, frozenset()
+    return text[:begin], frozenset(int(number) for number in _LINE_NUMBER.findall(text, first))
 
 
 def _line(source: Source) -> str:
