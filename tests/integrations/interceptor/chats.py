@@ -13,26 +13,11 @@ WORDS = st.sampled_from(
         *("### Task:", "Attached document(s):\n```md", "/bypass", "\n\n**Sources**\n[1] x", "\ud800", "[1]"),
     ]
 )
-KEYS = st.sampled_from(
-    [
-        "role",
-        "content",
-        "type",
-        "text",
-        "tools",
-        "function",
-        "name",
-        "messages",
-        "system",
-        "metadata",
-        "user_id",
-        "user",
-    ]
-)
+KEYS = st.sampled_from("role content type text tools function name messages system metadata user_id user".split())
 JSON = st.recursive(
     SCALARS | WORDS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=5),
-    max_leaves=25,
+    max_leaves=12,
 )
 MESSAGES = st.fixed_dictionaries(
     {"role": st.sampled_from(["user", "assistant", "tool", "system"]) | JSON, "content": JSON},
@@ -40,10 +25,7 @@ MESSAGES = st.fixed_dictionaries(
 )
 BODIES = st.dictionaries(KEYS, JSON, max_size=5) | st.fixed_dictionaries(
     {"messages": st.lists(MESSAGES | JSON, max_size=5)},
-    optional={
-        name: JSON
-        for name in ("model", "stream", "tools", "system", "metadata", "user", "response_format", "max_tokens")
-    },
+    optional=dict.fromkeys("model stream tools system metadata user response_format max_tokens".split(), JSON),
 )
 """Requests that hold anything anywhere, most of them with messages."""
 

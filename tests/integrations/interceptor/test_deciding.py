@@ -14,7 +14,7 @@ from ragstone.accounts.interceptors import InterceptorSettings
 from ragstone.errors import InvalidInput
 from ragstone.integrations.interceptor.deciding import Decision, conversation_of, decide, rolled_out, user_of
 from ragstone.integrations.interceptor.reading import read
-from tests.integrations.interceptor.chats import BODIES, IMAGE, JSON, assistant, librechat, user
+from tests.integrations.interceptor.chats import BODIES, IMAGE, assistant, librechat, user
 from tests.integrations.interceptor.test_recognising import TITLE, plain
 
 SETTINGS = InterceptorSettings()
@@ -65,9 +65,7 @@ def test_an_earlier_bypass_says_nothing_of_this_question():
     assert decided(librechat(user("/bypass Hi"), assistant("Hi."), user("When does water boil?"))).enrich
 
 
-@pytest.mark.parametrize(
-    ("value", "enrich"), [("1", False), (" True ", False), ("0", True), ("false", True), ("", True)]
-)
+@pytest.mark.parametrize(("value", "enrich"), [("1", False), (" True ", False), ("0", True), ("", True)])
 def test_a_header_bypasses(value, enrich):
     assert decided(x_ragstone_bypass=value) == Decision(enrich, "enrich" if enrich else "bypass_header")
 
@@ -157,8 +155,3 @@ def test_whatever_comes_is_decided(body, headers):
     decision = decide(chat, body, headers, replace(SETTINGS, rollout_percent=50, streams_only=True), "acme")
     assert decision.enrich is (decision.reason == "enrich")
     assert user_of(headers, body).isprintable()
-
-
-@given(JSON)
-def test_no_body_makes_a_user_of_what_is_none(body):
-    assert isinstance(user_of({}, {"user": body, "metadata": body}), str)

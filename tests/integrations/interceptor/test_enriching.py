@@ -185,10 +185,10 @@ def test_room_is_kept_for_the_answer_that_was_asked_for(key):
     assert made({**body, key: True}, TOWER, window=4000) is not None
 
 
-@given(st.integers(0, 40), st.integers(200, 3000), st.integers(1000, 5000))
-def test_what_is_sent_never_exceeds_the_window(words, context_tokens, window):
-    body = librechat(user("How tall? " + "word " * words * 20), max_tokens=200)
-    new = made(body, TOWER, BRIDGE, TOWER, context_tokens=context_tokens, window=window)
+@given(st.integers(0, 400), st.integers(700, 1200), st.sampled_from(["openai", "anthropic"]))
+def test_what_is_sent_never_exceeds_the_window(letters, window, dialect):
+    body = {"messages": [user("How tall?" + "x" * letters)], "max_tokens": 200}
+    new = made(body, TOWER, BRIDGE, TOWER, dialect=dialect, window=window)
     assert new is None or request_tokens(new) + 200 <= window
 
 
@@ -213,11 +213,10 @@ def test_whatever_comes_is_enriched_or_left(body, dialect):
         return
     before = copy.deepcopy(body)
     sources = sources_of([TOWER], lambda _: None)
-    new = enriched(body, chat, [TOWER], dialect=dialect, context_tokens=3000, window=32_000, sources=sources)
+    new = enriched(body, chat, [TOWER], dialect=dialect, context_tokens=3000, window=10**60, sources=sources)
     assert dumped(body) == dumped(before)
-    assert new is not None or request_tokens(body) + (chat.question != "") > 0
-    if new is not None:
-        assert "Eiffel Tower" in str(new["messages"][chat.place]["content"])
+    assert new is not None
+    assert "Eiffel Tower" in str(new["messages"][chat.place]["content"])
 
 
 @given(st.dictionaries(st.text(), JSON))

@@ -22,6 +22,7 @@ from ragstone.vocabulary import Passage
 BYTES_PER_TOKEN = 4  # English has four letters a token; of scripts beyond ASCII the bytes come closer than the letters
 IMAGE_TOKENS = 1_600  # the largest image costs Anthropic's models about so many, OpenAI's fewer
 ANSWER_TOKENS = 1_024  # kept free for an answer where the request does not say how long it may be
+PART_TOKENS = 4  # the names that a part of a message consists of, or an empty line
 BOUNDARY_CHARS = 16
 IMAGES = ("image", "image_url", "input_image")
 
@@ -74,7 +75,8 @@ def fitting(
 ) -> tuple[Passage, ...]:
     """The passages that there is room for, by estimate; the last ones go first."""
     boundary = _boundary(chat, passages)
-    taken = request_tokens(body) + _answer_tokens(body) + _tokens(INSTRUCTIONS)
+    around = _tokens(INSTRUCTIONS.format(boundary=boundary)) + PART_TOKENS
+    taken = request_tokens(body) + _answer_tokens(body) + around
     room = min(context_tokens, window - taken)
     kept: list[Passage] = []
     for number, passage in enumerate(passages, start=1):
