@@ -71,6 +71,7 @@ NEEDS: dict[Permission, set[str]] = {
         "GET /api/accounts/users/{user_id}",
         "GET /api/callbacks",
         "GET /api/interceptor",
+        "GET /api/operate/circuits",
         "GET /api/usage",
         "GET /api/usage/export",
         "GET /api/callbacks/signing-key",

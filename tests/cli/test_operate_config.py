@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,17 @@ from ragstone.wiring import open_records
 from tests.platforms import small_settings
 
 EXAMPLE = "16f8c0ef4a5d391b26034086c628469d" + "3f9f497f08163ab9b40137092f2909ef"
+NOW = 1_800_000_000
+
+
+def token(ends: int | None) -> str:
+    """A token of the pipeline's shape: a JWT, whose signature nobody here looks at."""
+    parts = ({"alg": "RS256"}, {} if ends is None else {"exp": ends})
+    coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join([*coded, "c2lnbmVk"])
+
+
+TOKEN = token(NOW + 365 * 86_400)
 MACHINE = Machine(
     data_dir=Path("/srv/ragstone"),
     free_bytes=100 << 30,
@@ -37,14 +49,14 @@ GOOD: dict[str, Any] = {
     "redis": {"url": "rediss://:pw@redis.example.com:6379/0"},
     "interceptor": {"upstream_url": "https://api.openai.com/v1", "upstream_key": "k" * 20},
     "librechat": {"jwt_secret": "9f" * 32},
-    "vectorize": {"organization": "org", "pipeline": "pipe", "token": "t" * 20},
+    "vectorize": {"organization": "org", "pipeline": "pipe", "token": TOKEN},
 }
 
 
 def subject(profile: Profile = "production", given: tuple[str, ...] = (), **changes: Any) -> Subject:
     machine = changes.pop("machine", MACHINE)
     settings = Settings(_env_file=None, **{**GOOD, "profile": profile, **changes})
-    return Subject(settings, profile, machine, dict.fromkeys(given, "environment"), now=1_800_000_000.0)
+    return Subject(settings, profile, machine, dict.fromkeys(given, "environment"), now=float(NOW))
 
 
 def found(looked: Subject) -> list[Problem]:
@@ -64,6 +76,7 @@ def test_a_first_run_has_no_problem_in_development():
     assert found(Subject(settings, "development", MACHINE, {}, now=0.0)) == []
 
 
+PIPELINE = GOOD["vectorize"]
 PUBLIC = "RAGSTONE_SERVER__PUBLIC_URL"
 DATABASE = "RAGSTONE_DATABASE__URL"
 UPSTREAM = "RAGSTONE_INTERCEPTOR__UPSTREAM_URL"
@@ -134,6 +147,9 @@ BROKEN: list[tuple[dict[str, Any], str, tuple[str | None, str | None, str | None
     ({"librechat": {"jwt_secret": EXAMPLE}}, JWT, ("warning", "error", "error")),
     ({"librechat": {"jwt_secret": "x" * 31}}, JWT, ("warning", "warning", "error")),
     ({"vectorize": {"organization": "org"}}, "RAGSTONE_VECTORIZE__PIPELINE", ("error", "error", "error")),
+    ({"vectorize": PIPELINE | {"token": token(NOW - 1)}}, "RAGSTONE_VECTORIZE__TOKEN", ("error",) * 3),
+    ({"vectorize": PIPELINE | {"token": token(NOW + 86_400)}}, "RAGSTONE_VECTORIZE__TOKEN", ("warning",) * 3),
+    ({"vectorize": PIPELINE | {"token": "no token at all"}}, "RAGSTONE_VECTORIZE__TOKEN", ("error",) * 3),
     ({"vectorize": {"url": "https://v.example.com"}}, "RAGSTONE_VECTORIZE__TOKEN", ("error", "error", "error")),
     (
         {"interceptor": {"budget_s": 2.5}},
@@ -195,7 +211,9 @@ NEAR_MISSES: list[dict[str, Any]] = [
     {"answer": {"provider": "openai", "model": "m", "base_url": "https://models.example.com/v1"}},
     {"librechat": {"jwt_secret": "x" * 32}},
     {"vectorize": {}},
-    {"vectorize": {"url": "https://v.example.com", "token": "t" * 20}},
+    {"vectorize": PIPELINE | {"token": token(None)}},
+    {"vectorize": {"url": "https://v.example.com", "token": "opaque-token-of-a-gateway"}},
+    {"vectorize": {"url": "https://v.example.com", "token": TOKEN}},
     {"outbound": {"allowed_hosts": ("hooks.intranet:8443",)}},
     {"privacy": {"patterns": {"staff": "P-[0-9]{6}"}}},
     {"ingestion": {"allowed_root": Path("/srv/documents")}},

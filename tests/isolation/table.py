@@ -146,6 +146,7 @@ TABLE: tuple[Line, ...] = (
     Line("GET", "/ready", None),
     Line("GET", "/openapi.json", None),
     Line("GET", "/metrics", P.OPERATE, moves=True),
+    Line("GET", "/api/operate/circuits", P.OPERATE, moves=True),
     # What there is.
     Line("GET", "/api/documents", P.READ, kinds={"after": "document"}, shows=True),
     Line("GET", DOCUMENT, P.READ, shows=True),

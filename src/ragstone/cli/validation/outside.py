@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -20,6 +20,9 @@ from ragstone.cli.validation.base import (
     is_plain_and_far,
     warning,
 )
+from ragstone.errors import ConfigurationError
+from ragstone.index.vectorize_tokens import SOON, checked_token, expiry_of
+from ragstone.telemetry.own_patterns import own_shapes
 
 VENDOR_HOSTS = frozenset(
     {
@@ -145,6 +148,23 @@ def half_a_pipeline(subject: Subject) -> Iterator[Problem]:
         yield error(name, "unset, though a pipeline is", "Set it, or none of RAGSTONE_VECTORIZE__….")
 
 
+def useless_token(subject: Subject) -> Iterator[Problem]:
+    """A token that is none or has expired finds nothing; one that ends soon, soon."""
+    vectorize, variable = subject.settings.vectorize, "RAGSTONE_VECTORIZE__TOKEN"
+    if vectorize.token is None:
+        return
+    token, now = vectorize.token.get_secret_value(), datetime.fromtimestamp(subject.now, UTC)
+    try:
+        checked_token(token, now=now, opaque=vectorize.url is not None)
+        ends = None if vectorize.url else expiry_of(token)
+    except ConfigurationError as broken:
+        yield error(variable, broken.message, "Make an API access token at Vectorize.")
+        return
+    if ends is not None and ends - now <= SOON:
+        found = f"ends on {ends:%Y-%m-%d}; then the pipeline is refused"
+        yield warning(variable, found, "Make a new API access token at Vectorize, and set it.")
+
+
 def slow_budget(subject: Subject) -> Iterator[Problem]:
     """What readers wait for when retrieval hangs."""
     budget_s = subject.settings.interceptor.budget_s
@@ -184,18 +204,11 @@ def wide_open_inside(subject: Subject) -> Iterator[Problem]:
 
 
 def broken_patterns(subject: Subject) -> Iterator[Problem]:
-    """A pattern that cannot be read hides nothing; one that matches nothing at all hides everything."""
-    variable = "RAGSTONE_PRIVACY__PATTERNS"
-    for name, pattern in subject.settings.privacy.patterns.items():
-        try:
-            compiled = re.compile(pattern)
-        except re.error as broken:
-            yield error(variable, f"{name!r} is no regular expression: {broken.msg}", "Mend it; see Python's `re`.")
-            continue
-        if compiled.search(""):
-            yield error(
-                variable, f"{name!r} matches the empty text, so it would match everywhere", "Make it match more."
-            )
+    """A pattern that cannot be used: the server would not start."""
+    try:
+        own_shapes(subject.settings.privacy.patterns)
+    except ConfigurationError as broken:
+        yield error("RAGSTONE_PRIVACY__PATTERNS", broken.message, "docs/operate.md says what a pattern may hold.")
 
 
 RULES: tuple[Rule, ...] = (
@@ -205,6 +218,7 @@ RULES: tuple[Rule, ...] = (
     models_without_a_server,
     weak_librechat_secret,
     half_a_pipeline,
+    useless_token,
     slow_budget,
     impatient_upstream,
     wide_open_inside,
