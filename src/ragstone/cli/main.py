@@ -14,6 +14,7 @@ from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
 from ragstone.cli.doctor import doctor
 from ragstone.cli.documents import documents
 from ragstone.cli.ingest import ingest, rebuild
+from ragstone.cli.interceptor import interceptor
 from ragstone.cli.jobs import jobs
 from ragstone.cli.keys import keys
 from ragstone.cli.operate import operate
@@ -57,6 +58,7 @@ accounts.add_typer(keys, name="keys")
 accounts.add_typer(plans, name="plans")
 accounts.add_typer(models, name="models")
 accounts.command()(usage)
+app.add_typer(interceptor, name="interceptor")
 app.add_typer(jobs, name="jobs")
 app.command()(serve)
 app.command()(worker)

@@ -1,0 +1,164 @@
+"""`ragstone interceptor`: how the chats of a tenant are enriched, and where they go on to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragstone.cli.accounts import ACTOR, DEFAULT, TenantName
+from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
+from ragstone.cli.output import complain, say, say_json, say_table
+from ragstone.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ragstone.accounts.interceptors import InterceptorSettings, Pipeline
+
+MAX_KEY_FILE_BYTES = 16_384  # twice the longest key
+TEXTS = {"collection", "knowledge", "upstream_url", "anthropic_url"}  # settings whose value is no JSON
+
+interceptor = typer.Typer(help="How the chats of a tenant are enriched.", rich_markup_mode=None)
+
+Assignments = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME=VALUE", help="As `show` lists them; `null` where there is none.")
+]
+KeyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File that holds this key; - is stdin.")]
+
+
+@interceptor.command("show")
+@run
+async def show(*, tenant: TenantName = DEFAULT, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
+    """Show how chats are treated, and which keys are set."""
+    async with opened_records(data_dir) as records:
+        await records.accounts.tenants.get(tenant)
+        stored = await records.accounts.interceptors.stored(tenant)
+        settings = stored.settings if stored else (await records.accounts.interceptors.get(tenant)).settings
+    _show(settings, stored.keys_set if stored else {}, as_json=as_json)
+    if not stored:
+        complain(f"{tenant} has set up nothing itself; this is what the settings of the installation say.")
+    return ExitCode.OK
+
+
+@interceptor.command("set")
+@run
+async def set_(
+    assignments: Assignments = None,
+    *,
+    upstream_key_file: KeyFile = None,
+    anthropic_key_file: KeyFile = None,
+    pipeline_key_file: KeyFile = None,
+    librechat_key_file: KeyFile = None,
+    forget_key: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="upstream, anthropic, pipeline or librechat.")
+    ] = None,
+    tenant: TenantName = DEFAULT,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Change settings and keys; what is not given stays.
+
+    Keys come from files, as every process of the machine can read arguments.
+    """
+    files = {
+        "upstream": upstream_key_file,
+        "anthropic": anthropic_key_file,
+        "pipeline": pipeline_key_file,
+        "librechat": librechat_key_file,
+    }
+    keys = {**dict.fromkeys(forget_key or ()), **_keys(files)}
+    async with opened_records(data_dir) as records:
+        await records.accounts.tenants.get(tenant)
+        before = await records.accounts.interceptors.to_change(tenant)
+        wanted = replace(before, **_values(before, assignments or ()))  # type: ignore[arg-type]  # checked by change
+        stored = await records.accounts.interceptors.change(ACTOR, tenant, wanted, keys)
+    _show(stored.settings, stored.keys_set, as_json=as_json)
+    return ExitCode.OK
+
+
+@interceptor.command("reset")
+@run
+async def reset(*, tenant: TenantName = DEFAULT, data_dir: DataDir = None) -> ExitCode:
+    """Forget a tenant's settings and keys."""
+    async with opened_records(data_dir) as records:
+        await records.accounts.tenants.get(tenant)
+        await records.accounts.interceptors.remove(ACTOR, tenant)
+    say(f"The interceptor of {tenant} is as the settings of the installation say.")
+    return ExitCode.OK
+
+
+def _values(before: InterceptorSettings, assignments: Sequence[str]) -> dict[str, object]:
+    """The settings that were given, by name, in the form that the check expects."""
+    names = [each.name for each in fields(before)]
+    values: dict[str, object] = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator or name not in names:
+            raise InvalidInput(f"{assignment[:80]!r} sets nothing. Write NAME=VALUE, with one of {', '.join(names)}.")
+        values[name] = _pipeline(_value(name, text)) if name == "pipeline" else _value(name, text)
+    return values
+
+
+def _value(name: str, text: str) -> object:
+    if name in TEXTS and text != "null":
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"The value of {name} is no JSON, such as 10, true, null or [1].") from error
+
+
+def _pipeline(value: object) -> Pipeline | None:
+    from ragstone.accounts.interceptors import Pipeline
+
+    if value is None:
+        return None
+    names = [each.name for each in fields(Pipeline)]
+    if not isinstance(value, dict) or not value.keys() <= set(names):
+        raise InvalidInput(f"A pipeline is a JSON object with some of {', '.join(names)}.")
+    return Pipeline(**value)
+
+
+def _keys(files: Mapping[str, Path | None]) -> dict[str, str]:
+    return {name: _key(file) for name, file in files.items() if file is not None}
+
+
+def _key(file: Path) -> str:
+    """The key that a file holds, without the line's end.
+
+    Raises:
+        InvalidInput: it cannot be read, or holds something else.
+    """
+    try:
+        if str(file) == "-":
+            content = sys.stdin.buffer.read(MAX_KEY_FILE_BYTES + 1)
+        else:
+            with file.open("rb") as opened:
+                content = opened.read(MAX_KEY_FILE_BYTES + 1)
+        if len(content) > MAX_KEY_FILE_BYTES:
+            raise InvalidInput(f"{file} is too large to be a key. Give a file that holds the key alone.")
+        return content.decode("ascii").strip()
+    except OSError as error:
+        raise InvalidInput(f"The key file {file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{file} holds no key: keys are letters, digits and signs.") from None
+
+
+def _show(settings: InterceptorSettings, keys_set: Mapping[str, datetime], *, as_json: bool) -> None:
+    if as_json:
+        say_json({"settings": settings, "keys_set": keys_set})
+        return
+    rows: list[tuple[object, ...]] = [(name, _shown(name, value)) for name, value in asdict(settings).items()]
+    rows += [(f"key: {name}", f"set {at.isoformat(timespec='minutes')}") for name, at in keys_set.items()]
+    say_table(("NAME", "VALUE"), rows)
+
+
+def _shown(name: str, value: object) -> str:
+    """A value as `set` takes it."""
+    return value if name in TEXTS and isinstance(value, str) else json.dumps(value)
