@@ -13,7 +13,8 @@ WORDS = st.sampled_from(
         *("### Task:", "Attached document(s):\n```md", "/bypass", "\n\n**Sources**\n[1] x", "\ud800", "[1]"),
     ]
 )
-KEYS = st.sampled_from("role content type text tools function name messages system metadata user_id user".split())
+KEYS = st.sampled_from(["role", "content", "type", "text", "tools", "function", "name", "messages", "metadata", "user"])
+OTHERS = ["model", "stream", "tools", "system", "metadata", "user", "response_format", "max_tokens"]
 JSON = st.recursive(
     SCALARS | WORDS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=5),
@@ -25,7 +26,7 @@ MESSAGES = st.fixed_dictionaries(
 )
 BODIES = st.dictionaries(KEYS, JSON, max_size=5) | st.fixed_dictionaries(
     {"messages": st.lists(MESSAGES | JSON, max_size=5)},
-    optional=dict.fromkeys("model stream tools system metadata user response_format max_tokens".split(), JSON),
+    optional=dict.fromkeys(OTHERS, JSON),
 )
 """Requests that hold anything anywhere, most of them with messages."""
 

@@ -60,8 +60,7 @@ CASES: list[tuple[str, Dialect, dict[str, Any]]] = [
 PEOPLE: list[tuple[str, Dialect, dict[str, Any]]] = [
     ("a question", "openai", librechat(user("When does water boil?"))),
     ("not streamed", "openai", plain(user("When does water boil?"))),
-    (
-            ("about titles", "openai", plain(user("Provide a concise, 5-word-or-less title for the conversation of Faust"))),
+    ("about titles", "openai", plain(user("Provide a concise, 5-word-or-less title for the conversation at tea"))),
     ("about a prompt", "openai", plain(user(f"Why does LibreChat send this?\n{TITLE}"))),
     ("a title, streamed", "openai", librechat(user(TITLE), stream=True)),
     ("a title, later", "openai", plain(user("Hi"), assistant("Hi."), user(TITLE))),
