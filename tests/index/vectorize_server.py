@@ -78,6 +78,11 @@ def telling(body: bytes, *, status: int = 200, length: int | None = None) -> Scr
     return script
 
 
+async def resetting(exchange: Exchange) -> None:
+    """Takes the question and cuts the connection."""
+    exchange.reset()
+
+
 def in_turn(*scripts: Script) -> Script:
     """One script for each request; the last for all that follow."""
     left = list(scripts)
@@ -106,4 +111,21 @@ async def a_pipeline(*documents: object) -> AsyncIterator[Upstream]:
         yield upstream
 
 
-__all__ = ["BRIDGE", "TOWER", "a_pipeline", "document", "finding", "hanging", "in_turn", "jwt", "refusing", "serving"]
+__all__ = [
+    "BRIDGE",
+    "GATEWAY_PATH",
+    "PATH",
+    "TOWER",
+    "a_pipeline",
+    "answer",
+    "document",
+    "finding",
+    "hanging",
+    "in_turn",
+    "jwt",
+    "refusing",
+    "resetting",
+    "serving",
+    "telling",
+    "url_of",
+]

@@ -7,6 +7,7 @@ no sentence, no event and no `repr` holds it, and no failure has another as its 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,6 @@ INLINE_BYTES = 64 << 10  # a longer answer is parsed in a thread: 8 MiB of JSON 
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _GATEWAY_PATH = "/gateways/"  # …/api/gateways/service/<organisation>/<pipeline>/retrieve, the service's older form
 _AGAIN = frozenset({408, 429})
 
@@ -54,8 +54,12 @@ class PipelineAddress:
 
     @property
     def upstream(self) -> str:
-        """What circuits and metrics call it: the host, since tokens and ids are nobody's business."""
-        return f"vectorize:{urlsplit(self.url).hostname}"
+        """What circuits and metrics call it: the host, and a few digits that stand for the pipeline.
+
+        Each has a circuit of its own: behind a pipeline lies a database of its owner, and
+        where one tenant's is down, the others' pipelines on the same host are well.
+        """
+        return f"vectorize:{urlsplit(self.url).hostname}/{hashlib.sha256(self.url.encode()).hexdigest()[:6]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +100,6 @@ def _address_of(url: str, *, trusted: bool) -> PipelineAddress:
             "The retrieval URL of the pipeline cannot be used. Copy it from the pipeline's page at Vectorize; "
             "it begins with https:// and holds no user name."
         )
-    if parts.scheme == "http" and not trusted and parts.hostname not in _LOOPBACK:
-        raise ConfigurationError("The retrieval URL begins with http://, which shows the token on the way. Use https.")
     return PipelineAddress(url, gateway=_GATEWAY_PATH in parts.path, trusted=trusted)
 
 
@@ -143,64 +145,59 @@ class VectorizeClient:
         ask = partial(self._ask, pipeline.address, headers, body, answer_by=ends - MARGIN_S)
         try:
             async with asyncio.timeout_at(ends), guard.place(scope.tenant):
-                answer = await guard.call(ask)
+                documents = await guard.call(ask)
         except UpstreamFault as fault:
             # No cause: what an HTTP client raises may hold the request, and with it the token.
+            log.warning("vectorize.failed", upstream=pipeline.address.upstream, refused=fault.refused)
             raise UpstreamUnavailable(f"The pipeline gave no answer. {fault}") from None
         except TimeoutError:
             raise UpstreamUnavailable(
                 f"The pipeline gave no answer within {pipeline.timeout_s:g} seconds. Ask again, or allow it more."
             ) from None
-        if isinstance(answer, _Refusal):
-            log.warning("vectorize.refused", status=answer.status, upstream=pipeline.address.upstream)
-            raise UpstreamUnavailable(answer.sentence)
-        log.info("vectorize.done", documents=len(answer), reranked=pipeline.rerank)
-        return answer[:limit]
+        log.info("vectorize.done", documents=len(documents), reranked=pipeline.rerank)
+        return documents[:limit]
 
     async def _ask(
         self, address: PipelineAddress, headers: Sequence[tuple[str, str]], body: bytes, *, answer_by: float
-    ) -> tuple[PipelineDocument, ...] | _Refusal:
-        """One attempt. A refusal is an answer: it says nothing of how the service does."""
+    ) -> tuple[PipelineDocument, ...]:
+        """One attempt. Raises: UpstreamFault, and says whether the service failed or refused this one question."""
+        call = self._http.open("POST", address.url, headers=headers, body=body, trusted=address.trusted)
         try:
-            async with (
-                asyncio.timeout_at(answer_by),
-                self._http.open("POST", address.url, headers=headers, body=body, trusted=address.trusted) as incoming,
-            ):
-                return await _read(incoming)
+            async with asyncio.timeout_at(answer_by), call as incoming:
+                if incoming.status != 200:
+                    raise _fault(incoming, left_s=answer_by - asyncio.get_running_loop().time())
+                return await _documents(await incoming.read(MAX_ANSWER_BYTES))
         except TimeoutError:
-            raise UpstreamFault("It took too long. Ask again, or allow it more time.", retryable=False) from None
-        except InvalidInput as error:  # by the look of it now, the address leads to where nobody may call
-            return _Refusal(0, f"The pipeline cannot be called. {error}")
+            raise UpstreamFault("It took too long; ask again, or allow it more time.", retryable=False) from None
+        except TooLarge as error:
+            raise UpstreamFault(str(error), retryable=False) from None
+        except InvalidInput as error:  # by the look of it now, the URL leads to where nobody may call
+            raise UpstreamFault(str(error), retryable=False, refused=True) from None
         except Unavailable as error:
             raise UpstreamFault(str(error), retryable=True) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """The server answered, and it is the tenant's settings that do not please it."""
-
-    status: int
-    sentence: str
-
-
-async def _read(incoming: Incoming) -> tuple[PipelineDocument, ...] | _Refusal:
-    if incoming.status == 200:
-        return await _documents(incoming)
-    if incoming.status in _AGAIN or incoming.status >= 500:
-        raise UpstreamFault(f"It {_advice(incoming.status)}", retryable=True, retry_after_s=_retry_after_s(incoming))
-    return _Refusal(incoming.status, f"The pipeline {_advice(incoming.status)}")
-
-
-async def _documents(incoming: Incoming) -> tuple[PipelineDocument, ...]:
+async def _documents(body: bytes) -> tuple[PipelineDocument, ...]:
     try:
-        body = await incoming.read(MAX_ANSWER_BYTES)
         if len(body) <= INLINE_BYTES:
             return read_documents(body)
         return await asyncio.to_thread(read_documents, body)
-    except TooLarge as error:
-        raise UpstreamFault(str(error), retryable=False) from None
     except ValueError as error:
         raise UpstreamFault(f"What came cannot be read: {error}", retryable=False) from None
+
+
+def _fault(incoming: Incoming, *, left_s: float) -> UpstreamFault:
+    """What a status means. A refusal is the account's trouble, and says nothing of how the service does.
+
+    Nobody waits for a server that wants to be left alone longer than there is time.
+    """
+    status, wait_s = incoming.status, _retry_after_s(incoming)
+    return UpstreamFault(
+        f"It {_advice(status)} (HTTP {status}).",
+        retryable=(status in _AGAIN or status >= 500) and (wait_s or 0.0) < left_s,
+        retry_after_s=wait_s,
+        refused=status < 500 and status != 408,
+    )
 
 
 def _retry_after_s(incoming: Incoming) -> float | None:
@@ -221,12 +218,11 @@ _ADVICE = {
 
 
 def _advice(status: int) -> str:
-    known = _ADVICE.get(status)
-    if known is None and 300 <= status < 400:
-        known = "is elsewhere; set the full retrieval URL, as no redirect is followed"
-    if known is None:
-        known = "has a fault of its own; ask again in a while" if status >= 500 else "refused the question"
-    return f"{known} (HTTP {status})."
+    if 300 <= status < 400:
+        return "is elsewhere; set the full retrieval URL, as no redirect is followed"
+    if status >= 500:
+        return "has a fault of its own; ask again in a while"
+    return _ADVICE.get(status, "refused the question; check the settings of the pipeline")
 
 
 def _headers(pipeline: RemotePipeline) -> tuple[tuple[str, str], ...]:
