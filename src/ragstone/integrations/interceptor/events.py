@@ -70,7 +70,7 @@ class Splitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that are complete now. A rest of more than `MAX_EVENT_BYTES` is given out as it is."""
-        if not self._rest and chunk.find(b"\n\n") == len(chunk) - 2 and b"\r" not in chunk:
+        if not self._rest and chunk.endswith(b"\n\n") and chunk.find(b"\n\n") == len(chunk) - 2 and b"\r" not in chunk:
             return [chunk]  # nearly always: one event
         self._rest += chunk
         events, start = [], 0

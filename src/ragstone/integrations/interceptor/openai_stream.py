@@ -175,9 +175,9 @@ class OpenAIStream:
             choice = self._choice(item)
             changed = self._read_delta(choice, item, delta) or changed
             if (reason := item.get("finish_reason")) and not choice.finished:
-                added = self._end(choice, str(reason), delta)
-                changed = changed or bool(added)
-                yield added
+                content = delta.get("content")
+                yield self._end(choice, str(reason), delta)
+                changed = changed or delta.get("content") != content
         yield event_of(chunk) if changed else event
 
     def _choice(self, item: dict[str, Any]) -> _Choice:
@@ -209,13 +209,17 @@ class OpenAIStream:
         if not self._gathers:
             return b""
         held = choice.rest()
-        told = reason in TEXT_ENDS and not choice.tools and bool(choice.text)
         text = "".join(choice.text)
+        told = bool(text) and reason in TEXT_ENDS and not choice.tools
         footer = self._footer(text) if told and self._footer else ""
         notes = self._annotations(text) if told and self._annotations else ()
         if not (held or footer or notes):
             return b""
-        added: dict[str, Any] = {"content": str(delta.pop("content", None) or "") + held + footer}
+        last = delta.get("content")
+        moved = last if isinstance(last, str) else ""
+        added: dict[str, Any] = {"content": moved + held + footer}
+        if moved:
+            del delta["content"]
         if notes:
             added["annotations"] = list(notes)
         return self._chunk(choice, added)
