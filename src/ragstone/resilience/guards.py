@@ -166,8 +166,8 @@ class Guard:
             else:
                 self._ended("failed", self.breaker.failed, call)
             raise
-        except BaseException:
-            if self._clock() >= impatient_at:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._clock() >= impatient_at:
                 self._ended("failed", self.breaker.failed, call)
             else:
                 self._ended("left", self.breaker.let_go, call)
