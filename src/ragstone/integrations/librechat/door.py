@@ -23,7 +23,7 @@ from starlette.routing import Match
 from starlette.types import Scope as Connection
 
 from ragstone.accounts.tenants import TenantState
-from ragstone.errors import Forbidden, NotFound, RagstoneError, TooLarge, Unauthenticated
+from ragstone.errors import Forbidden, NotFound, RagstoneError, TooLarge, Unavailable
 from ragstone.http.auth import MAX_JSON_BYTES, Door, limited_body, refuse_announced
 from ragstone.http.errors import MAX_NAMED_FIELDS, problem_of, problem_response
 from ragstone.http.rates import standing_headers
@@ -98,8 +98,9 @@ class QueryRoute(SearchRoute):
     """A route whose failure would end a chat: what is not the caller's fault is an empty answer, counted and logged."""
 
     def failed(self, request: Request, error: Exception) -> Response:
-        """Nothing found; but a bad token or body is said to be one."""
-        if not isinstance(error, RagstoneError) or isinstance(error, Unauthenticated | Forbidden | TooLarge):
+        """Nothing found; but who is not let in, or sends what cannot be read, is told so."""
+        let_in = hasattr(request.state, "principal") or isinstance(error, Unavailable)
+        if not let_in or not isinstance(error, RagstoneError) or isinstance(error, TooLarge):
             return failure(request, error)
         platform: Platform = request.app.state.platform
         platform.metrics.degraded.labels("librechat_query").inc()
