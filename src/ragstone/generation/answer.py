@@ -19,6 +19,7 @@ from ragstone.generation.citations import cite
 from ragstone.generation.markers import MarkerFilter
 from ragstone.llm.spent import Spent
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Passage, Turn, Usage
 
 log = structlog.get_logger()
@@ -104,7 +105,7 @@ class Generator:
         with what every one of them used. Closing the iterator closes the model's connection.
         """
         draft = _Draft(spent or Spent())
-        with self._metrics.timed("answer"):
+        with span("answer", passages=len(passages)), self._metrics.timed("answer"):
             async with aclosing(
                 self._deltas(draft, answerers or self._answerers, question, passages, history)
             ) as deltas:

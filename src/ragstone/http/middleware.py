@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ragstone.http.errors import problem_response
 from ragstone.principals import Principal
+from ragstone.telemetry.tracing import Span, served
 
 CLIENT_GONE = 499  # nginx's number for a client that left before its answer; only logged and counted
 SECURITY_HEADERS = {
@@ -41,11 +42,14 @@ class RequestFrame:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(scope, send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            served(scope["method"], _traceparent(scope)) as span,
+        ):
             try:
                 await self._run(scope, receive, exchange)
             finally:
-                exchange.record()
+                exchange.record(span)
 
     async def _run(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         try:
@@ -80,8 +84,8 @@ class _Exchange:
                 headers[name] = value
         await self._send(message)
 
-    def record(self) -> None:
-        """Log and count. The route is its template, so no path of a caller becomes a label."""
+    def record(self, span: Span) -> None:
+        """Log, count and trace. The route is its template, so no path of a caller becomes a label."""
         route = getattr(self._scope.get("route"), "path", "unmatched")
         status = self.status or CLIENT_GONE
         seconds = round(perf_counter() - self._start, 4)
@@ -93,8 +97,11 @@ class _Exchange:
             seconds=seconds,
             **self._who(),
         )
+        span.rename(f"{self._scope['method']} {route}")
+        span.note(**{"http.route": route, "http.response.status_code": status, **self._who()})
         if platform := getattr(self._scope["app"].state, "platform", None):
             platform.metrics.requests.labels(route, str(status)).inc()
+            platform.metrics.http_seconds.labels(route, f"{status // 100}xx").observe(seconds)
 
     def _who(self) -> dict[str, str]:
         """Whom the door admitted, by id; what was shown at the door is never logged."""
@@ -105,3 +112,7 @@ class _Exchange:
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _SANE_ID.fullmatch(given) else uuid4().hex
+
+
+def _traceparent(scope: Scope) -> str:
+    return Headers(scope=scope).get("traceparent", "")

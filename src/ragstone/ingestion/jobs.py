@@ -43,6 +43,7 @@ class Task:
     size_bytes: int
     attempts: int
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    request_id: str = ""
 
 
 class Jobs:

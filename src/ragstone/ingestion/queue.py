@@ -127,7 +127,14 @@ class Queue:
         queued = any_of(jobs.c.id, [row["job_id"] for row in rows]) & (jobs.c.state == JobState.QUEUED)
         start = scoped_update(jobs, scope).where(queued)
         await connection.execute(start.values(state=JobState.RUNNING, started_at=datetime.now(UTC)))
-        return [_task(row, scope, known[row["document_id"]]["last_version"] + 1) for row in rows]
+        begun = scoped(jobs, scope, jobs.c.id, jobs.c.request_id).where(
+            any_of(jobs.c.id, [row["job_id"] for row in rows])
+        )
+        requests = {row.id: row.request_id for row in await connection.execute(begun)}
+        return [
+            _task(row, scope, known[row["document_id"]]["last_version"] + 1, requests.get(row["job_id"], ""))
+            for row in rows
+        ]
 
 
 def _waits(now: float) -> ColumnElement[bool]:
@@ -152,7 +159,7 @@ def _gave_up(attempts: int) -> Unavailable:
     )
 
 
-def _task(row: RowMapping, scope: Scope, version: int) -> Task:
+def _task(row: RowMapping, scope: Scope, version: int, request_id: str) -> Task:
     return Task(
         file_id=row["id"],
         job_id=row["job_id"],
@@ -168,4 +175,5 @@ def _task(row: RowMapping, scope: Scope, version: int) -> Task:
         size_bytes=row["size_bytes"],
         attempts=row["attempts"] + 1,
         metadata=row["metadata"],
+        request_id=request_id,
     )

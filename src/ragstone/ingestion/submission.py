@@ -25,6 +25,7 @@ from ragstone.principals import LOCAL
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database, any_of, scoped, scoped_insert, scoped_update
 from ragstone.storage.schema import collections, documents, job_files, jobs
+from ragstone.telemetry.correlation import request_id
 from ragstone.vocabulary import DocumentState, FileState, JobState, Scope
 
 
@@ -95,7 +96,7 @@ async def _write_job(
     collection = {"tenant": scope.tenant, "collection": scope.collection, "created_at": now}
     await connection.execute(database.insert_missing(collections), collection)
     removed = await _remove(database, connection, scope, submission.vanished)
-    about = {"principal": submission.principal, "callback_url": submission.callback_url}
+    about = {"principal": submission.principal, "callback_url": submission.callback_url, "request_id": request_id()}
     await connection.execute(scoped_insert(jobs, scope), _job_row(job_id, entries, removed, now) | about)
     ids = await _document_ids(database, connection, scope, entries, now)
     rows = [_file_row(job_id, entry, ids.get(entry.source)) for entry in entries]

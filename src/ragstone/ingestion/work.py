@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -31,6 +31,7 @@ from ragstone.ingestion.versions import Draft, fail, publish
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import FileState, Scope
 
 log = structlog.get_logger()
@@ -78,8 +79,19 @@ class Worker:
         if tasks:
             self._tools.reached("claimed")
             async with self._claims.kept(tasks[0].scope.tenant) as leaving:
-                await self._ingest(tasks, lambda: stop.is_set() or leaving.is_set())
+                jobs = len({task.job_id for task in tasks})
+                with span("ingest", tenant=tasks[0].scope.tenant, jobs=jobs, files=len(tasks)), self._running(jobs):
+                    await self._ingest(tasks, lambda: stop.is_set() or leaving.is_set())
         return True
+
+    @contextmanager
+    def _running(self, jobs: int) -> Iterator[None]:
+        """Count them as being worked on meanwhile."""
+        self._tools.metrics.jobs_running.inc(jobs)
+        try:
+            yield
+        finally:
+            self._tools.metrics.jobs_running.dec(jobs)
 
     async def _sweep(self) -> bool:
         await sweep_blobs(self._tools.database, self._tools.blobs)
@@ -126,7 +138,7 @@ class Worker:
         await self._claims.give_back([*(task for task, _ in ahead), *waiting])
 
     async def _draft(self, task: Task) -> Draft:
-        with self._tools.metrics.timed("parse_and_chunk"):
+        with working_on(task), span("parse_and_chunk"), self._tools.metrics.timed("parse_and_chunk"):
             return await make_draft(
                 task,
                 blobs=self._tools.blobs,
@@ -139,7 +151,8 @@ class Worker:
         """Index the drafts' points, make the drafts active, delete what they replace."""
         tasks = [draft.task for draft in drafts]
         try:
-            await self._index_points(drafts)
+            with working_on(*tasks), span("index_points", files=len(tasks)):
+                await self._index_points(drafts)
         except RagstoneError as error:
             await self._fail(tasks, error)
             return
@@ -155,9 +168,9 @@ class Worker:
         for draft in published.active:
             self._tools.metrics.files.labels(FileState.DONE).inc()
             self._tools.metrics.chunks.inc(len(draft.chunks))
-            log.info(
-                "ingest.done", document=draft.task.document_id, version=draft.task.version, chunks=len(draft.chunks)
-            )
+            task = draft.task
+            with working_on(task):
+                log.info("ingest.done", document=task.document_id, version=task.version, chunks=len(draft.chunks))
 
     async def _index_points(self, drafts: Sequence[Draft]) -> None:
         scope = drafts[0].task.scope
@@ -198,5 +211,13 @@ class Worker:
             final = await fail(self._tools.database, self._claims, task, error, max_attempts=attempts)
             if final:
                 self._tools.metrics.files.labels(FileState.FAILED).inc()
-            log.warning("ingest.failed", document=task.document_id, code=error.code, final=final)
+            with working_on(task):
+                log.warning("ingest.failed", document=task.document_id, code=error.code, final=final)
             await self._claims.release(task.scope, [task.document_id], clean=False)
+
+
+def working_on(*tasks: Task) -> AbstractContextManager[object]:
+    """Meanwhile log lines and outside calls carry what all of the tasks share: tenant, job, and who asked for it."""
+    ids = [(("tenant", task.scope.tenant), ("job", task.job_id), ("request_id", task.request_id)) for task in tasks]
+    shared = {name: value for name, value in set.intersection(*map(set, ids)) if value}
+    return structlog.contextvars.bound_contextvars(**shared)

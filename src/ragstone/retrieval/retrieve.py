@@ -21,6 +21,7 @@ from ragstone.retrieval import fusion
 from ragstone.retrieval.base import PassageFinder, Retrieval, checked_query, within_budget
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Hit, Passage, Query, Scope, SparseVector
 
 log = structlog.get_logger()
@@ -80,6 +81,10 @@ class Retriever:
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         """See `PassageFinder.search`."""
         checked_query(query, max_chars=self._options.max_question_chars)
+        with span("retrieve", tenant=scope.tenant, limit=query.limit):
+            return await self._search(scope, query)
+
+    async def _search(self, scope: Scope, query: Query) -> Retrieval:
         vector = await self._embed(query.text)
         candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text))
         with self._metrics.timed("fuse"):
@@ -102,7 +107,7 @@ class Retriever:
 
     async def _embed(self, text: str) -> Vector | None:
         """The question's vector, or `None` where the model does not answer."""
-        with self._metrics.timed("embed"):
+        with span("embed"), self._metrics.timed("embed"):
             try:
                 vectors = await self._embedder.embed([text], purpose="query")
             except ModelUnavailable as error:
@@ -119,7 +124,7 @@ class Retriever:
         limit = max(self._options.candidates, query.limit)
         for dense, sparse, degraded in _plans(vector, words):
             try:
-                with self._metrics.timed("search"):
+                with span("search"), self._metrics.timed("search"):
                     found = await self._index.search(
                         scope, dense=dense, sparse=sparse, filters=query.filters, limit=limit
                     )

@@ -13,6 +13,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 import structlog
@@ -92,9 +93,7 @@ class _Masking:
         return {name: value if name in _OURS else self._named(name, value, 0) for name, value in event.items()}
 
     def _named(self, name: str, value: object, depth: int) -> object:
-        if any(secret in name.lower() for secret in _SECRET_NAMES):
-            return MASK
-        return self._value(value, depth)
+        return MASK if _names_a_secret(name) else self._value(value, depth)
 
     def _value(self, value: object, depth: int) -> object:
         match value:
@@ -120,6 +119,11 @@ class _Masking:
                 self._clean.clear()
             self._clean.add(text)
         return masked
+
+
+@lru_cache(maxsize=1024)
+def _names_a_secret(name: str) -> bool:
+    return any(secret in name.lower() for secret in _SECRET_NAMES)
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # its stream is any text stream

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
 STAGE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6, 5, 10, 30)
+HTTP_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)  # streams last for minutes
+LAG_EVERY_S = 1.0
 
 
 class Metrics:
@@ -35,6 +47,13 @@ class Metrics:
         self.removed_markers = self._counter("removed_markers", "Citation markers that pointed nowhere.")
         self.tokens = self._counter("tokens", "Model tokens, by model and direction.", "model", "direction")
         self.requests = self._counter("http_requests", "Requests, by route and status.", "route", "status")
+        self.http_seconds = Histogram(
+            "ragstone_http_seconds",
+            "Time from a request to the end of its answer.",
+            ["route", "status_class"],
+            buckets=HTTP_BUCKETS_S,
+            registry=self.registry,
+        )
         self.interceptions = self._counter(
             "interceptions", "Intercepted chats, by outcome: enriched, or why not.", "outcome"
         )
@@ -51,7 +70,11 @@ class Metrics:
         )
         self.circuit = self._gauge("circuit_state", "0 closed, 1 half open, 2 open.", "upstream")
         self.upstream_running = self._gauge("upstream_running", "Calls under way.", "upstream")
-        self.jobs_running = Gauge("ragstone_jobs_running", "Jobs this process works on.", registry=self.registry)
+        self.jobs_running = self._gauge("jobs_running", "Jobs this process works on.")
+        self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop was when last asked.")
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"ragstone_{name}", text, labels, registry=self.registry)
@@ -67,6 +90,14 @@ class Metrics:
             yield
         finally:
             self.stage_seconds.labels(stage).observe(perf_counter() - start)
+
+    async def watch_loop(self) -> None:
+        """Measure how late the event loop is, once a second, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self.loop_lag.set(max(0.0, loop.time() - due))
 
     def render(self) -> bytes:
         """The exposition in Prometheus' text format."""
