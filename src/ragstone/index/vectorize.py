@@ -23,6 +23,8 @@ from ragstone.index.vectorize_documents import MAX_DOCUMENTS, PipelineDocument, 
 from ragstone.resilience.guards import Guards
 from ragstone.resilience.http_client import HttpClient, Incoming
 from ragstone.resilience.retry import UpstreamFault
+from ragstone.telemetry.correlation import outgoing_headers
+from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Scope
 
 log = structlog.get_logger()
@@ -144,8 +146,9 @@ class VectorizeClient:
         ends = asyncio.get_running_loop().time() + pipeline.timeout_s
         ask = partial(self._ask, pipeline.address, headers, body, answer_by=ends - MARGIN_S)
         try:
-            async with asyncio.timeout_at(ends), guard.place(scope.tenant):
-                documents = await guard.call(ask)
+            with span("vectorize.retrieve", upstream=pipeline.address.upstream):
+                async with asyncio.timeout_at(ends), guard.place(scope.tenant):
+                    documents = await guard.call(ask)
         except UpstreamFault as fault:
             # No cause: what an HTTP client raises may hold the request, and with it the token.
             log.warning("vectorize.failed", upstream=pipeline.address.upstream, refused=fault.refused)
@@ -234,6 +237,7 @@ def _headers(pipeline: RemotePipeline) -> tuple[tuple[str, str], ...]:
         ("accept", "application/json"),
         ("user-agent", "Ragstone"),
         ("authorization", shown),
+        *outgoing_headers(),
     )
 
 

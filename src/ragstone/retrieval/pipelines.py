@@ -70,7 +70,7 @@ class PipelineFinder:
         if query.filters.media_types:
             self._metrics.degraded.labels(NOT_ASKED).inc()
             return Retrieval((), (NOT_ASKED,))
-        if not _may_hold(query.filters):
+        if not may_hold(query.filters):
             return Retrieval(())
         asked = asked_filters(self._pipeline.filters, query.filters)
         with self._metrics.timed(STAGE):
@@ -147,8 +147,8 @@ def asked_filters(own: Sequence[Mapping[str, Any]], filters: Filters) -> tuple[M
     return (*own, *({name: list(values)} for name, values in filters.metadata.items()))
 
 
-def _may_hold(filters: Filters) -> bool:
-    """Whether any document of a pipeline can be meant."""
+def may_hold(filters: Filters) -> bool:
+    """Whether a document of a pipeline can be meant: those that a question names are known by their ids."""
     return not filters.documents or any(one.startswith(DOCUMENT_PREFIX) for one in filters.documents)
 
 

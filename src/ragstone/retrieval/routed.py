@@ -12,7 +12,7 @@ import structlog
 from ragstone.errors import IndexUnavailable, InvalidInput, NotFound, Unavailable
 from ragstone.index.vectorize import RemotePipeline, VectorizeClient
 from ragstone.retrieval.base import PassageFinder, Retrieval, within_budget
-from ragstone.retrieval.pipelines import FLOOR, NOT_ASKED, PipelineFinder, PipelineOptions
+from ragstone.retrieval.pipelines import FLOOR, NOT_ASKED, PipelineFinder, PipelineOptions, may_hold
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Hit, Passage, Query, Scope, Standing
 
@@ -136,20 +136,20 @@ class RoutedFinder:
 
     async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
         """See `PassageFinder.retrieve`."""
-        return await (await self._finder(scope)).retrieve(scope, query)
+        return await (await self._finder(scope, query)).retrieve(scope, query)
 
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         """See `PassageFinder.search`."""
-        return await (await self._finder(scope)).search(scope, query)
+        return await (await self._finder(scope, query)).search(scope, query)
 
     async def check(self, scope: Scope, query: Query) -> None:
         """See `PassageFinder.check`."""
-        await (await self._finder(scope)).check(scope, query)
+        await (await self._finder(scope, query)).check(scope, query)
 
-    async def _finder(self, scope: Scope) -> PassageFinder:
+    async def _finder(self, scope: Scope, query: Query) -> PassageFinder:
         """Made for this question: nothing of one tenant's pipeline outlives it."""
         knowledge = await self._knowledge_of(scope)
-        if knowledge is None:
+        if knowledge is None or not may_hold(query.filters):
             return self._local
         options = replace(self._options, floor=knowledge.floor)
         pipeline = PipelineFinder(self._client, knowledge.pipeline, metrics=self._metrics, options=options)
