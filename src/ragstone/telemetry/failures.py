@@ -53,11 +53,11 @@ class Failures:
             Failure(
                 id=secrets.token_hex(16),
                 at=datetime.now(UTC),
-                stage=stage[:64],
+                stage=_name(stage, 64),
                 code=code if isinstance(code, str) and _CODE.fullmatch(code) else INTERNAL,
                 error="" if isinstance(error, str) else type(error).__name__[:128],
-                upstream=upstream[:128],
-                tenant=tenant[:64],
+                upstream=_name(upstream, 128),
+                tenant=_name(tenant, 64),
                 request_id=request_id(),
             )
         )
@@ -73,3 +73,8 @@ class Failures:
         """Keep what could not be written, as far as there is room beside what came meanwhile."""
         room = (self._kept.maxlen or 0) - len(self._kept)
         self._kept.extendleft(reversed(failures[max(0, len(failures) - room) :]))
+
+
+def _name(text: str, most_chars: int) -> str:
+    """Without what a database may refuse: one such row would keep back all others."""
+    return "".join(character for character in text[:most_chars] if character.isprintable())
