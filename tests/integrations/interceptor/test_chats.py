@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from ragstone.wiring import Platform
 from tests.integrations.interceptor.stand import QUESTION, UPSTREAM_KEY, asking, content_of, stand
 from tests.integrations.interceptor.upstreams import upstream
 from tests.servers import events_of
+from tests.waiting import PATIENCE_S, POLL_S
 
 
 async def test_a_chat_goes_on_with_the_passages_that_bear_on_it(tmp_path: Path):
@@ -116,8 +119,7 @@ async def test_a_title_without_any_model_is_made_of_what_was_said(tmp_path: Path
 async def test_one_row_of_the_ledger_says_what_the_server_says_was_used(tmp_path: Path):
     async with upstream() as model, stand(tmp_path, model.url) as here:
         await here.chat()
-        rows = await _rows(here.platform)
-    [row] = rows
+        [row] = await _settled(here.platform)
     assert (row.input_tokens, row.output_tokens, row.cached_tokens) == (100, 7, 60)
     assert not row.estimated
     assert row.state == "settled"
@@ -157,8 +159,14 @@ async def test_a_tool_loop_sees_the_same_passages_though_the_documents_change(tm
     assert after == before
 
 
-async def _rows(platform: Platform) -> list[UsageRecord]:
-    now = datetime.now(UTC)
-    day = timedelta(days=1)
-    rows = platform.accounts.ledger.records("default", since=now - day, until=now + day)
-    return [row async for row in rows if row.kind == "chat"]
+async def _settled(platform: Platform) -> list[UsageRecord]:
+    """The rows of chats, when all are settled: that comes after the last byte of the answer."""
+    now, day = datetime.now(UTC), timedelta(days=1)
+    give_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up:
+        found = platform.accounts.ledger.records("default", since=now - day, until=now + day)
+        rows = [row async for row in found if row.kind == "chat"]
+        if rows and all(row.state == "settled" for row in rows):
+            return rows
+        await asyncio.sleep(POLL_S)
+    raise AssertionError("The ledger was not settled in time.")
