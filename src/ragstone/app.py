@@ -33,6 +33,7 @@ from ragstone.api import (
     logins,
     operating,
     search,
+    sources,
     tenants,
     usage,
     users,
@@ -93,6 +94,7 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         usage,
         operating,
         interceptor,
+        sources,
         interceptor_routes,
         librechat,
     ):

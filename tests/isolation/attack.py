@@ -37,7 +37,8 @@ async def send(
     value: str = "",
 ) -> httpx2.Response:
     """Call a line's route with the caller's own things, but `value` in `slot`."""
-    names = {name: caller.ids[kind] for name in _in_path(line) if (kind := line.kind(name))} | dict(line.values)
+    names = {name: caller.ids[kind] for name in _in_path(line) if (kind := line.kind(name))}
+    names |= _filled(dict(line.values), caller)
     query, body = _filled(dict(line.query), caller), _filled(deepcopy(line.body), caller)
     form = _filled(dict(line.form), caller) if line.form is not None else None
     match slot:

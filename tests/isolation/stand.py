@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from ragstone.accounts.api_keys import NewKey
 from ragstone.accounts.plans import Plan
+from ragstone.accounts.source_links import SourceLinks
 from ragstone.accounts.tenants import TenantChange, TenantState
 from ragstone.app import create_app
 from ragstone.ingestion.submit import Upload
@@ -157,6 +158,15 @@ async def _documents(platform: Platform, made: Customer) -> None:
         assert file.document_id
         made.ids.setdefault("job", job.id)
         made.ids.setdefault("document", file.document_id)
+    made.ids["source link"] = _token(platform, Scope(made.tenant), made.ids["document"])
+
+
+def _token(platform: Platform, scope: Scope, document_id: str) -> str:
+    """What a link to a passage ends with; whoever has it may look."""
+    links = SourceLinks(platform.accounts.secret, "https://rag.example")
+    link = links.link(scope.tenant, scope.collection, document_id, 1, 0, 5)
+    assert link
+    return link.rpartition("/")[2]
 
 
 async def _rows(platform: Platform, made: Customer) -> None:

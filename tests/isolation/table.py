@@ -145,6 +145,7 @@ TABLE: tuple[Line, ...] = (
     Line("GET", "/health", None),
     Line("GET", "/ready", None),
     Line("GET", "/openapi.json", None),
+    Line("GET", "/sources/{token}", None, kinds={"token": None}, values={"token": "{source link}"}, shows=True),
     Line("GET", "/metrics", P.OPERATE, moves=True),
     Line("GET", "/api/operate/circuits", P.OPERATE, moves=True),
     # What there is.

@@ -1,0 +1,194 @@
+"""The page of a cited source: a passage within its neighbourhood, as HTML that holds no script and lets none in.
+
+Whatever comes from a document is escaped, and the policy sent along allows this page's
+own style and nothing else: no script, no picture, no frame, no form, no address but this.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from urllib.parse import urlsplit
+
+NEIGHBOURHOOD_CHARS = 1500  # about a screen before the passage, and one after it
+MAX_PASSAGE_CHARS = 20_000  # far above any chunk
+WORD_CHARS = 80  # how far a cut may move to lie between two words
+MAX_TITLE_CHARS = 300
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """`before + passage + after` is a span of a text; `begins` and `ends` say whether the text does there."""
+
+    before: str
+    passage: str
+    after: str
+    begins: bool
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePage:
+    """What a page shows. With `changed`, the excerpt is of another text than the one that was cited."""
+
+    title: str
+    source: str
+    headings: tuple[str, ...]
+    page: int | None
+    excerpt: Excerpt
+    until: datetime
+    changed: bool = False
+
+
+def excerpt(text: str, start: int, end: int) -> Excerpt:
+    """The span with what stands around it, cut between words; a span outside of the text is moved into it."""
+    start = min(start, len(text))
+    end = min(max(start, end), len(text), start + MAX_PASSAGE_CHARS)
+    first = _later_word(text, max(start - NEIGHBOURHOOD_CHARS, 0), start)
+    last = _earlier_word(text, min(end + NEIGHBOURHOOD_CHARS, len(text)), end)
+    return Excerpt(text[first:start], text[start:end], text[end:last], first == 0, last == len(text))
+
+
+def source_html(page: SourcePage) -> str:
+    """The page of a source that is there."""
+    title = escape(_title(page.title))
+    notice = _CHANGED if page.changed else ""
+    skip = "" if page.changed else '<a class="skip" href="#passage">Skip to the cited passage</a>\n'
+    body = (
+        f'{skip}<header>\n<p class="kind">Cited source</p>\n'
+        f'<h1 lang="" dir="auto">{title}</h1>\n{_path(page.headings)}{_place(page)}</header>\n'
+        f'<main>\n{notice}<div class="text" lang="" dir="auto">{_marked(page)}</div>\n</main>\n'
+        f"<footer><p>This link shows this passage alone, and is good until {page.until:%d %B %Y} (UTC).</p></footer>\n"
+    )
+    return _document(title, body)
+
+
+def missing_html(heading: str, sentence: str) -> str:
+    """The page of a source that cannot be shown."""
+    body = f"<main>\n<h1>{escape(heading)}</h1>\n<p>{escape(sentence)}</p>\n</main>\n"
+    return _document(escape(heading), body)
+
+
+def _later_word(text: str, cut: int, most: int) -> int:
+    """The first place after white space from `cut` on, not far away; `cut` itself at the text's beginning."""
+    if cut == 0:
+        return 0
+    found = re.compile(r"\s+").search(text, cut, min(cut + WORD_CHARS, most))
+    return found.end() if found else cut
+
+
+def _earlier_word(text: str, cut: int, least: int) -> int:
+    """The last place before white space up to `cut`, not far away; `cut` itself at the text's end."""
+    if cut == len(text):
+        return cut
+    window = max(cut - WORD_CHARS, least)
+    blanks = [found.start() for found in re.finditer(r"\s+", text[window:cut])]
+    return window + blanks[-1] if blanks else cut
+
+
+def _title(title: str) -> str:
+    line = " ".join(title.split()) or "Untitled"
+    return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1] + "…"
+
+
+def _path(headings: tuple[str, ...]) -> str:
+    if not headings:
+        return ""
+    items = "".join(f'<li lang="" dir="auto">{escape(_title(heading))}</li>' for heading in headings)
+    return f'<nav aria-label="Place in the document"><ol>{items}</ol></nav>\n'
+
+
+def _place(page: SourcePage) -> str:
+    parts = [f"Page {page.page}"] if page.page is not None else []
+    if _is_public(page.source):
+        address = escape(page.source)
+        parts.append(f'<a href="{address}" rel="noopener noreferrer nofollow">Original</a>')
+    return f'<p class="place">{" · ".join(parts)}</p>\n' if parts else ""
+
+
+def _is_public(source: str) -> bool:
+    """Whether the source is a page of the web, and no file of the server or of somebody's."""
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
+
+
+def _marked(page: SourcePage) -> str:
+    found = page.excerpt
+    before = ("" if found.begins else "… ") + _text(found.before)
+    after = _text(found.after) + ("" if found.ends else " …")
+    passage = _text(found.passage)
+    if page.changed:
+        return f"{before}{passage}{after}"
+    return f'{before}<mark id="passage" tabindex="-1">{passage}</mark>{after}'
+
+
+def _text(text: str) -> str:
+    """Canonical Markdown as it is, but that headings look like some."""
+    return _HEADING.sub(r"<b>\1</b>", escape(text))
+
+
+def _document(title: str, body: str) -> str:
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="robots" content="noindex, nofollow">\n<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title} – cited source</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+
+
+_CHANGED = (
+    '<p class="notice" role="note"><strong>The document has changed since it was cited.</strong> '
+    "This is what stands at the same place now; it may say something else.</p>\n"
+)
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2329; --soft: #57606a; --page: #fbfaf8; --line: #d8d4cc;
+  --mark: #fff0b3; --edge: #c78a00; --link: #0b57a4; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e6e8; --soft: #a3abb3; --page: #16191d; --line: #373d44; --mark: #4a3c10; --edge: #e0b341;
+    --link: #8ec2ff; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 44rem; background: var(--page); color: var(--ink);
+  font: 1.0625rem/1.65 Charter, "Bitstream Charter", "Source Serif 4", Georgia, serif; }
+header { border-bottom: 1px solid var(--line); margin-bottom: 1.75rem; padding-bottom: 1rem; }
+.kind, nav, .place, .notice, footer { font-family: system-ui, "Segoe UI", Roboto, sans-serif; font-size: 0.875rem;
+  color: var(--soft); margin: 0; }
+.kind { letter-spacing: 0.04em; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0.25rem 0 0.5rem; overflow-wrap: anywhere; }
+nav ol { list-style: none; margin: 0; padding: 0; }
+nav li { display: inline; overflow-wrap: anywhere; }
+nav li + li::before { content: " › "; }
+a { color: var(--link); }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
+mark { background: var(--mark); color: inherit; padding: 0.1em 0.15em; margin: 0 -0.15em; scroll-margin: 30vh;
+  box-shadow: 0 2px 0 var(--edge); -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+mark::before, mark::after { content: " [cited passage begins] "; position: absolute; width: 1px; height: 1px;
+  overflow: hidden; clip-path: inset(100%); white-space: nowrap; }
+mark::after { content: " [cited passage ends] "; }
+.notice { color: var(--ink); border: 1px solid var(--line); border-inline-start: 4px solid var(--edge);
+  padding: 0.75rem 1rem; margin-bottom: 1.5rem; border-radius: 4px; }
+footer { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1rem; }
+.skip { position: absolute; inset-inline-start: 1rem; top: -4rem; background: var(--page); padding: 0.5rem 0.75rem;
+  border: 2px solid currentcolor; border-radius: 4px; font: 0.875rem system-ui, sans-serif; }
+.skip:focus { top: 0.5rem; }
+:focus-visible { outline: 3px solid var(--edge); outline-offset: 2px; }
+@media print { .skip, footer { display: none; } body { max-width: none; } }
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+PAGE_HEADERS = {
+    "content-security-policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "cache-control": "private, no-cache",  # a document that was removed is gone from the next look on
+    "x-robots-tag": "noindex, nofollow",
+    "vary": "accept",
+}
