@@ -190,13 +190,15 @@ def test_what_is_no_document_is_left_out():
 
 def test_fields_of_other_types_are_empty_and_the_rest_is_kept():
     names = ("id", "chunk_id", "origin", "source", "unique_source", "source_display_name")
-    (found,) = read_documents(json.dumps(answer([document("Text.", **{name: {"a": 1} for name in names})])).encode())
+    (found,) = read_documents(
+        json.dumps(answer([{**TOWER, "text": "Text.", **{name: {"a": 1} for name in names}}])).encode()
+    )
     assert (found.text, found.id, found.source, found.unique_source, found.name) == ("Text.", "", "", "", "")
 
 
 def test_all_that_is_read_is_bounded():
     more = {f"field{number}": ["v" * 3000] * 70 for number in range(70)}
-    raw = document("x" * 100_000, source="s" * 90_000, **more)
+    raw = {**BRIDGE, "text": "x" * 100_000, "source": "s" * 90_000, **more}
     found = read_documents(json.dumps(answer([raw, *[TOWER] * 300])).encode())
     assert len(found) == MAX_DOCUMENTS
     assert len(found[0].text) == MAX_TEXT_CHARS

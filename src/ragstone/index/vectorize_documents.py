@@ -112,11 +112,16 @@ def _metadata(raw: Mapping[str, Any]) -> dict[str, tuple[MetadataValue, ...]]:
 
 def _values(value: object) -> tuple[MetadataValue, ...]:
     values = value[:MAX_VALUES] if isinstance(value, list) else [value]
-    return tuple(one[:MAX_FIELD_CHARS] if isinstance(one, str) else one for one in values if _is_plain(one))
+    plain = (_plain(one) for one in values)
+    return tuple(one for one in plain if one is not None)
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+def _plain(value: object) -> MetadataValue | None:
+    if isinstance(value, str):
+        return value[:MAX_FIELD_CHARS]
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return None
 
 
 def _page(metadata: Mapping[str, tuple[MetadataValue, ...]]) -> int | None:

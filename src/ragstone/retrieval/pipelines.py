@@ -19,7 +19,7 @@ from ragstone.index.vectorize import RemotePipeline, VectorizeClient
 from ragstone.index.vectorize_documents import MAX_DOCUMENTS, PipelineDocument
 from ragstone.retrieval.base import Retrieval, checked_query, within_budget
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Chunk, Filters, Hit, MetadataValue, PageSpan, Passage, Query, Scope, Standing
+from ragstone.vocabulary import Chunk, Filters, Hit, PageSpan, Passage, Query, Scope, Standing
 
 log = structlog.get_logger()
 
@@ -168,18 +168,20 @@ def _lets_through(
 
 
 def _holds(document: PipelineDocument, name: str, wanted: object) -> bool:
-    values = wanted if isinstance(wanted, list) else [wanted]
-    return not _words(values).isdisjoint(_words(document.metadata.get(name, ())))
+    return not _words(_several(wanted)).isdisjoint(_words(document.metadata.get(name, ())))
 
 
-def _words(values: Iterable[MetadataValue]) -> set[str]:
+def _several(wanted: object) -> Sequence[object]:
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _words(values: Iterable[object]) -> set[str]:
     """Values as text, since the service writes numbers as either."""
     return {str(value).lower() if isinstance(value, bool) else str(value) for value in values}
 
 
 def _is_checkable(entry: Mapping[str, Any]) -> bool:
-    values = [one for wanted in entry.values() for one in (wanted if isinstance(wanted, list) else [wanted])]
-    return all(isinstance(one, str | int | float) for one in values)
+    return all(isinstance(one, str | int | float) for wanted in entry.values() for one in _several(wanted))
 
 
 def _score(document: PipelineDocument, reranked: bool) -> float:
