@@ -10,6 +10,7 @@ import typer
 
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, settings_for
 from ragstone.cli.load_test import load_test
+from ragstone.cli.operate_errors import errors
 from ragstone.cli.operate_watch import circuits, metrics
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.cli.validation.validate import validate_config
@@ -23,6 +24,7 @@ operate = typer.Typer(help="Look after the installation.", no_args_is_help=True,
 operate.command("validate-config")(validate_config)
 operate.command("metrics")(metrics)
 operate.command("circuits")(circuits)
+operate.command("errors")(errors)
 operate.command("load-test")(load_test)
 
 
