@@ -18,6 +18,11 @@ from tests.isolation.stand import PASSWORD, QUESTION
 NAMES_SOMETHING = {ID_PATTERN, COLLECTION_PATTERN}
 """A parameter with one of these patterns names something of somebody."""
 
+APART: Mapping[str, str] = {
+    "/librechat": "its users come with tokens of their own: tests/integrations/librechat/test_owners.py",
+}
+"""Routes that are attacked elsewhere."""
+
 KINDS: Mapping[str, str | None] = {
     "collection": "collection",
     "collections": "collection",
