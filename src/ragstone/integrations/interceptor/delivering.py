@@ -18,11 +18,11 @@ from ragstone.integrations.interceptor import anthropic_stream, openai_stream
 from ragstone.integrations.interceptor.asking import Asked
 from ragstone.integrations.interceptor.headers import incoming
 from ragstone.integrations.interceptor.preparing import Prepared
-from ragstone.integrations.interceptor.retrieving import Failures
 from ragstone.integrations.interceptor.sources import cited, marker_annotations, source_list
 from ragstone.integrations.interceptor.upstreams import Target, Upstreams
 from ragstone.llm.spent import CHARS_PER_TOKEN
 from ragstone.resilience.http_client import BrokenOff, Incoming
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor, StreamMask
 from ragstone.vocabulary import Usage

@@ -15,33 +15,38 @@ from ragstone.wiring.platform import Platform
 
 def serving_of(platform: Platform) -> Serving:
     """What answers the requests of /v1."""
-    accounts, metrics = platform.accounts, platform.metrics
-    given = platform.settings.interceptor
-    operators = frozenset(url.rstrip("/") for url in (given.upstream_url, given.anthropic_url) if url)
-    upstreams = Upstreams(platform.http, platform.guards, operators=operators)
-    turns = TurnRetrieval(
-        platform.retriever,
-        guards=platform.guards,
-        cache=platform.cache,
-        metrics=metrics,
-        failures=platform.failures,
-        redactor=platform.redactor,
-    )
-    interception = Interception(
-        interceptors=accounts.interceptors,
-        preparation=Preparation(turns, accounts.source_links, metrics),
-        upstreams=upstreams,
-        delivery=Delivery(upstreams, metrics=metrics, failures=platform.failures, redactor=platform.redactor),
-        own=OwnModel(platform.chat),
-        limits=accounts.limits,
-        ledger=accounts.ledger,
-        metrics=metrics,
-    )
+    accounts = platform.accounts
+    upstreams = upstreams_of(platform)
     return Serving(
-        interception,
+        interception_of(platform, upstreams),
         interceptors=accounts.interceptors,
         upstreams=upstreams,
         embeddings=OwnEmbeddings(platform.embedder),
         ledger=accounts.ledger,
         admission=accounts.admission,
+    )
+
+
+def upstreams_of(platform: Platform) -> Upstreams:
+    """The servers that chats go on to; those of the settings may be anywhere."""
+    given = platform.settings.interceptor
+    operators = frozenset(url.rstrip("/") for url in (given.upstream_url, given.anthropic_url) if url)
+    return Upstreams(platform.http, platform.guards, operators=operators)
+
+
+def interception_of(platform: Platform, upstreams: Upstreams) -> Interception:
+    """The story, with all it needs."""
+    accounts, metrics, failures, redactor = platform.accounts, platform.metrics, platform.failures, platform.redactor
+    turns = TurnRetrieval(
+        platform.retriever, guards=platform.guards, cache=platform.cache, metrics=metrics, redactor=redactor
+    )
+    return Interception(
+        interceptors=accounts.interceptors,
+        preparation=Preparation(turns, accounts.source_links, metrics=metrics, failures=failures),
+        upstreams=upstreams,
+        delivery=Delivery(upstreams, metrics=metrics, failures=failures, redactor=redactor),
+        own=OwnModel(platform.chat),
+        limits=accounts.limits,
+        ledger=accounts.ledger,
+        metrics=metrics,
     )

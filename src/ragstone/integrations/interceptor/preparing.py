@@ -1,4 +1,9 @@
-"""What goes on to the model: a chat with passages, or as it came and why."""
+"""What goes on to the model: a chat with passages, or as it came and why.
+
+This is the place that fails open, and so one with a broad `except`: whatever looking for
+documents, or adding them, fails with, the client's own bytes go on. What fails closed lies
+outside: who may ask, and whose documents are searched.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,16 @@ import structlog
 from ragstone.accounts.interceptors import Interceptor
 from ragstone.accounts.source_links import SourceLinks
 from ragstone.chat.condense import condense_by_rule
-from ragstone.errors import InvalidInput, NotFound
+from ragstone.errors import CircuitOpen, InvalidInput, NotFound
 from ragstone.integrations.interceptor.asking import Asked
 from ragstone.integrations.interceptor.deciding import decide
 from ragstone.integrations.interceptor.enriching import dumped, enriched
 from ragstone.integrations.interceptor.reading import Chat, read, retrieval_text
-from ragstone.integrations.interceptor.retrieving import Found, TurnRetrieval
+from ragstone.integrations.interceptor.retrieving import TurnRetrieval
 from ragstone.integrations.interceptor.sources import Linker, Source, sources_of
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Passage, Query, Scope
+from ragstone.vocabulary import Passage, Query
 
 MAX_QUESTION_CHARS = 2000  # of what is looked up: an embedding model reads fewer, and names repeat
 FAIL_OPEN = frozenset({"timeout", "open", "error", "window", "refused"})
@@ -38,37 +44,57 @@ class Prepared:
 class Preparation:
     """Prepares chats, each as the interceptor of its tenant is set up."""
 
-    def __init__(self, turns: TurnRetrieval, links: SourceLinks, metrics: Metrics) -> None:
+    def __init__(self, turns: TurnRetrieval, links: SourceLinks, *, metrics: Metrics, failures: Failures) -> None:
         self._turns = turns
         self._links = links
         self._metrics = metrics
+        self._failures = failures
 
     async def prepare(self, asked: Asked, known: Interceptor, model: str) -> Prepared:
         """The chat for a server that knows the model as `model`."""
+        try:
+            done = await self._enriched(asked, known, model)
+        except TimeoutError as error:
+            done = self._failed(asked, error, "timeout")
+        except CircuitOpen:
+            done = "open"
+        except (NotFound, InvalidInput):
+            done = "no_collection"
+        except Exception as error:  # noqa: BLE001 — see the module
+            done = self._failed(asked, error, "error")
+        if isinstance(done, str):
+            return self.without(done, asked, model)
+        self._metrics.interceptions.labels("enriched").inc()
+        return done
+
+    async def _enriched(self, asked: Asked, known: Interceptor, model: str) -> Prepared | str:
+        """The chat with passages, or why there are none."""
         settings = known.settings
         chat = read(asked.parsed, asked.dialect)
-        if chat is None:
-            return self.without("no_question", asked, model)
         decision = decide(chat, asked.parsed, asked.headers, settings, asked.principal.tenant)
-        if not decision.enrich:
-            return self.without(decision.reason, asked, model)
-        found = await self._found(asked, known, chat)
-        if not found.passages:
-            return self.without(found.outcome, asked, model)
-        sources = sources_of(found.passages, self.linker(asked, known))
+        if chat is None or not decision.enrich:
+            return decision.reason
+        passages = await self._found(asked, known, chat)
+        if not passages:
+            return "nothing"
+        sources = sources_of(passages, self.linker(asked, known))
         body = enriched(
             asked.parsed,
             chat,
-            found.passages,
+            passages,
             dialect=asked.dialect,
             context_tokens=settings.context_tokens,
             window=settings.context_window,
             sources=sources,
         )
         if body is None:
-            return self.without("window", asked, model)
-        self._metrics.interceptions.labels("enriched").inc()
+            return "window"
         return Prepared(dumped({**body, "model": model}), f"enriched; sources={len(sources)}", tuple(sources))
+
+    def _failed(self, asked: Asked, error: Exception, reason: str) -> str:
+        log.warning("intercept.retrieval_failed", reason=reason, error=type(error).__name__)
+        self._failures.note("retrieve", error, tenant=asked.principal.tenant)
+        return reason
 
     def without(self, reason: str, asked: Asked, model: str) -> Prepared:
         """The client's bytes; only where the model has another name upstream, that name is put in."""
@@ -91,27 +117,16 @@ class Preparation:
 
         return link
 
-    async def _found(self, asked: Asked, known: Interceptor, chat: Chat) -> Found:
+    async def _found(self, asked: Asked, known: Interceptor, chat: Chat) -> tuple[Passage, ...]:
         settings = known.settings
-        scope = _scope(asked, settings.collection)
-        if scope is None:
-            return Found((), "no_collection")
         question = condense_by_rule(retrieval_text(chat, MAX_QUESTION_CHARS), chat.history)
         return await self._turns.find(
-            scope,
+            asked.principal.scope(settings.collection),
             Query(question, limit=settings.limit),
             budget_s=settings.budget_s,
             turn=chat.turn_key if "tools" in asked.parsed else None,
             masked=settings.mask_context,
         )
-
-
-def _scope(asked: Asked, collection: str) -> Scope | None:
-    """The scope that is searched; None where the key was made for other collections."""
-    try:
-        return asked.principal.scope(collection)
-    except NotFound:
-        return None
 
 
 def model_upstream(asked: Asked, known: Interceptor) -> str:

@@ -1,20 +1,16 @@
-"""The passages for a chat, within a time budget; whatever fails, the chat goes on without them.
+"""The passages for a chat, within a time budget.
 
-This is the one place that fails open, and so the one with a broad `except`: a chat must
-not break because a document could not be found. What fails closed lies outside: who may
-ask, and whose documents are searched, is decided before.
+Whose documents are searched is decided before; here it is only made sure that looking
+for them never takes longer than it may, and is left alone where it keeps failing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import replace
 
-import structlog
-
-from ragstone.errors import CircuitOpen, InvalidInput, NotFound
+from ragstone.errors import InvalidInput, NotFound
 from ragstone.resilience.breaker import Breaker
 from ragstone.resilience.guards import Guards
 from ragstone.retrieval.cached import dumps, loads
@@ -28,26 +24,6 @@ TURN_S = 900.0  # a turn's tool calls come back within minutes; OpenAI's prompt 
 WITHOUT_S = 60.0  # a turn that began without passages goes on without for so long
 WITHOUT = b"without"
 
-log = structlog.get_logger()
-
-Outcome = Literal["found", "nothing", "no_collection", "timeout", "open", "error"]
-
-
-class Failures(Protocol):
-    """Where failures are noted."""
-
-    def note(self, stage: str, error: BaseException | str, *, upstream: str = "", tenant: str = "") -> None:
-        """Note one; never fails."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Passages, best first, or none and why."""
-
-    passages: tuple[Passage, ...]
-    outcome: Outcome
-
 
 class TurnRetrieval:
     """Finds the passages of one turn of a chat; the same for each request of its tool loop."""
@@ -59,46 +35,46 @@ class TurnRetrieval:
         guards: Guards,
         cache: Cache,
         metrics: Metrics,
-        failures: Failures,
         redactor: Redactor,
     ) -> None:
         self._finder = finder
         self._guards = guards
         self._cache = cache
         self._metrics = metrics
-        self._failures = failures
         self._redactor = redactor
         self._deadline = Deadline()
 
     async def find(
         self, scope: Scope, query: Query, *, budget_s: float, turn: str | None = None, masked: bool = False
-    ) -> Found:
-        """The passages that bear on the question, within `budget_s` seconds; never raises but for cancellation.
+    ) -> tuple[Passage, ...]:
+        """The passages that bear on the question, best first.
 
         Args:
             scope: Whose documents, and which collection.
             query: What to look for.
-            budget_s: After so long the chat goes on without.
+            budget_s: Seconds after which the chat goes on without.
             turn: What the requests of one tool loop share; they get the same passages, or none alike.
-            masked: Hide personal data in the passages. Where that fails, there are none.
+            masked: Hide personal data in the passages.
+
+        Raises:
+            TimeoutError: the budget is spent.
+            CircuitOpen: retrieval failed too often a moment ago.
+            NotFound: there is no such collection.
+            Exception: whatever else a part of retrieval fails with.
         """
         breaker = self._guards.guard(f"retrieval:{scope.tenant}").breaker
         key = None if turn is None else cache_key(scope.tenant, "turn", scope.collection, turn)
-        with self._metrics.timed("intercept_retrieve"):
-            try:
+        try:
+            with self._metrics.timed("intercept_retrieve"):
                 found = await self._deadline.keep(self._observed(breaker, scope, query, key), budget_s)
-                found = self._shown(found, masked)
-            except CircuitOpen:
-                return Found((), "open")
-            except (NotFound, InvalidInput) as error:
-                log.info("intercept.nothing_to_search", code=error.code)
-                return Found((), "no_collection")
-            except TimeoutError as error:
-                breaker.failed()
-                return await self._failed(scope, key, error, "timeout")
-            except Exception as error:  # noqa: BLE001 — see the module
-                return await self._failed(scope, key, error, "error")
-        return Found(found.passages, "found" if found.passages else "nothing")
+            return tuple(self._hidden(passage) if masked else passage for passage in found.passages)
+        except TimeoutError:
+            breaker.failed()
+            await self._forgo(key)
+            raise
+        except Exception:
+            await self._forgo(key)
+            raise
 
     async def _observed(self, breaker: Breaker, scope: Scope, query: Query, key: CacheKey | None) -> Retrieval:
         """Look up, if the circuit is closed, and tell the breaker how that went. Raises: CircuitOpen, or anything."""
@@ -129,22 +105,15 @@ class TurnRetrieval:
         await self._cache.put_many({key: dumps(found, scope)}, TURN_S)
         return found
 
-    def _shown(self, found: Retrieval, masked: bool) -> Retrieval:
-        if not masked:
-            return found
-        return replace(found, passages=tuple(self._hidden(passage) for passage in found.passages))
-
     def _hidden(self, passage: Passage) -> Passage:
         mask = self._redactor.masked
         chunk = replace(passage.chunk, text=mask(passage.chunk.text), table_header=mask(passage.chunk.table_header))
         return replace(passage, chunk=chunk, title=mask(passage.title))
 
-    async def _failed(self, scope: Scope, key: CacheKey | None, error: Exception, outcome: Outcome) -> Found:
-        log.warning("intercept.retrieval_failed", outcome=outcome, error=type(error).__name__)
-        self._failures.note("retrieve", error, tenant=scope.tenant)
-        if key is not None:  # the rest of the turn goes without as well
+    async def _forgo(self, key: CacheKey | None) -> None:
+        """Let the rest of the turn go without passages as well."""
+        if key is not None:
             await self._cache.put_many({key: WITHOUT}, WITHOUT_S)
-        return Found((), outcome)
 
 
 class Deadline:
