@@ -127,6 +127,13 @@ async def test_the_request_has_the_documented_form(client):
     assert upstream.bodies == [{"question": QUESTION, "numResults": 8, "rerank": False}]
 
 
+async def test_the_service_learns_which_request_it_works_for(client):
+    async with a_pipeline(TOWER) as upstream:
+        with structlog.contextvars.bound_contextvars(request_id="request-1"):
+            await asked(client, upstream)
+    assert upstream.headers[0]["x-request-id"] == "request-1"
+
+
 async def test_the_older_gateway_takes_the_token_without_bearer(client):
     async with a_pipeline(TOWER) as upstream:
         await asked(client, upstream, path=GATEWAY_PATH, token="opaque-token")
@@ -372,6 +379,7 @@ async def test_the_token_is_in_no_sentence_no_event_and_no_log_line(client, capl
                 try:
                     await asked(client, upstream, path=path)
                 except UpstreamUnavailable as error:
+                    assert error.__cause__ is None
                     shown += [repr(error), "".join(traceback.format_exception(error))]
     everything = "\n".join([*shown, *map(repr, events), caplog.text])
     assert events

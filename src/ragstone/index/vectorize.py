@@ -31,7 +31,6 @@ log = structlog.get_logger()
 
 API_URL = "https://api.vectorize.io/v1/org/{organization}/pipelines/{pipeline}/retrieval"
 MAX_ANSWER_BYTES = 8 << 20
-MAX_FILTER_CHARS = 16_384  # of all metadata filters, as JSON
 MAX_URL_CHARS = 2048
 MARGIN_S = 0.02  # the server's time ends this much before the caller's, so that the circuit learns who was late
 INLINE_BYTES = 64 << 10  # a longer answer is parsed in a thread: 8 MiB of JSON take 60 ms
