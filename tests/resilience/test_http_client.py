@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from ragstone.resilience.outbound import Resolver
 from ragstone.resilience.retry import UpstreamFault
 from tests.integrations.interceptor.upstreams import Fault, ModelServer, upstream
 from tests.llm.mock_upstreams import Exchange, serving
+from tests.receivers import receiving
+from tests.resilience.test_outbound import certificate
 from tests.ssrf import FORBIDDEN_ADDRESSES, FORBIDDEN_URLS
 
 STREAMED = b'{"stream": true, "messages": [{"role": "user", "content": "How much?"}]}'
@@ -259,6 +262,32 @@ async def test_a_connection_of_the_operator_is_never_used_for_a_tenants_url():
         with pytest.raises(InvalidInput):
             await http.begin("GET", url)
         assert len(model.seen) == 1
+
+
+async def test_a_name_that_takes_too_long_to_look_up_is_no_connection():
+    async def never(_host: str, _port: int) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return ()
+
+    timeouts = CallTimeouts(connect_s=0.1)
+    async with client(resolver=never, timeouts=timeouts) as http:
+        with pytest.raises(UpstreamFault, match=r"made within 0\.1 seconds") as raised:
+            await http.begin("GET", "http://models.internal/", trusted=True)
+        assert raised.value.retryable
+
+
+async def test_the_name_in_the_url_is_verified_and_a_wrong_certificate_is_not_tried_again(tmp_path: Path):
+    server, trusting = certificate(tmp_path, "models.internal")
+    async with receiving(server) as receiver:
+        http = HttpClient(resolver=leading_to("127.0.0.1"), verify=trusting)
+        try:
+            async with http.open("GET", f"https://models.internal:{receiver.port}/", trusted=True) as answer:
+                assert answer.status == 204
+            with pytest.raises(UpstreamFault, match="certificate") as raised:
+                await http.begin("GET", f"https://other.internal:{receiver.port}/", trusted=True)
+        finally:
+            await http.close()
+        assert not raised.value.retryable
 
 
 async def test_an_unknown_name_of_the_operator_is_a_fault():

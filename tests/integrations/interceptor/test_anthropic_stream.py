@@ -185,6 +185,7 @@ def test_an_error_of_the_server_passes_without_our_key():
     stream = AnthropicStream(secrets=["very-secret"])
     out = passed(TORN + event("error", error={"type": "overloaded_error", "message": "very-secret"}) + WHOLE, stream)
     assert carried(out)[-1]["error"] == {"type": "overloaded_error", "message": "[redacted]"}
+    assert stream.failed == "[redacted]"
     assert not stream.finished
 
 
@@ -244,5 +245,5 @@ def test_a_call_of_a_tool_that_came_at_once_is_not_changed():
 def test_an_error_or_no_message_has_failed():
     assert complete(b"<html>").failed
     done = complete(b'{"type":"error","error":{"message":"my-key"}}', secrets=["my-key"])
-    assert done.failed
+    assert done.failed == "[redacted]"
     assert b"my-key" not in done.body

@@ -288,7 +288,7 @@ def test_an_error_of_the_server_passes_without_our_key_and_its_address(name: byt
         "type": "t",
         "code": 7,
     }
-    assert stream.failed
+    assert stream.failed == "Key [redacted] at [redacted] is wrong."
     assert not stream.finished
 
 
@@ -358,5 +358,5 @@ def test_a_body_that_is_no_answer_has_failed(body: bytes):
 
 def test_an_error_with_status_200_has_failed_and_quotes_no_key():
     done = complete(b'{"error":{"message":"bad my-key"}}', secrets=["my-key"])
-    assert done.failed
+    assert done.failed == "bad [redacted]"
     assert b"my-key" not in done.body

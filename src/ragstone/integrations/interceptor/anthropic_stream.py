@@ -26,7 +26,7 @@ from ragstone.integrations.interceptor.events import (
     payload_of,
     tokens,
 )
-from ragstone.integrations.interceptor.headers import redacted
+from ragstone.integrations.interceptor.headers import redacted, redacted_text
 from ragstone.vocabulary import Usage
 
 TEXT_ENDS = frozenset({"end_turn", "stop_sequence", "max_tokens", "model_context_window_exceeded"})  # no tool is called
@@ -143,7 +143,7 @@ class AnthropicStream:
                 self._stopped = True
                 yield event
             case "error":
-                self.failed = error_of(told) or BROKEN_OFF
+                self.failed = redacted_text(error_of(told) or BROKEN_OFF, self._secrets)
                 yield redacted(event, self._secrets)
             case _:
                 yield event  # a ping, or a kind that is new
@@ -209,7 +209,7 @@ def complete(
     except Unreadable as error:
         return Completed(body, failed=str(error))
     if wrong := error_of(message):
-        return Completed(redacted(body, secrets), failed=wrong)
+        return Completed(redacted(body, secrets), failed=redacted_text(wrong, secrets))
     blocks = objects(message.get("content"))
     shown = [_masked_block(block, mask) for block in blocks]
     text = "".join(str(block["text"]) for block in shown if block.get("type") == "text" and "text" in block)

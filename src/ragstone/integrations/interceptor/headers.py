@@ -106,6 +106,11 @@ def redacted(body: bytes, secrets: Sequence[str]) -> bytes:
     return _KEY.sub(REDACTED, body)
 
 
+def redacted_text(text: str, secrets: Sequence[str]) -> str:
+    """See `redacted`."""
+    return redacted(text.encode(errors="replace"), secrets).decode()
+
+
 def _forms(secret: str) -> Iterable[str]:
     plain = [secret, *(found["host"] for found in [_WITH_PORT.fullmatch(secret)] if found)]
     for form in filter(None, plain):

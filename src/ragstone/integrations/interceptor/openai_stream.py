@@ -28,7 +28,7 @@ from ragstone.integrations.interceptor.events import (
     payload_of,
     tokens,
 )
-from ragstone.integrations.interceptor.headers import redacted
+from ragstone.integrations.interceptor.headers import redacted, redacted_text
 from ragstone.resilience.http_client import BrokenOff
 from ragstone.vocabulary import Usage
 
@@ -164,7 +164,7 @@ class OpenAIStream:
 
     def _read_chunk(self, event: bytes, chunk: dict[str, Any]) -> Iterator[bytes]:
         if error := error_of(chunk):
-            self.failed = error
+            self.failed = redacted_text(error, self._secrets)
             yield redacted(event, self._secrets)
             return
         self.usage = _usage(chunk) or self.usage
@@ -255,7 +255,7 @@ def complete(
     except Unreadable as error:
         return Completed(body, failed=str(error))
     if wrong := error_of(answer):
-        return Completed(redacted(body, secrets), failed=wrong)
+        return Completed(redacted(body, secrets), failed=redacted_text(wrong, secrets))
     changed = False
     for item in objects(answer.get("choices")):
         changed = _complete(item, footer, annotations, mask) or changed
