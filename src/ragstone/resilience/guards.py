@@ -130,6 +130,7 @@ class Guard:
             TimeoutError: it took longer than `timeout_s`; not tried again, for it may be at work.
             UpstreamFault: the last one, unless `operation` raises something else.
         """
+        self._told_if_open(self.breaker.check)  # before the budget hears of a call that is not made
         return await retrying(
             partial(self._attempt, operation, timeout_s, patience_s),
             attempts=self._attempts,
