@@ -32,6 +32,7 @@ _CHATTY = ("aiosqlite", "asyncio", "httpcore2", "httpx2", "sqlalchemy")  # their
 _DEEPEST = 6  # levels of lists and mappings in a value
 _REMEMBERED = 4096  # texts without anything to hide
 _REMEMBERED_CHARS = 64  # of each, at most
+_OF_RECORDS = (frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}) - {"exc_info", "stack_info"}
 
 
 def configure_logs(level: Level = "info", json: bool | None = None, redactor: Redactor | None = None) -> None:
@@ -75,11 +76,17 @@ def leave_logs_to_the_host(redactor: Redactor | None = None) -> None:
             structlog.processors.format_exc_info,
             _Masking(redactor or Redactor()),
             _append_exception,
+            _leave_names_of_records,
             structlog.stdlib.render_to_log_kwargs,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def _leave_names_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """`args` as `args_`: `logging` refuses values whose names its records have already, and others' events have such."""
+    return {f"{name}_" if name in _OF_RECORDS else name: value for name, value in event.items()}
 
 
 class _Masking:
