@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ragstone.errors import CircuitOpen, ConfigurationError, UpstreamUnavailable
 from ragstone.index.vectorize import (
@@ -214,6 +216,22 @@ def test_all_that_is_read_is_bounded():
     assert all(len(values) <= 64 and len(str(values[0])) <= 2048 for values in found[0].metadata.values())
 
 
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.lists(anything | st.dictionaries(st.sampled_from([*TOWER, "page_number", "lang"]), anything), max_size=4))
+def test_whatever_the_documents_hold_what_is_read_is_text_in_bounds(documents):
+    for found in read_documents(json.dumps(answer(documents)).encode()):
+        assert found.text.strip()
+        assert all(score is None or 0 <= score <= 1 for score in (found.relevancy, found.similarity))
+        assert found.page is None or found.page > 0
+        assert all(isinstance(one, str | int | float) for values in found.metadata.values() for one in values)
+
+
 NO_ANSWERS = {
     "nothing": b"",
     "half of it": json.dumps(answer([TOWER])).encode()[:-30],
@@ -364,6 +382,7 @@ def pieces(token):
 @pytest.mark.parametrize("path", [PATH, GATEWAY_PATH])
 async def test_the_token_is_in_no_sentence_no_event_and_no_log_line(client, caplog, path):
     caplog.set_level(logging.DEBUG)
+    causes: list[BaseException | None] = []
     shown = [repr(RemotePipeline(address=PipelineAddress("https://x.example/"), token=TOKEN))]
     faults = [
         *(refusing(status, token=TOKEN, more="retry-after: 60\r\n") for status in (400, 401, 403, 404, 429, 500)),
@@ -379,10 +398,11 @@ async def test_the_token_is_in_no_sentence_no_event_and_no_log_line(client, capl
                 try:
                     await asked(client, upstream, path=path)
                 except UpstreamUnavailable as error:
-                    assert error.__cause__ is None
+                    causes.append(error.__cause__)
                     shown += [repr(error), "".join(traceback.format_exception(error))]
     everything = "\n".join([*shown, *map(repr, events), caplog.text])
     assert events
+    assert set(causes) == {None}
     assert not [piece for piece in pieces(TOKEN) if piece in everything]
 
 

@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ragstone.documents.canonical import canonical_text
 from ragstone.errors import (
     IndexUnavailable,
     InvalidInput,
@@ -21,11 +24,20 @@ from ragstone.errors import (
 from ragstone.generation.answer import Generator
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.index.vectorize import RemotePipeline, VectorizeClient, pipeline_address
+from ragstone.index.vectorize_documents import PipelineDocument
 from ragstone.ingestion.submit import Upload
 from ragstone.resilience.guards import GuardOptions, Guards
 from ragstone.resilience.http_client import HttpClient
 from ragstone.retrieval.base import Retrieval
-from ragstone.retrieval.pipelines import DOCUMENT_PREFIX, FLOOR, NOT_ASKED, STAGE, PipelineFinder, PipelineOptions
+from ragstone.retrieval.pipelines import (
+    DOCUMENT_PREFIX,
+    FLOOR,
+    NOT_ASKED,
+    STAGE,
+    PipelineFinder,
+    PipelineOptions,
+    passage_of,
+)
 from ragstone.retrieval.routed import INDEX_GONE, PIPELINE_GONE, FusedFinder, Knowledge, RoutedFinder, fused
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Citation, Filters, Query, Scope
@@ -150,6 +162,21 @@ async def test_what_a_reader_cannot_see_does_not_get_through(client):
     assert one.chunk.text == "Pay here.\ufffd [31mNow"
     assert (one.title, one.source) == ("a[0m b", "s t")
     assert one.chunk.end == len(one.chunk.text)
+
+
+words = st.text(st.characters(), max_size=40)  # half pairs and invisible characters among them
+
+
+@given(st.builds(PipelineDocument, text=words, id=words, chunk_id=words, name=words, source=words, unique_source=words))
+def test_every_passage_is_canonical_text_with_ids_and_a_title(found):
+    one = passage_of(found, score=0.5, rank=1)
+    if one is None:
+        assert not canonical_text(found.text)
+        return
+    assert (one.chunk.text, one.chunk.end) == (canonical_text(found.text), len(one.chunk.text))
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", made) for made in (one.chunk.id, one.chunk.document_id))
+    assert one.title == " ".join(canonical_text(one.title).split())
+    assert one.title
 
 
 @pytest.mark.parametrize(
