@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import httpx2
 import pytest
 
-from ragstone.integrations.librechat.shelf import Caller, File, may_read, may_remove, may_replace
+from ragstone.integrations.librechat.shelf import Caller, File, filters_of, may_read, may_remove, may_replace
 from ragstone.retrieval.base import PassageFinder, Retrieval
 from ragstone.vocabulary import Query, Scope
 from tests.api.conftest import calling, running
@@ -183,9 +182,9 @@ class LyingFinder:
 @asynccontextmanager
 async def with_finder(made: Installation, finder: PassageFinder, user: str) -> AsyncIterator[Calls]:
     """A second server on the same platform, that searches another way."""
-    async with running(replace(made.platform, retriever=finder)) as app:
-        async with calling(app, authorization=f"Bearer {minted(user)}") as client:
-            yield Calls(client)
+    shown = f"Bearer {minted(user)}"
+    async with running(replace(made.platform, retriever=finder)) as app, calling(app, authorization=shown) as client:
+        yield Calls(client)
 
 
 @pytest.mark.usefixtures("shelved")
@@ -197,11 +196,8 @@ async def test_an_index_that_lies_shows_nothing_of_others(made: Installation):
 
 
 @pytest.mark.usefixtures("shelved")
-async def test_the_filter_alone_would_keep_them_apart_too(made: Installation, tmp_path: Path):
+async def test_the_filter_alone_would_keep_them_apart_too(made: Installation):
     """The index knows the owners: a document's id is not the only thing that is asked for."""
-    del tmp_path
-    from ragstone.integrations.librechat.shelf import filters_of
-
     scope = Scope("default", "librechat")
     (row,) = [each for each in await made.platform.library.documents(scope) if each.source == "librechat:alices"]
     stolen = File(row.id, "alices", "notes.md", BOB, "", 1)  # a row that was tampered with

@@ -26,7 +26,14 @@ Pair = tuple[LibreChatDocument, float]
 
 
 async def find(
-    platform: Platform, scope: Scope, caller: Caller, *, question: str, file_ids: Sequence[str], k: int
+    platform: Platform,
+    scope: Scope,
+    caller: Caller,
+    *,
+    question: str,
+    file_ids: Sequence[str],
+    k: int,
+    budget_s: float = BUDGET_S,
 ) -> list[Pair]:
     """Up to `k` passages of those files that the caller may read, each with its distance, nearest first.
 
@@ -34,16 +41,16 @@ async def find(
     on "sum this up", the file's beginning is found, and its distance says how far off it is.
 
     Raises:
-        Unavailable: a part is down, or took longer than `BUDGET_S`.
+        Unavailable: a part is down, or took longer than `budget_s`.
     """
     files = await Shelf(platform.database, scope).readable(caller, file_ids)
     if not files:
         return []
     try:
-        async with asyncio.timeout(BUDGET_S):
+        async with asyncio.timeout(budget_s):
             passages = await _passages(platform, scope, question, files, k)
     except TimeoutError as error:
-        raise Unavailable(f"Retrieval took longer than {BUDGET_S:g} s. Look at /ready for a slow part.") from error
+        raise Unavailable(f"Retrieval took longer than {budget_s:g} s. Look at /ready for a slow part.") from error
     return _nearest_first(question, passages, files)
 
 
