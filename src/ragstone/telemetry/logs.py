@@ -85,7 +85,7 @@ def leave_logs_to_the_host(redactor: Redactor | None = None) -> None:
 
 
 def _leave_names_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """`args` as `args_`: `logging` refuses values whose names its records have already, and others' events have such."""
+    """`args` as `args_`: `logging` refuses what is named as something of its records, and others' events are."""
     return {f"{name}_" if name in _OF_RECORDS else name: value for name, value in event.items()}
 
 
