@@ -208,7 +208,7 @@ def broken_patterns(subject: Subject) -> Iterator[Problem]:
     try:
         own_shapes(subject.settings.privacy.patterns)
     except ConfigurationError as broken:
-        yield error("RAGSTONE_PRIVACY__PATTERNS", broken.message, "docs/operate.md says what a pattern may hold.")
+        yield error("RAGSTONE_PRIVACY__PATTERNS", broken.message, "docs/telemetry.md says what a pattern may hold.")
 
 
 RULES: tuple[Rule, ...] = (
