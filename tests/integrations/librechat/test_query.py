@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -164,5 +165,9 @@ async def test_a_search_that_does_not_end_is_ended(made: Installation, alice: Ca
 async def test_what_is_asked_is_on_the_bill(made: Installation, alice: Calls):
     await alice.embed("f-1", GUIDE)
     await alice.query("f-1", QUESTION)
-    days = await made.platform.accounts.ledger.days("default")
-    assert sum(day.count for day in days if day.kind == "search") == 1
+    now = datetime.now(UTC)
+    since, until = now - timedelta(hours=1), now + timedelta(hours=1)
+    records = [each async for each in made.platform.accounts.ledger.records("default", since=since, until=until)]
+    (asked,) = (each for each in records if each.kind == "search")
+    assert asked.principal == f"librechat:{ALICE}"
+    assert asked.embedding_tokens > 0
