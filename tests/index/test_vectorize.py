@@ -210,6 +210,7 @@ def test_all_that_is_read_is_bounded():
     raw = {**BRIDGE, "text": "x" * 100_000, "source": "s" * 90_000, **more}
     found = read_documents(json.dumps(answer([raw, *[TOWER] * 300])).encode())
     assert len(found) == MAX_DOCUMENTS
+    assert not read_documents(json.dumps(answer([None] * MAX_DOCUMENTS + [TOWER])).encode())
     assert len(found[0].text) == MAX_TEXT_CHARS
     assert len(found[0].source) == 2048
     assert len(found[0].metadata) == 64

@@ -48,8 +48,8 @@ class PipelineDocument:
     metadata: Mapping[str, tuple[MetadataValue, ...]] = field(default_factory=dict)
 
 
-def read_documents(body: bytes, *, limit: int = MAX_DOCUMENTS) -> tuple[PipelineDocument, ...]:
-    """The first `limit` documents that have a text, in the order of the answer.
+def read_documents(body: bytes) -> tuple[PipelineDocument, ...]:
+    """The documents that have a text, in the order of the answer; those beyond the hundredth are not looked at.
 
     Raises:
         ValueError: the body is no such answer; the message quotes nothing of it.
@@ -62,7 +62,7 @@ def read_documents(body: bytes, *, limit: int = MAX_DOCUMENTS) -> tuple[Pipeline
     if listed is None:
         raise ValueError("It has no list of documents.")
     found = (_document(raw) for raw in listed[:MAX_DOCUMENTS] if isinstance(raw, dict))
-    return tuple(document for document in found if document.text.strip())[:limit]
+    return tuple(document for document in found if document.text.strip())
 
 
 def _listed(answer: object) -> list[object] | None:
