@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragstone.generation.markers import REMOVED_ADDRESS, MarkerFilter
+from ragstone.generation.markers import REMOVED_ADDRESS, MarkerFilter, markers
 
 PASSAGES = ["See https://rust-lang.org/learn for more.", "two", "three"]
 
@@ -96,3 +96,24 @@ def test_no_inline_link_is_left(text):
 
 def test_plain_text_is_not_held_back():
     assert MarkerFilter(PASSAGES).feed("Nothing special here") == "Nothing special here"
+
+
+def test_markers_are_found_with_the_space_before_them_and_outside_of_code_and_links():
+    text = "A [1][2], `x[3]`, 【4】 [5](x) ![6](y).\n```\nz[7]\n```\n[8; 9]"
+    assert [(text[one.start : one.end], one.numbers) for one in markers(text)] == [
+        (" [1][2]", (1, 2)),
+        (" 【4】", (4,)),
+        ("[8; 9]", (8, 9)),
+    ]
+
+
+@given(st.text(alphabet="a [1],2【】`\n~", max_size=60))
+def test_the_markers_that_are_found_are_those_that_a_filter_acts_on(text):
+    strict = MarkerFilter([])
+    strict.feed(text)
+    strict.finish()
+    assert sum(len(one.numbers) for one in markers(text)) == strict.removed
+
+
+def test_a_long_run_of_ticks_is_read_once():
+    assert list(markers("`" * 1_000_000 + " [1]"))[-1].numbers == (1,)

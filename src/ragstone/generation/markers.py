@@ -54,6 +54,7 @@ _OPENING = re.compile(
 _PERHAPS_GENERIC = re.compile(r"</?(?:[a-z](?:\w|[&*',]|::?)*)?\Z", re.IGNORECASE)
 _TRAILING = ".,;:!?)*_"
 _NUMBER = re.compile(r"\d+")
+_TICKS = re.compile("`+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,16 @@ def _markers_in_line(text: str, start: int, end: int) -> Iterator[Marker]:
     while opening := _OPENING.search(text, place, end):
         place = opening.start()
         escaped = text[place] == "`" and place > start and text[place - 1] == "\\"
-        found = None if escaped else _CONSTRUCT.match(text, place, end)
+        found = None if escaped else _CONSTRUCT.match(text, place, min(end, place + MAX_HELD_CHARS))
         if found and found.lastgroup == "marker":
             yield Marker(place, found.end(), tuple(map(int, _NUMBER.findall(found[0]))))
-        place = found.end() if found else place + 1
+        place = found.end() if found else place + _run(text, place)
+
+
+def _run(text: str, place: int) -> int:
+    """How many characters open nothing: a run of ticks stands together."""
+    ticks = _TICKS.match(text, place)
+    return len(ticks[0]) if ticks else 1
 
 
 def _closes(line: str, fence: str) -> bool:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ragstone.errors import InvalidInput
 from ragstone.integrations.interceptor.reading import (
     BETWEEN,
+    MAX_ANSWER_CHARS,
     MAX_TURNS,
     Chat,
     Dialect,
@@ -134,6 +135,13 @@ def test_the_history_is_bounded_and_ends_with_the_last_turn():
     history = chat_of(librechat(*turns, user("Now?"))).history
     assert len(history) == MAX_TURNS
     assert history[-1] == Turn("Q29?", "A29.")
+
+
+def test_of_a_very_long_answer_the_history_has_the_beginning():
+    long = "x" * 100_000
+    assert chat_of(librechat(user("When?"), assistant(long), user("Why?"))).history == (
+        Turn("When?", long[:MAX_ANSWER_CHARS]),
+    )
 
 
 def test_a_conversation_keeps_its_name_while_it_grows():

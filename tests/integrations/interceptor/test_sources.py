@@ -73,6 +73,8 @@ def test_an_address_ends_no_link_early_and_runs_nothing(url, safe):
         ("[1](https://a.example) and ![2](x.png) and [see [3]](x) [1]", (1,)),
         ("A note[^1] and a reference [a][2]\n\n[1]: https://a.example\n[^2]: x", (2,)),
         ("According to [1]: water boils.", (1,)),
+        ("[1]: https://a.example", ()),
+        ("a\n   [1]: https://a.example [2]", (2,)),
         ("It ends [2]", (2,)),
         ("", ()),
     ],

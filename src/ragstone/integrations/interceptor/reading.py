@@ -22,6 +22,7 @@ Body = Mapping[str, Any]
 Dialect = Literal["openai", "anthropic"]
 
 MAX_TURNS = 10  # a follow-up leans on the turn before; more is never looked at
+MAX_ANSWER_CHARS = 20_000  # of an earlier answer; a follow-up leans on what it was about
 MAX_CLOSING_FENCES = 20  # lines that may end uploaded texts, tried from the last one on
 BETWEEN = " … "
 """What stands for the middle that `retrieval_text` leaves out."""
@@ -71,7 +72,7 @@ def read(body: Body, dialect: Dialect) -> Chat | None:
     return Chat(
         question=question,
         place=place,
-        history=tuple(Turn(turn.question, without_sources(turn.answer)) for turn in turns[-MAX_TURNS:]),
+        history=tuple(map(_kept, turns[-MAX_TURNS:])),
         model=model,
         stream=body.get("stream") is True,
         tool_loop=any(_is_tool_step(message) for message in messages[place + 1 :]),
@@ -202,6 +203,12 @@ def _turns(messages: Sequence[Any]) -> list[Turn]:
 def _turn(question: str, answers: Sequence[str]) -> list[Turn]:
     answer = "\n\n".join(filter(None, answers))
     return [Turn(question, answer)] if question and answer else []
+
+
+def _kept(turn: Turn) -> Turn:
+    """A turn as the history has it: of an answer that is too long, its beginning."""
+    whole = len(turn.answer) <= MAX_ANSWER_CHARS
+    return Turn(turn.question, without_sources(turn.answer) if whole else turn.answer[:MAX_ANSWER_CHARS])
 
 
 def _conversation(body: Body, dialect: Dialect, first_question: str) -> str:

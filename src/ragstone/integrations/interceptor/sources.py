@@ -23,7 +23,8 @@ Linker = Callable[[Passage], str | None]
 
 HEADING = "\n\n**Sources**\n"
 MAX_TITLE_CHARS = 120  # about one line
-MAX_SCANNED_CHARS = 1_000_000  # an answer has some thousand; what comes after is no longer looked at
+MAX_SCANNED_CHARS = 250_000  # an answer has some thousand, the longest models' about so many; the rest is not looked at
+INDENT = 3  # more spaces than these before it, and a line is code: CommonMark 4.4
 UNTITLED = "Untitled"
 
 # Backslashes take away the meaning of these. Client-side plug-ins make links of addresses and HTML of directives
@@ -76,7 +77,7 @@ def _source(number: int, passage: Passage, url: str | None) -> Source:
 
 def cited(text: str, count: int) -> tuple[int, ...]:
     """The passages among the `count` that a text cites, in the order of their first markers."""
-    numbers = (number for marker in _citing(text) for number in marker.numbers)
+    numbers = (number for marker in _citing(text[:MAX_SCANNED_CHARS]) for number in marker.numbers)
     return tuple(dict.fromkeys(number for number in numbers if 1 <= number <= count))
 
 
@@ -92,9 +93,9 @@ def without_source_list(text: str) -> str:
 
 
 def without_markers(text: str, numbers: Collection[int]) -> str:
-    """`text` without the markers of these numbers, and the space before them."""
+    """`text` without the markers of these numbers, and the space before them, up to `MAX_SCANNED_CHARS`."""
     kept, place = [], 0
-    for marker in _citing(text):
+    for marker in _citing(text[:MAX_SCANNED_CHARS]):
         others = [number for number in marker.numbers if number not in numbers]
         if len(others) < len(marker.numbers):
             space = " " if others and text[marker.start] == " " else ""
@@ -164,10 +165,14 @@ class CitationScan:
 
 def _citing(text: str) -> Iterator[Marker]:
     """The markers of a text, but for what names a reference: `[1]: …` at the start of a line."""
-    for marker in markers(text):
-        line = text.rfind("\n", 0, marker.start) + 1
-        if text[line : marker.start].strip() or not text.startswith(":", marker.end):
-            yield marker
+    return (marker for marker in markers(text) if not _names_a_reference(text, marker))
+
+
+def _names_a_reference(text: str, marker: Marker) -> bool:
+    if not text.startswith(":", marker.end):
+        return False
+    before = text[max(0, marker.start - INDENT - 1) : marker.start].rstrip(" ")
+    return before.endswith("\n") or (not before and marker.start <= INDENT)
 
 
 def _parted(text: str) -> tuple[str, frozenset[int]]:
