@@ -127,7 +127,8 @@ def _marked(page: SourcePage) -> str:
     passage = _text(found.passage)
     if page.changed:
         return f"{before}{passage}{after}"
-    return f'{before}<mark id="passage" tabindex="-1">{passage}</mark>{after}'
+    # With `autofocus` a browser begins at the passage, which may lie a screen below the page's top.
+    return f'{before}<mark id="passage" tabindex="-1" autofocus>{passage}</mark>{after}'
 
 
 def _text(text: str) -> str:
@@ -179,6 +180,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1rem;
 .skip { position: absolute; inset-inline-start: 1rem; top: -4rem; background: var(--page); padding: 0.5rem 0.75rem;
   border: 2px solid currentcolor; border-radius: 4px; font: 0.875rem system-ui, sans-serif; }
 .skip:focus { top: 0.5rem; }
+mark:focus { outline: none; }
 :focus-visible { outline: 3px solid var(--edge); outline-offset: 2px; }
 @media print { .skip, footer { display: none; } body { max-width: none; } }
 """
