@@ -91,12 +91,12 @@ class Metrics:
         finally:
             self.stage_seconds.labels(stage).observe(perf_counter() - start)
 
-    async def watch_loop(self) -> None:
-        """Measure how late the event loop is, once a second, until cancelled."""
+    async def watch_loop(self, *, every_s: float = LAG_EVERY_S) -> None:
+        """Measure how late the event loop is, again and again, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + LAG_EVERY_S
-            await asyncio.sleep(LAG_EVERY_S)
+            due = loop.time() + every_s
+            await asyncio.sleep(every_s)
             self.loop_lag.set(max(0.0, loop.time() - due))
 
     def render(self) -> bytes:
