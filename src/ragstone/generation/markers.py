@@ -29,9 +29,10 @@ _SCHEMES = r"(?:https?|ftp|file)://|javascript:|data:\w+/|www\.|//(?=\w[\w-]*\.)
 _ADDRESS = rf"(?:{_SCHEMES})[^\s<>\[\]\"'`|\\^{{}}]+"
 _LOADING = "a|area|audio|base|button|embed|form|iframe|img|input|link|math|meta|object|script|source|style|svg|video"
 _MARKER = r"[\[【][ ]?\d{1,3}(?:[ ]?[,;][ ]?\d{1,3})*[ ]?[\]】]"
+_CODE = r"(?P<code>(?P<tick>`+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`))"
 _PERHAPS_MARKER = re.compile(r"[\[【][\d,; ]*\Z")
 _CONSTRUCT = re.compile(
-    r"(?P<code>(?P<tick>`+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`))"
+    rf"{_CODE}"
     rf"|(?P<image>!{_LABEL.format('alt')}{_TARGET.format('picture')})"
     rf"|(?P<link>{_LABEL.format('label')}{_TARGET.format('target')})"
     rf"|(?P<marker>[ ]?(?:{_MARKER})+(?!\())"
@@ -54,7 +55,10 @@ _OPENING = re.compile(
 _PERHAPS_GENERIC = re.compile(r"</?(?:[a-z](?:\w|[&*',]|::?)*)?\Z", re.IGNORECASE)
 _TRAILING = ".,;:!?)*_"
 _NUMBER = re.compile(r"\d+")
-_TICKS = re.compile("`+")
+_CITING_OPENS = re.compile(r"[\[【]|`+")
+_CITING = re.compile(
+    rf"{_CODE}|(?P<link>{_LABEL.format('label')}{_TARGET.format('target')})|(?P<marker>(?:{_MARKER})+(?!\())"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,26 @@ class Marker:
 
 def markers(text: str) -> Iterator[Marker]:
     """The markers of a whole text in order, wherever they point to; what is code or a link has none."""
+    for start, end in _outside_fences(text):
+        place = start
+        while opening := _CITING_OPENS.search(text, place, end):
+            at = opening.start()
+            found = None if _is_escaped(text, opening) else _CITING.match(text, at, min(end, at + MAX_HELD_CHARS))
+            if found and found.lastgroup == "marker":
+                spaced = at > place and text[at - 1] == " "
+                yield Marker(at - spaced, found.end(), tuple(map(int, _NUMBER.findall(found[0]))))
+            place = (found or opening).end()
+
+
+def _is_escaped(text: str, opening: re.Match[str]) -> bool:
+    return opening[0][0] == "`" and text[max(0, opening.start() - 1) : opening.start()] == "\\"
+
+
+def _outside_fences(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of a text that lie outside of fenced code: the whole of it, or single lines."""
+    if "```" not in text and "~~~" not in text:
+        yield 0, len(text)
+        return
     fence, start = "", 0
     while start < len(text):
         end = text.find("\n", start) + 1 or len(text)
@@ -76,25 +100,8 @@ def markers(text: str) -> Iterator[Marker]:
         elif opened := _FENCE.match(text, start):
             fence = opened["ticks"]
         else:
-            yield from _markers_in_line(text, start, end)
+            yield start, end
         start = end
-
-
-def _markers_in_line(text: str, start: int, end: int) -> Iterator[Marker]:
-    place = start
-    while opening := _OPENING.search(text, place, end):
-        place = opening.start()
-        escaped = text[place] == "`" and place > start and text[place - 1] == "\\"
-        found = None if escaped else _CONSTRUCT.match(text, place, min(end, place + MAX_HELD_CHARS))
-        if found and found.lastgroup == "marker":
-            yield Marker(place, found.end(), tuple(map(int, _NUMBER.findall(found[0]))))
-        place = found.end() if found else place + _run(text, place)
-
-
-def _run(text: str, place: int) -> int:
-    """How many characters open nothing: a run of ticks stands together."""
-    ticks = _TICKS.match(text, place)
-    return len(ticks[0]) if ticks else 1
 
 
 def _closes(line: str, fence: str) -> bool:
