@@ -132,6 +132,17 @@ def test_every_byte_alone_comes_out_the_same():
     assert one_by_one == passed(WHOLE, OpenAIStream(footer=footer))
 
 
+def test_every_place_to_cut_is_as_good_between_two_kinds_of_line_ends():
+    data = WHOLE.replace(b"\n", b"\r\n")
+    whole = passed(data, footed())
+    assert all(passed(data, footed(), cuts=[cut]) == whole for cut in range(len(data)))
+
+
+def test_a_finish_reason_that_is_told_twice_has_one_footer():
+    data = chunk({"content": "Forty."}) + chunk({}, "stop") + chunk({}, "stop", usage=USAGE) + b"data: [DONE]\n\n"
+    assert passed(data, footed()).count(b"Sources of") == 1
+
+
 def test_the_footer_comes_before_the_finish_reason_in_a_chunk_of_the_same_answer():
     out = passed(WHOLE, OpenAIStream(footer=footer, annotations=lambda _text: [NOTE]))
     assert text_of(out) == "Forty tonnes [1]." + footer("Forty tonnes [1].")
@@ -244,7 +255,7 @@ def test_one_choice_of_two_that_never_finishes_makes_the_answer_broken():
         b'data: {"choices":[{"index":-1,"delta":{}}]}\n\n',
         b'data: {"choices":[{"index":1e9,"delta":{}}]}\n\n',
         b"data: " + b"x" * (MAX_EVENT_BYTES + 1),
-        b"data: " + b"x" * (2 * MAX_EVENT_BYTES) + b"\n\n",
+        b'data: {"choices":[],"x":"' + b"x" * MAX_EVENT_BYTES + b'"}\n\n',
     ],
     ids=["half", "html", "http", "list", "deep", "number", "bytes", "index", "float", "endless", "long"],
 )
