@@ -88,12 +88,15 @@ def logged() -> Iterator[io.StringIO]:
     root.handlers, root.level = handlers, level
 
 
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
+@contextlib.contextmanager
+def recording() -> Iterator[InMemorySpanExporter]:
+    """All spans, to be read when it has ended."""
     exporter = InMemorySpanExporter()
     close = configure_tracing("http://127.0.0.1:1", "canaries", exporter=exporter)
-    yield exporter
-    close()
+    try:
+        yield exporter
+    finally:
+        close()
 
 
 @asynccontextmanager
@@ -121,8 +124,8 @@ def every_route(app: FastAPI) -> list[Call]:
         named = path.replace("{", "").replace("}", "") if "{" not in path else _with_canaries(path)
         for method, operation in operations.items():
             query = "&".join(f"{each['name']}={quote(EVERYTHING)}" for each in operation.get("parameters", ()))
-            body = {"json": _body(app, operation)} if "requestBody" in operation else {}
-            found.append(Call(method.upper(), f"{named}?{query}&token={quote(SHAPED['vendor key'])}", **body))
+            body = _body(app, operation) if "requestBody" in operation else None
+            found.append(Call(method.upper(), f"{named}?{query}&token={quote(SHAPED['vendor key'])}", json=body))
     return found
 
 
@@ -145,7 +148,7 @@ async def send(client: httpx2.AsyncClient, call: Call) -> None:
         "cookie": f"a={PLAIN}",
     }
     body = {"files": call.files, "data": call.data} if call.files else {"json": call.json}
-    await client.request(call.method, call.path, headers={**headers, "referer": SHAPED["login"]}, **body)  # type: ignore[arg-type]
+    await client.request(call.method, call.path, headers={**headers, "referer": SHAPED["login"]}, **body)
 
 
 def forms(canary: str) -> set[str]:
@@ -177,24 +180,25 @@ async def tables(database: Database) -> str:
 
 
 async def test_no_canary_comes_out_of_logs_metrics_spans_or_the_tables_of_jobs_and_failures(
-    tmp_path: Path, logged: io.StringIO, spans: InMemorySpanExporter
+    tmp_path: Path, logged: io.StringIO
 ):
     collected = Failures()
-    async with an_installation(tmp_path) as made:
-        key, token = (await made.key())[1], await made.token("owner@acme.example")
-        calls = [*every_route(made.app), *CALLS]
-        for shown in (key, SHAPED["vendor key"], None):
-            async with made.calling(shown) as client:
-                for call in calls:
-                    await send(client, call)
-        async with made.calling(token) as client:
-            await client.get("/api/accounts/me")
-        for error in (RuntimeError(EVERYTHING), EVERYTHING):
-            collected.note("http", error)
-        await run_flush(collected, FailureLog(made.platform.database))
-        logging.getLogger("a.library").debug("sent %s", {"headers": [SHAPED["vendor key"], key, token]})
-        exposition = made.platform.metrics.render().decode()
-        stored = await tables(made.platform.database)
+    with recording() as spans:
+        async with an_installation(tmp_path) as made:
+            key, token = (await made.key())[1], await made.token("owner@acme.example")
+            calls = [*every_route(made.app), *CALLS]
+            for shown in (key, SHAPED["vendor key"], None):
+                async with made.calling(shown) as client:
+                    for call in calls:
+                        await send(client, call)
+            async with made.calling(token) as client:
+                await client.get("/api/accounts/me")
+            for error in (RuntimeError(EVERYTHING), EVERYTHING):
+                collected.note("http", error)
+            await run_flush(collected, FailureLog(made.platform.database))
+            logging.getLogger("a.library").debug("sent %s", {"headers": [SHAPED["vendor key"], key, token]})
+            exposition = made.platform.metrics.render().decode()
+            stored = await tables(made.platform.database)
     ours = {"our key": key[10:], "our session": token}
     sinks = {
         "logs": logged.getvalue(),
