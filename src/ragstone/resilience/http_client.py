@@ -25,7 +25,7 @@ from ragstone.resilience.outbound import Resolver, SystemResolver, checked_url
 
 LONG_BODY_BYTES = 256 << 10  # aiohttp writes more than 1 MiB of bytes in one go, with a warning
 
-LOOK_S = 0.1  # how late a time-out may be noticed; for 300 answers, 3000 looks of 1 µs a second
+LOOK_S = 0.25  # how late a time-out may be noticed; for 300 answers 1200 looks of about 1 µs a second
 
 _DECODED = frozenset({b"content-encoding", b"content-length"})  # true of the bytes on the wire only
 
