@@ -8,10 +8,12 @@ import httpx2
 import pytest
 import structlog
 from fastapi import FastAPI
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ragstone.http.errors import install_error_handlers
 from ragstone.http.middleware import RequestFrame
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.tracing import configure_tracing
 
 
 @pytest.fixture
@@ -70,3 +72,33 @@ async def test_requests_are_counted_by_route_template(app: FastAPI):
     numbers = app.state.platform.metrics.render().decode()
     assert 'ragstone_http_requests_total{route="/things/{name}",status="200"} 2.0' in numbers
     assert 'ragstone_http_requests_total{route="unmatched",status="404"} 2.0' in numbers
+
+
+async def test_requests_are_timed_by_route_template_and_class_of_status(app: FastAPI):
+    for path in ("/things/a", "/nowhere"):
+        await get(app, path)
+    numbers = app.state.platform.metrics.render().decode()
+    assert 'ragstone_http_seconds_count{route="/things/{name}",status_class="2xx"} 1.0' in numbers
+    assert 'ragstone_http_seconds_count{route="unmatched",status_class="4xx"} 1.0' in numbers
+
+
+async def test_a_request_is_a_span_of_its_callers_trace_named_by_its_route(app: FastAPI):
+    exporter = InMemorySpanExporter()
+    close = configure_tracing("http://127.0.0.1:1", "test", exporter=exporter)
+    theirs = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await get(app, "/things/a-name?of=somebody", x_request_id="order-4711", traceparent=theirs)
+    close()
+    [span] = exporter.get_finished_spans()
+    assert span.name == "GET /things/{name}"
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == "b7ad6b7169203331"
+    assert dict(span.attributes or {}) == {
+        "request_id": "order-4711",
+        "http.route": "/things/{name}",
+        "http.response.status_code": 200,
+    }
+
+
+async def test_without_a_receiver_a_callers_trace_changes_nothing(app: FastAPI):
+    response = await get(app, "/things/a", traceparent="00-" + "z" * 32)
+    assert response.status_code == 200

@@ -22,6 +22,7 @@ from ragstone.llm.spent import counted
 from ragstone.principals import LOCAL, Principal
 from ragstone.retrieval.retrieve import PassageFinder
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Filters, Query, Scope, Turn, Usage
 
 
@@ -111,17 +112,18 @@ class Chat:
         Raises:
             IndexUnavailable: neither leg of the search answered.
         """
-        try:
-            found = await self.retrieve(exchange)
-            yield found
-            async with aclosing(self.generate(exchange, found)) as events:
-                async for event in events:
-                    if isinstance(event, Answer):
-                        yield await self.log(exchange, found, event)
-                    else:
-                        yield event
-        finally:
-            await self.release(exchange)
+        with span("ask", tenant=exchange.scope.tenant):
+            try:
+                found = await self.retrieve(exchange)
+                yield found
+                async with aclosing(self.generate(exchange, found)) as events:
+                    async for event in events:
+                        if isinstance(event, Answer):
+                            yield await self.log(exchange, found, event)
+                        else:
+                            yield event
+            finally:
+                await self.release(exchange)
 
     async def retrieve(self, exchange: Exchange) -> Retrieved:
         """The first step: the question made whole, and the passages that bear on it. Raises: as `answer`."""
@@ -148,7 +150,7 @@ class Chat:
     async def complete(
         self, exchange: Exchange, messages: Sequence[Message], *, max_tokens: int
     ) -> AsyncGenerator[str]:
-        """What the exchange's language model says to `messages` alone, without documents; nothing where it has none.
+        """What the exchange's first language model says to `messages`, without documents; nothing where there is none.
 
         Raises:
             ModelUnavailable: it does not answer.
