@@ -364,7 +364,20 @@ async def test_the_command_counts_every_request_and_ends_with_1_if_any_failed(cl
     assert found["problems"] == {"HTTP 429": 3}
     assert found["words"] == 54
     assert got[0]["body"] == {"question": "What is this about?", "stream": True}
+    assert found["gap_s"]["p50"] >= 0
+    assert found["lag_p99_s"] >= 0
     assert "<svg" in report.read_text(encoding="utf-8")
+
+
+async def test_the_table_ends_with_the_whole_and_says_how_late_the_client_was(cli):
+    async with answering(lambda _: CHAT) as (url, _):
+        done = await in_thread(cli, "operate", "load-test", url, *QUICK)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("SECONDS\tASKED/S\tANSWERED/S\tSENT\tERRORS\tFIRST p50\t")
+    assert lines[4].split("\t")[:2] == ["0 to 0.3", "100.0"]
+    assert lines[4].split("\t")[3:5] == ["30", "0.00%"]
+    assert "in 60 words" in done.stdout
+    assert "The client was late by " in done.stdout
 
 
 async def test_the_key_is_sent_and_shown_nowhere(cli, tmp_path):

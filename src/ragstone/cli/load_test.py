@@ -18,7 +18,7 @@ from ragstone.errors import Forbidden, InvalidInput, NotFound
 if TYPE_CHECKING:
     from ragstone.cli.loading.asking import Target
     from ragstone.cli.loading.drive import Run
-    from ragstone.cli.loading.figures import Figures, Span
+    from ragstone.cli.loading.figures import Figures
     from ragstone.cli.loading.plan import Plan
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # `settings.LOOPBACK_HOSTS`; to import it would make `--help` slow
@@ -27,6 +27,7 @@ MAX_QUESTIONS_BYTES = 1 << 20
 MOST_AT_ONCE = 2000
 MAX_AT_ONCE = 20_000  # below the ports of one address
 TELL_EVERY_S = 5.0
+COLUMNS = ("SECONDS", "ASKED/S", "ANSWERED/S", "SENT", "ERRORS", "FIRST p50", "p95", "p99", "ALL p50", "p95", "p99")
 
 Rate = Annotated[float, typer.Option(metavar="N", help="Requests a second to begin with.")]
 Duration = Annotated[str, typer.Option(metavar="TIME", help="How long, such as 30s or 2m.")]
@@ -193,28 +194,18 @@ def _tell(found: Figures, *, as_json: bool) -> None:
     if as_json:
         say_json(found)
     else:
-        columns = (
-            "SECONDS",
-            "ASKED/S",
-            "ANSWERED/S",
-            "SENT",
-            "ERRORS",
-            "FIRST p50",
-            "p95",
-            "p99",
-            "ALL p50",
-            "p95",
-            "p99",
-        )
-        say_table(columns, [_row(span) for span in (*found.steps, found.whole)])
-        say("Times are milliseconds, by nearest rank in the sorted samples, from when a request was due.")
-        for kind, count in found.problems.items():
-            say(f"{count:,} failed: {kind}")
+        _show(found)
     for text in found.warnings:
         complain(f"Warning: {text}")
 
 
-def _row(span: Span) -> tuple[str, ...]:
-    from ragstone.cli.loading.report import row
+def _show(found: Figures) -> None:
+    from ragstone.cli.loading.report import ms, row
 
-    return row(span)
+    say_table(COLUMNS, [row(span) for span in (*found.steps, found.whole)])
+    say("Times are milliseconds, by nearest rank in the sorted samples, from when a request was due.")
+    gaps = " ".join(ms(gap) for gap in (found.gap_s.p50, found.gap_s.p95, found.gap_s.p99))
+    say(f"Between two words: {gaps} (p50, p95, p99), in {found.words:,} words.")
+    say(f"The client was late by {ms(found.lag_p99_s)} (p99); {found.most_at_once:,} requests were under way at most.")
+    for kind, count in found.problems.items():
+        say(f"{count:,} failed: {kind}")

@@ -55,6 +55,7 @@ COLUMNS = (
     "whole answer p95",
     "whole answer p99",
 )
+GAPS = ("gap p50", "gap p95", "gap p99")
 
 
 def page(plan: Plan, run: Run, found: Figures, facts: Mapping[str, str]) -> str:
@@ -77,6 +78,9 @@ def page(plan: Plan, run: Run, found: Figures, facts: Mapping[str, str]) -> str:
             "By step", "Milliseconds, by nearest rank in the sorted times.", _table(COLUMNS, map(row, found.steps))
         ),
         _section("Errors by kind", "", _table(("kind", "requests"), _kinds(found))),
+        _section(
+            "Between two words", f"Milliseconds; {found.words:,} words came.", _table(GAPS, [_three(found.gap_s)])
+        ),
         _section("How it was asked", "", _table(("", ""), facts.items())),
     ]
     return (

@@ -66,7 +66,7 @@ class Subject:
     now: float
 
     def graded(self, *, production: Level, staging: Level | None = None, development: Level | None = None) -> Level:
-        """How bad something is in this profile; see `serves` for what is fine in development."""
+        """How bad something is in this profile; a warning where it is not said otherwise."""
         match self.profile:
             case "production":
                 return production
