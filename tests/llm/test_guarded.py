@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
+import httpx2
 import pytest
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
@@ -13,7 +14,7 @@ from stamina.instrumentation import set_on_retry_hooks
 from ragstone.errors import CircuitOpen, ModelUnavailable, Overloaded
 from ragstone.llm.anthropic import AnthropicModel
 from ragstone.llm.base import LanguageModel, Message
-from ragstone.llm.faults import ModelFault
+from ragstone.llm.faults import ModelFault, unavailable
 from ragstone.llm.guarded import GuardedModel
 from ragstone.llm.openai import OpenAIModel
 from ragstone.llm.spent import counted
@@ -231,6 +232,12 @@ async def test_an_answer_that_began_and_broke_off_is_not_asked_for_twice(vendor,
             await text_of(model)
         assert len(upstream.paths) == 1
     assert guard.breaker.recent == (1, 1)
+
+
+def test_a_connection_lost_in_an_answers_body_is_not_made_again_whatever_lost_it():
+    error = httpx2.ReadError("cut")
+    error.__cause__ = ConnectionResetError()
+    assert not unavailable("m", error).again
 
 
 async def test_a_withheld_answer_is_no_failure_of_the_server(guard):
