@@ -454,8 +454,9 @@ async def test_a_key_that_cannot_be_one_is_refused_without_being_quoted(
 
 
 async def test_the_form_of_a_pipeline_s_token_is_checked_before_it_is_kept(office: Office):
-    def refuse(token: str) -> None:
-        raise InvalidInput("The token has expired. Make another one.")
+    def refuse(token: str, pipeline: Pipeline | None) -> None:
+        assert (token, pipeline) == (KEY, ELABORATE.pipeline)
+        raise ConfigurationError("The token has expired. Make another one.")
 
     interceptors = interceptors_of(office, check_token=refuse)
     with pytest.raises(InvalidInput, match="expired"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jwt
 import pytest
 
 from ragstone.accounts.interceptors import Interceptor, InterceptorKeys, InterceptorSettings, Pipeline
+from ragstone.errors import InvalidInput
 from ragstone.wiring.interceptor_defaults import interceptor_of
 from tests.platforms import small_platform, small_settings
 
+EXPIRED = jwt.encode({"exp": 1_700_000_000}, "k" * 32, algorithm="HS256")
 VECTORIZE = {"organization": "org", "pipeline": "aip", "token": "t" * 20, "filters": [{"a": ["b"]}], "rerank": True}
 
 
@@ -59,6 +62,17 @@ def test_the_secret_of_the_librechat_is_its_tenant_s():
     settings = small_settings(Path(), librechat={"jwt_secret": "j" * 32, "tenant": "acme"})
     assert interceptor_of(settings, "acme").keys == InterceptorKeys(librechat="j" * 32)
     assert interceptor_of(settings, "default").keys == InterceptorKeys()
+
+
+async def test_a_token_that_its_pipeline_cannot_take_is_refused_when_it_is_set(tmp_path: Path):
+    named = InterceptorSettings(pipeline=Pipeline(organization="org", pipeline="aip"))
+    gateway = InterceptorSettings(pipeline=Pipeline(url="https://gateway.example.com/retrieve"))
+    async with small_platform(tmp_path) as platform:
+        change = platform.accounts.interceptors.change
+        for settings, token in ((named, "no-token-at-all"), (named, EXPIRED), (gateway, EXPIRED)):
+            with pytest.raises(InvalidInput, match="token"):
+                await change("test", "default", settings, {"pipeline": token})
+        await change("test", "default", gateway, {"pipeline": "no-token-at-all"})
 
 
 async def test_an_open_platform_has_them_and_makes_links_where_browsers_reach_it(tmp_path: Path):

@@ -125,7 +125,7 @@ class Interceptors:
         *,
         defaults: Callable[[str], Interceptor] = lambda _: Interceptor(),
         allowed: frozenset[str] = frozenset(),
-        check_token: Callable[[str], object] | None = None,
+        check_token: Callable[[str, Pipeline | None], None] | None = None,
         remember_most: int = MAX_REMEMBERED,
     ) -> None:
         """Make it on an open database.
@@ -137,7 +137,7 @@ class Interceptors:
             changes: Makes changes, and tells when to forget.
             defaults: What holds for a tenant that has set up nothing; it is trusted, and not checked.
             allowed: See `checked`.
-            check_token: Raises where the key of a pipeline cannot be a good one, such as an expired token.
+            check_token: Raises ConfigurationError where the key of a pipeline cannot be good, as one that has expired.
             remember_most: Tenants kept in memory.
         """
         self._database = database
@@ -196,7 +196,7 @@ class Interceptors:
         wanted = checked(settings, allowed=self._allowed)
         if wanted.knowledge != "index" and not (wanted.pipeline or self._defaults(tenant).settings.pipeline):
             raise InvalidInput(f"knowledge is {wanted.knowledge!r}, but there is no pipeline. Name one, or use index.")
-        given = self._checked_keys(keys or {})
+        given = self._checked_keys(keys or {}, wanted.pipeline)
         async with self._changes.change(tenant) as connection:
             row = await _row(connection, tenant)
             before = dict(_mapping(row.keys)) if row else {}
@@ -234,12 +234,15 @@ class Interceptors:
         async with self._database.read(tenant, snapshot=False) as connection:
             return await _row(connection, tenant)
 
-    def _checked_keys(self, keys: Mapping[str, str | None]) -> dict[str, str | None]:
+    def _checked_keys(self, keys: Mapping[str, str | None], pipeline: Pipeline | None) -> dict[str, str | None]:
         if unknown := sorted(keys.keys() - set(KEY_NAMES)):
             raise InvalidInput(f"There is no key {unknown[0][:80]!r}. Use {', '.join(KEY_NAMES)}.")
         checked = {name: None if text is None else checked_key(name, text) for name, text in keys.items()}
         if self._check_token and (token := checked.get("pipeline")):
-            self._check_token(token)
+            try:
+                self._check_token(token, pipeline)
+            except ConfigurationError as error:  # of the tenant's own making, not the operator's
+                raise InvalidInput(error.message) from None
         return checked
 
     def _sealed(self, tenant: str, name: str, text: str, now: datetime) -> Mapping[str, str]:

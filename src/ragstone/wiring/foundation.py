@@ -39,7 +39,7 @@ from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
-from ragstone.wiring.interceptor_defaults import interceptor_of
+from ragstone.wiring.interceptor_defaults import check_token, interceptor_of
 from ragstone.wiring.platform import Accounts, Records
 
 
@@ -174,6 +174,7 @@ async def _accounts(
             changes,
             defaults=partial(interceptor_of, settings),
             allowed=frozenset(settings.outbound.allowed_hosts),
+            check_token=check_token,
         ),
         source_links=SourceLinks(secret, settings.server.public_url),
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from pydantic import SecretStr
 
 from ragstone.accounts.interceptors import Interceptor, InterceptorKeys, InterceptorSettings, Knowledge, Pipeline
+from ragstone.index.vectorize_tokens import checked_token
 from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT
 
@@ -45,6 +48,15 @@ def interceptor_of(settings: Settings, tenant: str) -> Interceptor:
         ),
         keys,
     )
+
+
+def check_token(token: str, pipeline: Pipeline | None) -> None:
+    """Refuse a token that a pipeline will not take; gateways of the older form, named by URL, have tokens of any form.
+
+    Raises:
+        ConfigurationError: it is no token, or has expired.
+    """
+    checked_token(token, now=datetime.now(UTC), opaque=pipeline is not None and pipeline.url is not None)
 
 
 def _pipeline(settings: Settings) -> Pipeline | None:
