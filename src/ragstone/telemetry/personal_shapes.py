@@ -13,18 +13,20 @@ from ragstone.telemetry.shapes import Shape, at_the_end, beginnings
 
 _DIGITS = re.compile(r"\d")
 _NUMBER_OPENING = r"[+(\d][\d ()./+-]{0,64}"
-_LOCAL, _ANY_LOCAL = r"[A-Za-z0-9._%+'-]", r"[\w.%+'-]"  # RFC 6531 allows any letters before the @
+# Vowel signs and other marks, of which words of many scripts consist and which `\w` leaves out.
+_MARKS = r"\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0900-\u0963\u0966-\u0dff\u0e00-\u109f\u1780-\u17ff\u200c\u200d"
+_LOCAL, _ANY_LOCAL = r"[A-Za-z0-9._%+'-]", rf"[\w.%+'{_MARKS}-]"  # RFC 6531 allows any letters before the @
 _LOCAL_CHARS = 64  # RFC 5321, 4.5.3.1.1
 
 _email = Shape(
     name="email",
     whole=re.compile(
         rf"(?:(?<!{_LOCAL}){_LOCAL}{{1,{_LOCAL_CHARS}}}+|(?<!{_ANY_LOCAL}){_ANY_LOCAL}{{1,{_LOCAL_CHARS}}}+)"
-        r"@(?:[\w-]{1,63}+\.){1,5}(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,63})"
+        rf"@(?:[\w{_MARKS}-]{{1,63}}+\.){{1,5}}(?:xn--[a-z0-9-]{{2,59}}|(?:[^\W\d_]|[{_MARKS}]){{2,63}})"
     ),
     opening=at_the_end(
         rf"(?:(?<!{_LOCAL}){_LOCAL}{{1,{_LOCAL_CHARS}}}|(?<!{_ANY_LOCAL}){_ANY_LOCAL}{{1,{_LOCAL_CHARS}}})"
-        r"(?:@[\w.-]{0,400})?"
+        rf"(?:@[\w.{_MARKS}-]{{0,400}})?"
     ),
     hint=lambda text: "@" in text,
 )
