@@ -112,7 +112,8 @@ def test_what_determines_retrieval_makes_another_turn():
         librechat(user("When?"), model="other"),
         librechat(user("Hello"), assistant("Hi"), user("When?")),
         librechat(user("Hello"), assistant("Ho"), user("When?")),
-        librechat(user("Hello"), user("assistant"), user("HiWhen?")),
+        librechat(user("Hello"), user("When?")),
+        librechat(user("HellouserWhen?")),
     ]
     assert len({chat_of(body).turn_key for body in bodies}) == len(bodies)
 
@@ -170,6 +171,7 @@ UPLOADS = {
     "tildes": [("a.md", "~~~\n\n```\n~~~")],
     "a fence that was cut off": [("a.md", "```python\nx = 1")],
     "an empty one": [("a.md", "")],
+    "fences before the last": [("a.md", CODE), ("b.txt", "water")],
 }
 QUESTIONS = {
     "plain": "When does water boil?",
@@ -187,7 +189,7 @@ def test_uploaded_texts_are_taken_out_of_the_question(documents, asked):
     assert question_of(text) == QUESTIONS[asked]
 
 
-@pytest.mark.parametrize("documents", ["one", "several", "a fence that was cut off"])
+@pytest.mark.parametrize("documents", ["one", "several", "a fence that was cut off", "fences before the last"])
 def test_uploaded_texts_alone_ask_nothing(documents):
     assert not question_of(uploaded(*UPLOADS[documents])).strip()
 
@@ -245,6 +247,11 @@ def test_whatever_comes_is_read_or_is_no_chat(body, dialect):
         assert chat is None or chat.question.strip()
         assert chat is None or body["messages"][chat.place]["role"] == "user"
     assert repr(body) == before
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_half_a_surrogate_pair_is_a_letter_like_others(dialect):
+    assert chat_of({"messages": [user("When \ud800?")], "user": "\udfff"}, dialect).question == "When \ud800?"
 
 
 def test_a_message_nested_deeply_is_read():

@@ -21,7 +21,7 @@ from ragstone.vocabulary import Turn
 Body = Mapping[str, Any]
 Dialect = Literal["openai", "anthropic"]
 
-MAX_TURNS = 10  # a follow-up leans on the turn before; more is never looked at
+MAX_TURNS = 3  # as many as a conversation of ours is remembered by: `chat.memory.MemoryOptions`
 MAX_ANSWER_CHARS = 20_000  # of an earlier answer; a follow-up leans on what it was about
 MAX_CLOSING_FENCES = 20  # lines that may end uploaded texts, tried from the last one on
 BETWEEN = " … "
