@@ -175,9 +175,10 @@ def test_strange_values_hurt_nobody():
         event("message_start", message={"usage": {"input_tokens": None, "output_tokens": -1, "cache": {}}}),
         event("content_block_delta", index=0, delta=None),
         event("message_delta", delta=[], usage=7),
+        event("message_delta", delta={"stop_reason": ["end_turn"]}),
         event("new_kind"),
     ]
-    data = b"".join(strange) + WHOLE
+    data = WHOLE[: WHOLE.index(b"event: message_delta")] + b"".join(strange) + STOP
     assert passed(data, AnthropicStream(footer=lambda _text: "")) == data
 
 
@@ -222,7 +223,8 @@ FORTY = {"type": "text", "text": "Forty.", "citations": None}
 
 
 def test_a_message_that_came_at_once_is_passed_byte_for_byte_if_nothing_follows():
-    for body in (answer(FORTY), answer(), answer({"type": "new"}), b'{"content": 7}'):
+    strange = answer(FORTY).replace(b'"end_turn"', b'["end_turn"]')
+    for body in (answer(FORTY), answer(), answer({"type": "new"}), b'{"content": 7}', strange):
         assert complete(body, footer=lambda _text: "").body == body
     done = complete(answer(FORTY))
     assert done.usage

@@ -68,9 +68,10 @@ def text_of(data: bytes, index: int = 0) -> str:
         lambda data: data.replace(b"data: ", b"id: 7\nevent: message\ndata: "),
         lambda data: data.replace(b'"choices": ', b'\ndata: "choices": '),
         lambda data: b": hello\n\n\n\n" + data,
+        lambda data: b"\xef\xbb\xbf" + data,
         lambda data: data.replace(b'"finish_reason"', b'"finish\\u005freason"'),
     ],
-    ids=["lf", "crlf", "cr", "no blank", "fields", "lines", "comments", "escapes"],
+    ids=["lf", "crlf", "cr", "no blank", "fields", "lines", "comments", "bom", "escapes"],
 )
 def test_nothing_is_changed_where_nothing_has_to_be(change: Callable[[bytes], bytes]):
     data, stream = change(WHOLE), OpenAIStream()
@@ -274,6 +275,7 @@ def test_strange_values_in_a_chunk_hurt_nobody():
         b'data: {"choices":null}\n\n',
         b'data: {"choices":[null,7,{"delta":null}]}\n\n',
         b'data: {"choices":[{"delta":{"content":["a"]},"finish_reason":""}],"usage":[]}\n\n',
+        b'data: {"choices":[{"index":3,"delta":{},"finish_reason":["stop"]}]}\n\n',
         b'data: {"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":"7","prompt_tokens_details":[]}}\n\n',
     ]
     data = b"".join(strange) + WHOLE
@@ -340,7 +342,8 @@ def answer(content: Any, **more: Any) -> bytes:
 
 
 def test_an_answer_that_came_at_once_is_passed_byte_for_byte_if_nothing_follows():
-    for body in (answer("Forty."), answer(None), answer([{"type": "text"}]), b'{"choices": 7}'):
+    strange = answer("x").replace(b'"stop"', b'["stop"]')
+    for body in (answer("Forty."), answer(None), answer([{"type": "text"}]), b'{"choices": 7}', strange):
         assert complete(body).body == body
     done = complete(answer("Forty."))
     assert done.failed is None

@@ -153,15 +153,18 @@ class AnthropicStream:
         piece = delta.get("text")
         if not self._gathers or delta.get("type") != "text_delta" or not isinstance(piece, str):
             return event
-        shown = self._mask_of(_index(told)).feed(piece) if self._mask else piece
+        shown = self._shown(_index(told), piece)
         self._gather(shown)
         if shown == piece:
             return event
         return _named({**told, "delta": {**delta, "text": shown}})
 
-    def _mask_of(self, index: int) -> Mask:
-        assert self._mask
-        return self._masks.setdefault(index, self._mask())
+    def _shown(self, index: int, piece: str) -> str:
+        if self._mask is None:
+            return piece
+        if index not in self._masks:
+            self._masks[index] = self._mask()
+        return self._masks[index].feed(piece)
 
     def _gather(self, shown: str) -> None:
         self._text.append(shown)
@@ -184,7 +187,7 @@ class AnthropicStream:
             return b""
         self._stop_reason = str(reason)
         text = self.text
-        footer = self._footer(text) if self._footer and text and reason in TEXT_ENDS else ""
+        footer = self._footer(text) if self._footer and text and self._stop_reason in TEXT_ENDS else ""
         return _block(self._blocks, footer) if footer else b""
 
     def _count(self, usage: object) -> None:
@@ -213,7 +216,7 @@ def complete(
     blocks = objects(message.get("content"))
     shown = [_masked_block(block, mask) for block in blocks]
     text = "".join(str(block["text"]) for block in shown if block.get("type") == "text" and "text" in block)
-    ended = footer(text) if footer and text and message.get("stop_reason") in TEXT_ENDS else ""
+    ended = footer(text) if footer and text and str(message.get("stop_reason")) in TEXT_ENDS else ""
     if ended:
         shown.append({"type": "text", "text": ended})
     spent = {name: tokens(value) for name, value in mapping(message.get("usage")).items() if name in _COUNTED}

@@ -21,6 +21,7 @@ MAX_MODEL_CHARS = 200
 MAX_ERROR_CHARS = 1000
 MAX_TOKENS = 1 << 40  # no answer has more; a larger figure is none
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some servers begin with it
 _END = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _FIELD = re.compile(rb"\s*(?:(?::|event|id|retry|data).*)?", re.DOTALL)
 
@@ -113,7 +114,7 @@ def payload_of(event: bytes) -> bytes:
         raise Unreadable(TOO_LONG)
     if event.startswith(b"data:") and event.count(b"\n") == 2 and event.endswith(b"\n\n") and b"\r" not in event:
         return event[5:].strip()
-    lines = event.splitlines()
+    lines = event.removeprefix(_BYTE_ORDER_MARK).splitlines()
     if not all(map(_FIELD.fullmatch, lines)):
         raise Unreadable(UNREADABLE)
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")).strip()

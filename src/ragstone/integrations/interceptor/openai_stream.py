@@ -270,7 +270,7 @@ def _complete(
     if not isinstance(content, str) or not content:
         return False
     text = masked(content, mask)
-    told = item.get("finish_reason") in TEXT_ENDS and not message.get("tool_calls")
+    told = str(item.get("finish_reason")) in TEXT_ENDS and not message.get("tool_calls")
     notes = annotations(text) if told and annotations else ()
     message["content"] = text + (footer(text) if told and footer else "")
     if notes:
