@@ -98,6 +98,18 @@ async def test_a_connection_is_used_again_after_an_answer_was_read():
         assert (len(model.seen), model.connections) == (3, 1)
 
 
+async def test_a_connection_is_used_again_where_the_rest_was_drained_and_closed_where_it_does_not_come():
+    async with upstream() as model, client() as http:
+        for fault, connections in ((None, 1), (Fault.HANG_MIDWAY, 1), (None, 2)):
+            model.fault = fault
+            url = f"{model.base_url}/chat/completions"
+            async with http.open("POST", url, body=STREAMED, trusted=True) as answer:
+                async with aclosing(answer.chunks()) as chunks:
+                    await anext(chunks)
+                await answer.drain(0.1 if fault else 5)
+            assert model.connections == connections
+
+
 async def test_an_answer_that_comes_packed_is_handed_out_unpacked():
     async with upstream(Fault.GZIP) as model, client() as http:
         for body in (STREAMED, WHOLE):

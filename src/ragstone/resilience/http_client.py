@@ -12,7 +12,7 @@ import asyncio
 import io
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import aiohttp
 import httpx2
@@ -20,11 +20,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ragstone.errors import InvalidInput, TooLarge, UpstreamUnavailable
-from ragstone.resilience.connecting import CallTimeouts, pool, translated_opening
+from ragstone.resilience.connecting import READ_BYTES, CallTimeouts, pool, translated_opening
 from ragstone.resilience.outbound import Resolver, SystemResolver, checked_url
 
 LONG_BODY_BYTES = 256 << 10  # aiohttp writes more than 1 MiB of bytes in one go, with a warning
 
+DRAIN_S = 0.5  # the end of an answer comes with its last event; a new connection costs less than a longer wait
 LOOK_S = 0.25  # how late a time-out may be noticed; for 300 answers 1200 looks of about 1 µs a second
 
 _DECODED = frozenset({b"content-encoding", b"content-length"})  # true of the bytes on the wire only
@@ -82,6 +83,12 @@ class Incoming:
                 if len(body) > limit:
                     raise TooLarge(f"The server's answer is longer than {limit} bytes.")
         return bytes(body)
+
+    async def drain(self, within_s: float = DRAIN_S) -> None:
+        """Read an answer that has said all to its end, if that is near: then its connection can be used again."""
+        with suppress(TimeoutError, BrokenOff, TooLarge):
+            async with asyncio.timeout(within_s):
+                await self.read(READ_BYTES)
 
     def close(self) -> None:
         """Let go of the answer. A connection that was read to its end is kept, any other is closed now."""

@@ -169,6 +169,15 @@ def test_what_is_no_event_becomes_an_error_and_nothing_follows(broken: bytes):
     assert stream.feed(WHOLE) == b""
 
 
+def test_it_is_known_when_nothing_more_is_passed_on():
+    ended, failed = AnthropicStream(), AnthropicStream()
+    fed = [(ended.feed(part), ended.over) for part in (WHOLE[:-10], WHOLE[-10:])]
+    assert [over for _, over in fed] == [False, True]
+    assert ended.feed(WHOLE) + ended.finish() == b""
+    failed.feed(b"<html>\n\n")
+    assert failed.over
+
+
 def test_strange_values_hurt_nobody():
     strange = [
         event("message_start", message=None),

@@ -270,6 +270,15 @@ def test_what_is_no_chunk_becomes_an_error_and_nothing_follows(broken: bytes):
     assert stream.finish() == b""
 
 
+def test_it_is_known_when_nothing_more_is_passed_on():
+    ended, failed = OpenAIStream(), OpenAIStream()
+    fed = [(ended.feed(part), ended.over) for part in (WHOLE[:-10], WHOLE[-10:])]
+    assert [over for _, over in fed] == [False, True]
+    assert ended.feed(WHOLE) + ended.finish() == b""
+    failed.feed(b"<html>\n\n")
+    assert failed.over
+
+
 def test_strange_values_in_a_chunk_hurt_nobody():
     strange = [
         b'data: {"choices":null}\n\n',

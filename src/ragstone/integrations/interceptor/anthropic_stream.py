@@ -84,6 +84,11 @@ class AnthropicStream:
         return self.failed is None and (self._stopped or bool(self._stop_reason))
 
     @property
+    def over(self) -> bool:
+        """Whether all has been said: nothing that still comes is passed on."""
+        return self._stopped or self.failed is not None
+
+    @property
     def at_boundary(self) -> bool:
         """Whether a comment may be sent now: always, since only whole events are passed on."""
         return True
@@ -104,7 +109,7 @@ class AnthropicStream:
             why: Said to the client if the message is not complete.
         """
         passed = b"".join(self._passed(self._splitter.finish()))
-        if self._stopped or self.failed is not None:
+        if self.over:
             return passed
         if not self.finished:
             return passed + self._broken(why)
@@ -113,7 +118,7 @@ class AnthropicStream:
 
     def _passed(self, events: Sequence[bytes]) -> Iterator[bytes]:
         for event in events:
-            if self._stopped or self.failed is not None:
+            if self.over:
                 return
             try:
                 payload = payload_of(event)

@@ -115,6 +115,11 @@ class OpenAIStream:
         return self.failed is None and (self._done or ended)
 
     @property
+    def over(self) -> bool:
+        """Whether all has been said: nothing that still comes is passed on."""
+        return self._done or self.failed is not None
+
+    @property
     def at_boundary(self) -> bool:
         """Whether a comment may be sent now: always, since only whole events are passed on."""
         return True
@@ -135,7 +140,7 @@ class OpenAIStream:
             why: Said to the client if the answer is not complete.
         """
         passed = b"".join(self._passed(self._splitter.finish()))
-        if self._done or self.failed is not None:
+        if self.over:
             return passed
         if not self.finished:
             return passed + self._broken(why)
@@ -144,7 +149,7 @@ class OpenAIStream:
 
     def _passed(self, events: Sequence[bytes]) -> Iterator[bytes]:
         for event in events:
-            if self._done or self.failed is not None:
+            if self.over:
                 return
             try:
                 yield from self._read(event)
