@@ -76,6 +76,7 @@ def test_an_address_ends_no_link_early_and_runs_nothing(url, safe):
         ("[1]: https://a.example", ()),
         ("a\n   [1]: https://a.example [2]", (2,)),
         ("It ends [2]", (2,)),
+        ("A [1][2](https://a.example).", (1,)),
         ("", ()),
     ],
 )
