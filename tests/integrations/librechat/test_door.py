@@ -122,6 +122,8 @@ NO_TOKENS = [
     minted(algorithm="none", secret=""),
     minted(exp=None),
     minted(exp="soon"),
+    minted(exp=float("inf")),
+    minted(iat=float("-inf")),
     by_hand(b'{"alg":"none"}', json.dumps({"id": ALICE, "exp": 2**33}).encode()),
     by_hand(b'{"alg":"HS256"}', b"[]"),
     by_hand(b'{"alg":"HS256"}', b"[" * 1500),

@@ -199,11 +199,20 @@ async def test_a_local_file_is_read_from_the_users_folder_only(tmp_path: Path):
     (root / BOB / "his.md").write_text("The quokka smiles.")
     (root / "loose.md").write_text("Nobody's.")
     (tmp_path / "outside.md").write_text("Outside.")
+    (tmp_path / ALICE).mkdir()
+    (tmp_path / ALICE / "outside.md").write_text("Outside too.")
     (root / ALICE / "link.md").symlink_to(tmp_path / "outside.md")
     (root / ALICE / "his").symlink_to(root / BOB)
     (root / ALICE / "circle").symlink_to(root / ALICE / "circle")
     paths = ["../outside.md", f"{ALICE}/link.md", f"{ALICE}/his/his.md", f"{BOB}/his.md", "loose.md", ALICE, "none.md"]
-    paths += [f"{ALICE}/../{BOB}/his.md", f"{ALICE}/circle", str(tmp_path / "outside.md"), f"{ALICE}/" + "a" * 300]
+    paths += [f"{ALICE}/../{BOB}/his.md", f"{ALICE}/circle", f"../{ALICE}/outside.md", f"{ALICE}/" + "a" * 300]
+    paths += [str(tmp_path / "outside.md")]
+        f"{ALICE}/../{BOB}/his.md",
+        f"{ALICE}/circle",
+        f"../{ALICE}/outside.md",
+        str(tmp_path / "outside.md"),
+        f"{ALICE}/" + "a" * 300,
+    ]
     async with connected(tmp_path / "data", librechat={**LIBRECHAT, "upload_root": root}) as made:
         async with calls_of(made) as alice:
             for path in paths:

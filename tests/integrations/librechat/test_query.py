@@ -114,6 +114,32 @@ async def test_a_null_entity_is_none(alice: Calls):
     assert "Iron" in (await alice.query("f-1", QUESTION, entity_id=None)).text
 
 
+class TurnedFinder:
+    """A search that finds the worst first."""
+
+    def __init__(self, inner: PassageFinder) -> None:
+        self._inner = inner
+
+    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
+        return await self.search(scope, query)
+
+    async def search(self, scope: Scope, query: Query) -> Retrieval:
+        found = await self._inner.search(scope, query)
+        return replace(found, passages=found.passages[::-1])
+
+    async def check(self, scope: Scope, query: Query) -> None:
+        await self._inner.check(scope, query)
+
+
+async def test_the_order_is_that_of_the_distances_whatever_ranked_them(made: Installation, alice: Calls):
+    await alice.embed("f-1", "\n\n".join(f"## Metal {n}\n\n{'Filler words. ' * 150}" for n in range(4)) + GUIDE)
+    turned = replace(made.platform, retriever=TurnedFinder(made.platform.retriever))
+    pairs = await find(turned, SCOPE, Caller(ALICE), question=QUESTION, file_ids=["f-1"], k=4)
+    far = [each for _, each in pairs]
+    assert len(set(far)) > 1
+    assert far == sorted(far)
+
+
 class FailingFinder:
     """A search that fails, or never ends."""
 
