@@ -206,8 +206,6 @@ def _show(found: Figures) -> None:
     say("Times are milliseconds, by nearest rank in the sorted samples, from when a request was due.")
     gaps = " ".join(ms(gap) for gap in (found.gap_s.p50, found.gap_s.p95, found.gap_s.p99))
     say(f"Between two words: {gaps} (p50, p95, p99), in {found.words:,} words.")
-    say(
-        f"The client was late by {ms(found.lag_p99_s)} ms (p99); at most {found.most_at_once:,} requests were under way."
-    )
+    say(f"The client was late by {ms(found.lag_p99_s)} ms (p99); {found.most_at_once:,} requests at once at most.")
     for kind, count in found.problems.items():
         say(f"{count:,} failed: {kind}")
