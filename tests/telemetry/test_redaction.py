@@ -139,6 +139,7 @@ TEXTS = st.lists(PIECES, max_size=12).map("".join)
 @given(TEXTS, st.lists(st.integers(0, 400), max_size=12))
 @example("token: " + "a1" * 200 + " end@example.org", [9, 150, 260, 300])
 @example("a@b.com.", [7])
+@example("²DE89 3704 0044 0532 0130 00", [])
 def test_a_stream_gives_what_the_whole_text_gives_however_it_is_split(text: str, cuts: list[int]):
     assert streamed(text, cuts) == REDACTOR.masked(text)
 
@@ -162,7 +163,7 @@ def test_what_is_held_back_is_bounded_whatever_comes(character: str):
     for _ in range(60):
         given += len(mask.feed(character * 20))
         fed += len(character) * 20
-        assert fed - given <= 700
+        assert fed - given <= 600
 
 
 def test_an_endless_secret_is_hidden_before_it_ends_and_to_its_end():
@@ -203,3 +204,16 @@ def test_a_pattern_that_is_wrong_or_dangerous_is_refused_with_its_reason(name: s
 def test_there_are_fifty_patterns_at_most():
     with pytest.raises(ConfigurationError, match="50 are possible"):
         Redactor({f"n{number}": "abc" for number in range(51)})
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("token=", "password:", "key: 'a", "sk-", "://", "a@", "@a.", "?a=", "&token=", "Bearer ", "-----BEGIN "),
+        *("1", "1 ", "0 1-", "+1(", "DE89", "DE89 ", "4111 ", "1.", "1:", "::", "a", "用", ".", " ", "KD-", "Tel. 1"),
+    ],
+)
+def test_a_hostile_text_costs_as_many_steps_as_it_is_long(piece: str):
+    """Each expression is of bounded width. What were quadratic would not end within the time limit of a test."""
+    text = piece * (400_000 // len(piece))
+    assert len(Redactor().masked(text)) <= 2 * len(text)

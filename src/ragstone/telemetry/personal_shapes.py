@@ -58,7 +58,7 @@ _iban_shape = Shape(
     name="iban",
     whole=re.compile(r"(?<!\w)[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}", re.ASCII),
     opening=at_the_end(r"[A-Za-z]{1,2}", r"[A-Za-z]{2}\d{1,2}(?:[ -]?[A-Za-z0-9]){0,31}[ -]?"),
-    hint=re.compile(r"(?<!\w)[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]").search,
+    hint=re.compile(r"(?<!\w)[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]", re.ASCII).search,
     check=_iban,
 )
 

@@ -14,7 +14,7 @@ from functools import cache
 from ragstone.telemetry.own_patterns import own_shapes
 from ragstone.telemetry.personal_shapes import PERSONAL
 from ragstone.telemetry.secret_shapes import SECRETS
-from ragstone.telemetry.shapes import BEFORE_CHARS, Find, Shape
+from ragstone.telemetry.shapes import BEFORE_CHARS, OPEN_CHARS, Find, Shape
 
 _LAST_DIGIT = 0x1FBF9  # SEGMENTED DIGIT NINE, the last decimal digit of Unicode 16
 
@@ -116,7 +116,8 @@ class _Reading:
                 return given
 
     def _first_open(self) -> int:
-        found = (shape.opening.search(self._plain, self.at) for shape in self._shapes)
+        start = max(self.at, len(self._plain) - OPEN_CHARS)
+        found = (shape.opening.search(self._plain, start) for shape in self._shapes)
         return min((match.start() for match in found if match), default=len(self._text))
 
     def _step(self, end: int, parts: list[str]) -> bool:

@@ -11,7 +11,7 @@ from ragstone.telemetry.shapes import Shape, any_word, at_the_end, beginnings, t
 
 NAME = "secret"
 _HELD = 200  # characters of an endless secret that are waited for before it is hidden as far as it goes
-_LOOKED_AT = 64  # characters that decide whether something looks like a secret
+_LOOKED_AT = 64  # characters, at most, that decide whether something looks like a secret
 _PLAIN_LENGTH = 24  # a word of one case without digits is a secret from here on
 _WEAK_LENGTH = 16
 
@@ -56,21 +56,19 @@ _ANY_CASE = re.IGNORECASE
 
 
 def _looks_random(text: str, start: int, end: int) -> int:
-    looked_at = text[start : min(end, start + _LOOKED_AT)]
+    looked_at = text[start:end]
     return end if len(looked_at) >= _PLAIN_LENGTH or re.search(r"\d|[a-z][A-Z]|[=/+~]", looked_at) else -1
 
 
 def _looks_long_and_random(text: str, start: int, end: int) -> int:
-    looked_at = text[start : min(end, start + _LOOKED_AT)]
+    looked_at = text[start:end]
     mixed = re.search(r"[A-Za-z]", looked_at) and re.search(r"\d|[a-z][A-Z]", looked_at)
     return end if len(looked_at) >= _WEAK_LENGTH and mixed else -1
 
 
 _key = Shape(
     name=NAME,
-    whole=re.compile(
-        rf"(?<![A-Za-z0-9])(?:{'|'.join(f'{start}{_KEY}{{{least}}}' for start, least in _KEYS.items())}){_KEY}*+"
-    ),
+    whole=re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(f'{start}{_KEY}{{{least}}}' for start, least in _KEYS.items())})"),
     opening=at_the_end(
         rf"(?<![A-Za-z0-9])(?:{beginnings(*_KEYS)})",
         rf"(?<![A-Za-z0-9])(?:{any_word(tuple(_KEYS))}){_KEY}{{1,{_HELD}}}",
@@ -81,7 +79,7 @@ _key = Shape(
 
 _private_key = Shape(
     name=NAME,
-    whole=re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]*+"),
+    whole=re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----"),
     opening=at_the_end(
         r"-{1,5}(?:(?<=-----)[A-Z ]{0,48}-{0,5})?",
         rf"-----BEGIN [A-Z ]{{0,30}}PRIVATE KEY-----[\w+/=\s\\]{{0,{_HELD}}}",
@@ -92,7 +90,7 @@ _private_key = Shape(
 
 _bearer = Shape(
     name=NAME,
-    whole=re.compile(rf"(?<![A-Za-z])(?:bearer|basic)[ \t]{{1,3}}(?P<hide>{_BEARER}{{6,}}+)", _ANY_CASE),
+    whole=re.compile(rf"(?<![A-Za-z])(?:bearer|basic)[ \t]{{1,3}}(?P<hide>{_BEARER}{{6,{_LOOKED_AT}}}+)", _ANY_CASE),
     opening=at_the_end(
         beginnings("bearer", "basic"), rf"(?:bearer|basic)[ \t]{{1,3}}{_BEARER}{{0,{_HELD}}}", flags=_ANY_CASE
     ),
@@ -110,7 +108,7 @@ _login = Shape(
 
 _query = Shape(
     name=NAME,
-    whole=re.compile(rf"[?&][a-z_-]{{0,20}}(?:{any_word(_QUERY)})=(?P<hide>[^\s&#\"'<>\\]++)", _ANY_CASE),
+    whole=re.compile(rf"[?&][a-z_-]{{0,20}}(?:{any_word(_QUERY)})=(?P<hide>[^\s&#\"'<>\\])", _ANY_CASE),
     opening=at_the_end(rf"[?&][a-z_-]{{0,40}}(?:=[^\s&#\"'<>\\]{{0,{_HELD}}})?", flags=_ANY_CASE),
     hint=lambda text: "=" in text and ("?" in text or "&" in text),
     tail=re.compile(r"[^\s&#\"'<>\\]*+"),
@@ -123,7 +121,7 @@ def _named(names: tuple[str, ...], mark: str, value: str, least: int, *, random:
     named = re.compile(any_word(names)).search
     return Shape(
         name=NAME,
-        whole=re.compile(rf"(?:{any_word(names)}){mark}(?P<hide>{value}{{{least},}}+)", _ANY_CASE),
+        whole=re.compile(rf"(?:{any_word(names)}){mark}(?P<hide>{value}{{{least},{_LOOKED_AT}}}+)", _ANY_CASE),
         opening=at_the_end(
             beginnings(*names),
             rf"(?:{any_word(names)}){_MARK_OPENING}[\"']?{value}{{0,{_HELD}}}",

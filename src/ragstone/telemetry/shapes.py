@@ -9,6 +9,9 @@ from dataclasses import dataclass
 BEFORE_CHARS = 16
 """How far before its first character a shape looks, at most."""
 
+OPEN_CHARS = 600
+"""The width of an opening, at most; that of an e-mail address with its longest names is the largest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Find:
@@ -30,12 +33,12 @@ class Shape:
 
     Args:
         name: What stands in its place, in brackets.
-        whole: Matches it; the group `hide`, if there is one, is what is hidden.
+        whole: Matches it, in bounded width; the group `hide`, if there is one, is what is hidden.
         opening: Matches, at the end of a text only, whatever more text might turn into a match of `whole`, or might
             make longer or undo. It may match more than that, and is of bounded width.
         hint: Whether a text may have it; quick, and never wrongly no.
         check: Where what is hidden ends, given text, start and end; -1: it is nothing to hide.
-        tail: What an endless shape goes on with; then `whole` ends with it, and what was matched before stays a match.
+        tail: What an endless shape goes on with behind `whole`, however long.
     """
 
     name: str
@@ -51,9 +54,13 @@ class Shape:
             start, end = match.span("hide" if "hide" in self.whole.groupindex else 0)
             end = self.check(text, start, end)
             if end >= 0:
-                return Find(match.start(), start, end)
+                return Find(match.start(), start, self._go_on(text, end))
             at = match.start() + 1
         return None
+
+    def _go_on(self, text: str, end: int) -> int:
+        rest = self.tail.match(text, end) if self.tail else None
+        return rest.end() if rest else end
 
 
 def beginnings(*words: str) -> str:
