@@ -21,7 +21,7 @@ def checked_places(settings: InterceptorSettings, allowed: frozenset[str]) -> In
     """The settings with each URL in its canonical form.
 
     Raises:
-        InvalidInput: see `resilience.outbound.checked_url`; or a key would travel readable.
+        InvalidInput: see `resilience.destinations.checked_url`; or a key would travel readable.
     """
     pipeline = settings.pipeline
     if pipeline and pipeline.url:
@@ -108,7 +108,7 @@ def _base(name: str, url: str, allowed: frozenset[str]) -> str:
 
 def _checked(name: str, url: str, allowed: frozenset[str]) -> str:
     # Imported when first needed: it brings an HTTP client, which a process that only reads settings does without.
-    from ragstone.resilience.outbound import checked_url
+    from ragstone.resilience.destinations import checked_url
 
     try:
         checked = checked_url(url, allowed=allowed)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from typing import TYPE_CHECKING
 
 from ragstone.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 MIN_CHARS = 12
 MAX_CHARS = 1024
@@ -33,13 +34,13 @@ class Passwords:
     """Hashes and verifies. All of a process share one, as it counts what runs at once."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
-        self._hasher = hasher or PasswordHasher(PASSES, MEMORY_KIB, LANES)
+        self._hasher = hasher
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def hash(self, password: str) -> str:
         """The hash to keep, with its salt and parameters."""
         async with self._turn:
-            return await asyncio.to_thread(self._hasher.hash, _bytes(password))
+            return await asyncio.to_thread(self._hash, password)
 
     async def fits(self, password: str, kept: str | None) -> bool:
         """Whether `kept` was made of `password`; without one it takes as long, and is false."""
@@ -48,16 +49,29 @@ class Passwords:
 
     def is_outdated(self, kept: str) -> bool:
         """Whether it was made with other parameters than hashes are made with now."""
-        return self._hasher.check_needs_rehash(kept)
+        return self._argon2().check_needs_rehash(kept)
+
+    def _hash(self, password: str) -> str:
+        return self._argon2().hash(_bytes(password))
 
     def _verify(self, password: str, kept: str | None) -> bool:
+        from argon2.exceptions import InvalidHashError, VerificationError
+
         if kept is None:
-            self._hasher.hash(_bytes(password))  # what a verification costs
+            self._hash(password)  # what a verification costs
             return False
         try:
-            return self._hasher.verify(kept, _bytes(password))
+            return self._argon2().verify(kept, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
+
+    def _argon2(self) -> PasswordHasher:
+        """The hasher; imported when first needed, since most processes meet no password."""
+        from argon2 import PasswordHasher
+
+        if self._hasher is None:
+            self._hasher = PasswordHasher(PASSES, MEMORY_KIB, LANES)
+        return self._hasher
 
 
 def _bytes(password: str) -> bytes:

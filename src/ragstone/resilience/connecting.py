@@ -7,6 +7,7 @@ the socket that is about to connect, so no spelling of an address gets past.
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ragstone.errors import InvalidInput, Unavailable
 from ragstone.resilience.addresses import is_public
-from ragstone.resilience.outbound import Resolver, not_public, usable_addresses
+from ragstone.resilience.destinations import Resolver, not_public, usable_addresses
 from ragstone.resilience.retry import UpstreamFault
 
 READ_BYTES = 1 << 16  # what waits unread before the server is slowed down: twice this
@@ -35,6 +36,16 @@ class CallTimeouts:
     first_byte_s: float = 120.0
     idle_s: float = 120.0
     total_s: float = 900.0
+
+
+def certificates() -> ssl.SSLContext:
+    """What servers' certificates are checked with: what SSL_CERT_FILE names, else the system's. Reads files."""
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        import httpx2  # knows more places where systems keep them
+
+        context = httpx2.create_ssl_context()
+    return context
 
 
 def pool(resolver: Resolver, *, free: bool, connect_s: float) -> aiohttp.ClientSession:

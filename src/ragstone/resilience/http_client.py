@@ -15,13 +15,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import aiohttp
-import httpx2
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ragstone.errors import InvalidInput, TooLarge, UpstreamUnavailable
-from ragstone.resilience.connecting import READ_BYTES, CallTimeouts, pool, translated_opening
-from ragstone.resilience.outbound import Resolver, SystemResolver, checked_url
+from ragstone.resilience.connecting import READ_BYTES, CallTimeouts, certificates, pool, translated_opening
+from ragstone.resilience.destinations import Resolver, SystemResolver, checked_url
 
 LONG_BODY_BYTES = 256 << 10  # aiohttp writes more than 1 MiB of bytes in one go, with a warning
 
@@ -191,7 +190,7 @@ class HttpClient:
     async def _trusted_certificates(self) -> ssl.SSLContext:
         async with self._opening:
             if self._verify is None:  # 50 ms of reading, so it waits until somebody calls an https URL
-                self._verify = await asyncio.to_thread(httpx2.create_ssl_context)
+                self._verify = await asyncio.to_thread(certificates)
             return self._verify
 
     async def close(self) -> None:

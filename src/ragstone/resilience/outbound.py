@@ -10,32 +10,17 @@ trusted certificates are taken (SSL_CERT_FILE).
 from __future__ import annotations
 
 import asyncio
-import re
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import httpcore2
 import httpx2
 
-from ragstone.errors import InvalidInput, Unavailable
-from ragstone.resilience.addresses import is_public
-
-MAX_URL_CHARS = 2048
-PORTS = frozenset({80, 443})
-LOOKUP_THREADS = 8
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}\.?|[0-9a-f.]*:[0-9a-f:.]*", re.ASCII)
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
-
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""All addresses of a host, as text. Raises OSError where it has none."""
+from ragstone.errors import Unavailable
+from ragstone.resilience.destinations import Resolver, SystemResolver, parsed_url, port_of, usable_addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,87 +39,6 @@ class Reply:
 
     status: int
     body: bytes
-
-
-def checked_url(url: str, *, allowed: frozenset[str] = frozenset()) -> str:
-    """The URL in its canonical form, which is the one that is called.
-
-    Says nothing of where it leads: that is looked up when it is called.
-
-    Args:
-        url: An absolute http or https URL.
-        allowed: Hosts with port (`intranet.example:8080`) that may be called whatever their port and address.
-
-    Raises:
-        InvalidInput: it is none, carries a user name, or has a port that is not allowed.
-    """
-    return str(_checked(url, allowed))
-
-
-def _checked(url: str | httpx2.URL, allowed: frozenset[str]) -> httpx2.URL:
-    parsed = _parsed(str(url))
-    if parsed.scheme not in DEFAULT_PORTS:
-        raise InvalidInput("The URL has to begin with https:// or http://.")
-    if parsed.userinfo:
-        raise InvalidInput("The URL carries a user name or password. Leave them out.")
-    if not _HOST.fullmatch(parsed.raw_host.decode("ascii")):
-        raise InvalidInput("The URL has no usable host. Write it as https://hooks.example.com/path.")
-    if _port(parsed) not in PORTS and _place(parsed) not in allowed:
-        raise InvalidInput("The URL has a port that is not called from here. Use 443 or 80.")
-    return parsed.copy_with(fragment=None)
-
-
-def _parsed(url: str) -> httpx2.URL:
-    if len(url) > MAX_URL_CHARS or _UNPRINTABLE.search(url):
-        raise InvalidInput(
-            f"The URL is longer than {MAX_URL_CHARS} characters, or holds blanks, backslashes or control characters."
-        )
-    try:
-        return httpx2.URL(url)
-    except (httpx2.InvalidURL, UnicodeError) as error:
-        raise InvalidInput("The URL cannot be read. Write it as https://hooks.example.com/path.") from error
-
-
-def _port(url: httpx2.URL) -> int:
-    return DEFAULT_PORTS[url.scheme] if url.port is None else url.port
-
-
-def _place(url: httpx2.URL) -> str:
-    return _host_and_port(url.raw_host.decode("ascii"), _port(url))
-
-
-def _host_and_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def not_public() -> InvalidInput:
-    """The refusal of a URL: the same for a name that there is not, so that nobody can explore this network."""
-    return InvalidInput("The URL does not lead to the public internet. Use a host that everybody can reach.")
-
-
-def _unknown_for_now() -> Unavailable:
-    return Unavailable("The host's name cannot be looked up for now.")
-
-
-class SystemResolver:
-    """See `Resolver`: what the operating system says, which also reads `127.1` and `0x7f.1` as addresses.
-
-    It has threads of its own: looking up waits for servers of whoever named the host, and
-    must not keep others from their files meanwhile.
-    """
-
-    def __init__(self, threads: int = LOOKUP_THREADS) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="look-up")
-
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """All addresses of a host; each once."""
-        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-    def close(self) -> None:
-        """Begin no other look-up; those that run end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Outbound:
@@ -162,11 +66,11 @@ class Outbound:
         Raises:
             InvalidInput: see `checked_url`; or its host is unknown or not public.
         """
-        parsed = _checked(url, self._allowed)
+        parsed = parsed_url(url, self._allowed)
         host = parsed.raw_host.decode("ascii")
         with suppress(TimeoutError, Unavailable):  # names cannot be looked up now; the call itself will look again
             async with asyncio.timeout(self._options.lookup_s):
-                await usable_addresses(host, _port(parsed), self._allowed, self._resolver)
+                await usable_addresses(host, port_of(parsed), self._allowed, self._resolver)
         return str(parsed)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
@@ -176,7 +80,7 @@ class Outbound:
             InvalidInput: the URL may not be called, or does not lead to the public internet.
             Unavailable: no connection, or no answer in time.
         """
-        parsed = _checked(url, self._allowed)
+        parsed = parsed_url(url, self._allowed)
         try:
             async with asyncio.timeout(self._options.total_s):
                 return await self._post(parsed, body, headers)
@@ -246,21 +150,3 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
-
-
-async def usable_addresses(host: str, port: int, allowed: frozenset[str], resolver: Resolver) -> Sequence[str]:
-    """The addresses of a host, looked up once; all of them are checked, unless the operator allows the host.
-
-    Raises:
-        InvalidInput: it has none, or one that is not public.
-        Unavailable: names cannot be looked up now.
-    """
-    try:
-        addresses = await resolver(host, port)
-    except socket.gaierror as error:
-        raise _unknown_for_now() if error.errno == socket.EAI_AGAIN else not_public() from error
-    except (OSError, UnicodeError) as error:
-        raise not_public() from error
-    if _host_and_port(host, port) not in allowed and not (addresses and all(map(is_public, addresses))):
-        raise not_public()
-    return addresses

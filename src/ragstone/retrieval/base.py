@@ -7,12 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ragstone.errors import InvalidInput, InvalidQuestion
 from ragstone.vocabulary import Passage, Query, Scope
 
 MAX_PASSAGES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalOptions:
+    """How passages are found; see docs/retrieval.md for where the numbers come from.
+
+    `candidates` counts the chunks each leg contributes, `floor` is that of `bears_on`,
+    and `context_tokens` bounds what `retrieve` hands to an answerer.
+    """
+
+    candidates: int = 50
+    fusion: Literal["convex", "rrf"] = "convex"
+    floor: float = 0.4
+    context_tokens: int = 3000
+    max_question_chars: int = 4000
 
 
 @dataclass(frozen=True, slots=True)

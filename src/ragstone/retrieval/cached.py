@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from ragstone.retrieval.retrieve import PassageFinder, Retrieval, RetrievalOptions, checked_query, within_budget
+from ragstone.retrieval.base import PassageFinder, Retrieval, RetrievalOptions, checked_query, within_budget
 from ragstone.storage.cache import Cache, CacheKey, cache_key
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics

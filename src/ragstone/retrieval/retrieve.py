@@ -6,8 +6,7 @@ check → embed → search both legs → fuse → load → nothing, if none bear
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
 import structlog
@@ -18,7 +17,7 @@ from ragstone.embedding.sparse import STOPWORDS, query_vector, terms
 from ragstone.errors import IndexUnavailable, InvalidVector, ModelUnavailable, RagstoneError
 from ragstone.index.base import Candidates, Index
 from ragstone.retrieval import fusion
-from ragstone.retrieval.base import PassageFinder, Retrieval, checked_query, within_budget
+from ragstone.retrieval.base import PassageFinder, Retrieval, RetrievalOptions, checked_query, within_budget
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
@@ -38,21 +37,6 @@ __all__ = [
     "content_terms",
     "within_budget",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetrievalOptions:
-    """How passages are found; see docs/retrieval.md for where the numbers come from.
-
-    `candidates` counts the chunks each leg contributes, `floor` is that of `bears_on`,
-    and `context_tokens` bounds what `retrieve` hands to an answerer.
-    """
-
-    candidates: int = 50
-    fusion: Literal["convex", "rrf"] = "convex"
-    floor: float = 0.4
-    context_tokens: int = 3000
-    max_question_chars: int = 4000
 
 
 class Retriever:

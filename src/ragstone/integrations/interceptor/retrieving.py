@@ -13,8 +13,8 @@ from dataclasses import replace
 from ragstone.errors import InvalidInput, NotFound
 from ragstone.resilience.breaker import Breaker
 from ragstone.resilience.guards import Guards
+from ragstone.retrieval.base import PassageFinder, Retrieval
 from ragstone.retrieval.cached import dumps, loads
-from ragstone.retrieval.retrieve import PassageFinder, Retrieval
 from ragstone.storage.cache import Cache, CacheKey, cache_key
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor

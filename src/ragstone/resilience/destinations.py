@@ -1,0 +1,131 @@
+"""Where a URL that somebody else gave us may lead: its form, and the addresses behind its host."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ragstone.errors import InvalidInput, Unavailable
+from ragstone.resilience.addresses import is_public
+
+if TYPE_CHECKING:
+    import httpx2
+
+MAX_URL_CHARS = 2048
+PORTS = frozenset({80, 443})
+LOOKUP_THREADS = 8
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}\.?|[0-9a-f.]*:[0-9a-f:.]*", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""All addresses of a host, as text. Raises OSError where it has none."""
+
+
+def checked_url(url: str, *, allowed: frozenset[str] = frozenset()) -> str:
+    """The URL in its canonical form, which is the one that is called.
+
+    Says nothing of where it leads: that is looked up when it is called.
+
+    Args:
+        url: An absolute http or https URL.
+        allowed: Hosts with port (`intranet.example:8080`) that may be called whatever their port and address.
+
+    Raises:
+        InvalidInput: it is none, carries a user name, or has a port that is not allowed.
+    """
+    return str(parsed_url(url, allowed))
+
+
+def parsed_url(url: str | httpx2.URL, allowed: frozenset[str]) -> httpx2.URL:
+    """The URL in its parts. Raises: as `checked_url`."""
+    parsed = _parsed(str(url))
+    if parsed.scheme not in DEFAULT_PORTS:
+        raise InvalidInput("The URL has to begin with https:// or http://.")
+    if parsed.userinfo:
+        raise InvalidInput("The URL carries a user name or password. Leave them out.")
+    if not _HOST.fullmatch(parsed.raw_host.decode("ascii")):
+        raise InvalidInput("The URL has no usable host. Write it as https://hooks.example.com/path.")
+    if port_of(parsed) not in PORTS and _place(parsed) not in allowed:
+        raise InvalidInput("The URL has a port that is not called from here. Use 443 or 80.")
+    return parsed.copy_with(fragment=None)
+
+
+def _parsed(url: str) -> httpx2.URL:
+    import httpx2  # a process that calls its operator's servers only has no need of it
+
+    if len(url) > MAX_URL_CHARS or _UNPRINTABLE.search(url):
+        raise InvalidInput(
+            f"The URL is longer than {MAX_URL_CHARS} characters, or holds blanks, backslashes or control characters."
+        )
+    try:
+        return httpx2.URL(url)
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise InvalidInput("The URL cannot be read. Write it as https://hooks.example.com/path.") from error
+
+
+def port_of(url: httpx2.URL) -> int:
+    """The port that is called."""
+    return DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+
+
+def _place(url: httpx2.URL) -> str:
+    return _host_and_port(url.raw_host.decode("ascii"), port_of(url))
+
+
+def _host_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def not_public() -> InvalidInput:
+    """The refusal of a URL: the same for a name that there is not, so that nobody can explore this network."""
+    return InvalidInput("The URL does not lead to the public internet. Use a host that everybody can reach.")
+
+
+def _unknown_for_now() -> Unavailable:
+    return Unavailable("The host's name cannot be looked up for now.")
+
+
+class SystemResolver:
+    """See `Resolver`: what the operating system says, which also reads `127.1` and `0x7f.1` as addresses.
+
+    It has threads of its own: looking up waits for servers of whoever named the host, and
+    must not keep others from their files meanwhile.
+    """
+
+    def __init__(self, threads: int = LOOKUP_THREADS) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="look-up")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """All addresses of a host; each once."""
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    def close(self) -> None:
+        """Begin no other look-up; those that run end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def usable_addresses(host: str, port: int, allowed: frozenset[str], resolver: Resolver) -> Sequence[str]:
+    """The addresses of a host, looked up once; all of them are checked, unless the operator allows the host.
+
+    Raises:
+        InvalidInput: it has none, or one that is not public.
+        Unavailable: names cannot be looked up now.
+    """
+    try:
+        addresses = await resolver(host, port)
+    except socket.gaierror as error:
+        raise _unknown_for_now() if error.errno == socket.EAI_AGAIN else not_public() from error
+    except (OSError, UnicodeError) as error:
+        raise not_public() from error
+    if _host_and_port(host, port) not in allowed and not (addresses and all(map(is_public, addresses))):
+        raise not_public()
+    return addresses
