@@ -17,7 +17,14 @@ SOURCE = REPOSITORY / "src" / "ragstone"
 MAX_LINES = 350
 LONG_BECAUSE = "# house: long because"
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
-EDGES = {"worker.py", "http/middleware.py", "http/streaming.py", "documents/sandbox.py", "index/edge_process.py"}
+EDGES = {
+    "worker.py",
+    "http/middleware.py",
+    "http/streaming.py",
+    "documents/sandbox.py",
+    "index/edge_process.py",
+    "integrations/interceptor/preparing.py",  # retrieval fails open here
+}
 ADAPTERS = {
     "ragstone.index.memory",
     "ragstone.index.qdrant_edge",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 PATIENCE_S = 30.0
 POLL_S = 0.02
+
+T = TypeVar("T")
 
 
 async def until(fact: Callable[[], bool]) -> None:
@@ -17,6 +20,15 @@ async def until(fact: Callable[[], bool]) -> None:
     while not fact():
         assert time.monotonic() < give_up, "It did not come true in time."
         await asyncio.sleep(POLL_S)
+
+
+async def found(look: Callable[[], Awaitable[T | None]]) -> T:
+    """Poll until something is found; fail when patience is out."""
+    give_up = time.monotonic() + PATIENCE_S
+    while (seen := await look()) is None:
+        assert time.monotonic() < give_up, "It was not found in time."
+        await asyncio.sleep(POLL_S)
+    return seen
 
 
 def alive(pid: int) -> bool:

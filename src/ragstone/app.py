@@ -70,6 +70,7 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         description=_DESCRIPTION,
         docs_url=None,  # FastAPI's pages load scripts from a CDN: useless offline, and a stranger's code online
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
         redirect_slashes=False,  # the redirect would repeat whatever the Host header says
         lifespan=partial(_lifespan, source=source, works=works),
     )
@@ -104,6 +105,14 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
     return app
 
 
+# With a provider of the host's, FastAPI would write paths, queries and messages as they are; RequestFrame traces.
+_NO_TELEMETRY: Any = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 _DESCRIPTION = (
     "Every error is `application/problem+json`: `code` is for programs, `detail` says what to do next. "
     "Every route works in one collection, `default` unless you name another."
@@ -126,7 +135,11 @@ async def _lifespan(app: FastAPI, *, source: Platform | Settings, works: bool) -
         app.state.platform = platform
         app.state.interceptor = serving_of(platform)
         await stack.enter_async_context(_running(platform.accounts.admission.watch()))
+        await stack.enter_async_context(_running(platform.metrics.watch_loop()))
         app.state.worker = await stack.enter_async_context(_working(platform)) if works else None
+        if not works:
+            noting = worker.repeat(worker.failures_chore(platform), asyncio.Event())
+            await stack.enter_async_context(_running(noting))
         yield
 
 

@@ -14,6 +14,7 @@ import structlog
 from ragstone.chat import retention
 from ragstone.ingestion import callbacks
 from ragstone.ingestion.ingest import Ingestion
+from ragstone.storage.failure_log import FailureLog, run_flush
 from ragstone.wiring import Platform
 
 log = structlog.get_logger()
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 
+FAILURES_S = 2.0
 LEDGER_S = 60.0
 ERASURE_S = 5.0  # between passes: answers that run when their tenant is marked end within 5 s
 RETENTION_S = retention.INTERVAL_S
@@ -51,6 +53,7 @@ def chores(platform: Platform, stop: asyncio.Event) -> list[Chore]:
     conversations, database = platform.conversations, platform.database
     return [
         Chore("callbacks", 0.0, partial(platform.deliveries.run, stop)),
+        failures_chore(platform),
         Chore("ledger", LEDGER_S, platform.accounts.ledger.expire),
         Chore("erasure", ERASURE_S, platform.eraser.work),
         Chore(
@@ -60,6 +63,12 @@ def chores(platform: Platform, stop: asyncio.Event) -> list[Chore]:
         ),
         Chore("old_callbacks", RETENTION_S, partial(_forget_callbacks, platform)),
     ]
+
+
+def failures_chore(platform: Platform) -> Chore:
+    """Writes down what failed in this process; each process has to do its own."""
+    log_of_failures = FailureLog(platform.database, most=platform.settings.telemetry.max_failures)
+    return Chore("failures", FAILURES_S, partial(run_flush, platform.failures, log_of_failures))
 
 
 async def ingest(ingestion: Ingestion, stop: asyncio.Event) -> None:

@@ -52,7 +52,7 @@ class InterceptorSettings:
     collection: str = DEFAULT_COLLECTION
     limit: int = 8
     context_tokens: int = 3000
-    context_window: int = 32_000
+    context_window: int = 128_000
     budget_s: float = 0.8
     source_list: bool = True
     streams_only: bool = False

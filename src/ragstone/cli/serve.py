@@ -31,8 +31,9 @@ async def serve(
     settings = settings_for(data_dir)
     from ragstone import app
     from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.redaction import Redactor
 
-    configure_logs(settings.log.level, settings.log.json_lines)
+    configure_logs(settings.log.level, settings.log.json_lines, Redactor(settings.privacy.patterns))
     await app.serve(settings, host, port, works=not no_worker, announce=_announce)
     return ExitCode.OK
 

@@ -20,9 +20,10 @@ async def worker(*, data_dir: DataDir = None) -> ExitCode:
     settings = settings_for(data_dir)
     from ragstone import worker as story
     from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.redaction import Redactor
 
     async with opened(data_dir) as platform:
-        configure_logs(settings.log.level, settings.log.json_lines)
+        configure_logs(settings.log.level, settings.log.json_lines, Redactor(settings.privacy.patterns))
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -25,6 +25,7 @@ from ragstone.errors import CircuitOpen, Overloaded, Unavailable
 from ragstone.resilience.breaker import Breaker, BreakerOptions, State
 from ragstone.resilience.bulkhead import Bulkhead, PlaceOptions
 from ragstone.resilience.retry import Retry, RetryBudget, UpstreamFault, retrying
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class Guard:
         *,
         options: GuardOptions,
         metrics: Metrics,
+        failures: Failures | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -74,6 +76,7 @@ class Guard:
         self._attempts = options.attempts
         self._budget = RetryBudget(options.retry_budget, clock=clock)
         self._metrics = metrics
+        self._failures = failures if failures is not None else Failures()
         self._clock = clock
         self._jitter = jitter
         metrics.circuit.labels(name).set(State.CLOSED)
@@ -208,6 +211,7 @@ class Guards:
         options: GuardOptions,
         *,
         metrics: Metrics,
+        failures: Failures | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         most: int = MAX_GUARDS,
@@ -215,6 +219,7 @@ class Guards:
         """`jitter` gives the random share of each wait, from 0 to 1; `most` bounds the names that are kept."""
         self._options = options
         self._metrics = metrics
+        self._failures = failures if failures is not None else Failures()
         self._clock = clock
         self._jitter = jitter
         self._most = most
@@ -227,7 +232,12 @@ class Guards:
             if len(self._guards) >= self._most:
                 self._forget_one()
             known = self._guards[name] = Guard(
-                name, options=self._options, metrics=self._metrics, clock=self._clock, jitter=self._jitter
+                name,
+                options=self._options,
+                metrics=self._metrics,
+                failures=self._failures,
+                clock=self._clock,
+                jitter=self._jitter,
             )
         self._guards.move_to_end(name)
         return known

@@ -57,7 +57,7 @@ class InterceptorSettings(Group):
         (), description="Models that are never enriched, separated by commas, such as one for titles."
     )
     context_window: int = Field(
-        32_000, ge=1024, description="Tokens a model reads, where that is not known: a chat is never made longer."
+        128_000, ge=1024, description="Tokens a model reads, where that is not known: a chat is never made longer."
     )
 
     @model_validator(mode="before")
@@ -87,6 +87,7 @@ class VectorizeSettings(Group):
     mode: Literal["alone", "fused"] = Field("alone", description="alone, or fused with the index of this installation.")
     rerank: bool = Field(False, description="Let the pipeline rerank; counts against a quota of its own.")
     filters: list[dict[str, Any]] = Field([], description='Metadata filters, as JSON: [{"department": ["eng"]}].')
+    floor: float = Field(0.3, ge=0, le=1, description="Passages that score less are left out.")
     timeout_s: float = Field(5.0, gt=0, le=60, description="Seconds for one retrieval.")
 
 

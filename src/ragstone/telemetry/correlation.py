@@ -18,3 +18,8 @@ def outgoing_headers() -> list[tuple[str, str]]:
     """What tells another server which request it works for: `x-request-id`, and `traceparent` in a recorded trace."""
     headers = [("x-request-id", request_id()), ("traceparent", traceparent())]
     return [(name, value) for name, value in headers if value]
+
+
+def bound_tenant() -> str:
+    """Whose request or job this is; empty where nobody was admitted."""
+    return str(structlog.contextvars.get_contextvars().get("tenant", ""))

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
+import stamina
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -42,6 +43,7 @@ def configure_logs(level: Level = "info", json: bool | None = None, redactor: Re
     the configuration.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
+    stamina.instrumentation.set_on_retry_hooks(())  # it would log every retry once more, with the error's own words
     as_json = not sys.stderr.isatty() if json is None else json
     shared = _shared_processors()
     structlog.configure(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import assert_never
+from urllib.parse import urlsplit
 
 from ragstone.accounts.plans import ModelEntry
 from ragstone.chat.models import ModelFactory
@@ -15,8 +17,13 @@ from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
 from ragstone.ingestion.ingest import IngestionOptions
 from ragstone.llm.base import LanguageModel
-from ragstone.retrieval.retrieve import RetrievalOptions
+from ragstone.llm.guarded import GuardedModel
+from ragstone.resilience.guards import Guards
+from ragstone.retrieval.base import RetrievalOptions
 from ragstone.settings import Settings
+from ragstone.telemetry.correlation import bound_tenant
+
+PATIENCE = 0.9  # of the time to the first token
 
 
 async def open_embedder(settings: Settings, folder: Path) -> Embedder:
@@ -65,49 +72,47 @@ async def open_index(settings: Settings, folder: Path, embedder: Embedder, *, re
             assert_never(unknown)
 
 
-def language_model(settings: Settings) -> LanguageModel | None:
-    """The model of the settings; None where answers are extractive."""
+def language_model(settings: Settings, guards: Guards) -> LanguageModel | None:
+    """The model of the settings, behind the guard of its server; None where answers are extractive."""
     answer = settings.answer
     key = answer.api_key.get_secret_value() if answer.api_key else None
-    match answer.provider:
+    entry = ModelEntry(
+        id=answer.model or "", provider=answer.provider, model=answer.model or "", base_url=answer.base_url
+    )
+    return _opened(entry, key, settings, guards)
+
+
+def _guarded(model: LanguageModel, guards: Guards, settings: Settings, base_url: str) -> LanguageModel:
+    """The model behind the guard of its server, which all models of that server share."""
+    guard = guards.guard(urlsplit(base_url).netloc)
+    # A generator gives up after `first_token_s`: by then it has to be known that the server hangs.
+    return GuardedModel(model, guard, tenant=bound_tenant, patience_s=PATIENCE * settings.answer.first_token_s)
+
+
+def plan_models(settings: Settings, guards: Guards) -> ModelFactory:
+    """Opens the models that plans name; they report usage under their id in the price list."""
+    return partial(_opened, settings=settings, guards=guards)
+
+
+def _opened(entry: ModelEntry, key: str | None, settings: Settings, guards: Guards) -> LanguageModel | None:
+    timeout_s = settings.answer.total_s
+    match entry.provider:
         case "extractive":
             return None
         case "openai":
-            from ragstone.llm.openai import OpenAIModel
+            from ragstone.llm.openai import OPENAI_URL, OpenAIModel
 
-            return OpenAIModel(answer.model or "", api_key=key, base_url=answer.base_url, timeout_s=answer.total_s)
+            openai = OpenAIModel(entry.model, api_key=key, base_url=entry.base_url, timeout_s=timeout_s, name=entry.id)
+            return _guarded(openai, guards, settings, entry.base_url or OPENAI_URL)
         case "anthropic":
-            from ragstone.llm.anthropic import AnthropicModel
+            from ragstone.llm.anthropic import ANTHROPIC_URL, AnthropicModel
 
-            return AnthropicModel(answer.model or "", api_key=key, base_url=answer.base_url, timeout_s=answer.total_s)
+            claude = AnthropicModel(
+                entry.model, api_key=key, base_url=entry.base_url, timeout_s=timeout_s, name=entry.id
+            )
+            return _guarded(claude, guards, settings, entry.base_url or ANTHROPIC_URL)
         case unknown:
             assert_never(unknown)
-
-
-def plan_models(settings: Settings) -> ModelFactory:
-    """Opens the models that plans name; they report usage under their id in the price list."""
-
-    def opened(entry: ModelEntry, key: str | None) -> LanguageModel | None:
-        timeout_s = settings.answer.total_s
-        match entry.provider:
-            case "extractive":
-                return None
-            case "openai":
-                from ragstone.llm.openai import OpenAIModel
-
-                return OpenAIModel(
-                    entry.model, api_key=key, base_url=entry.base_url, timeout_s=timeout_s, name=entry.id
-                )
-            case "anthropic":
-                from ragstone.llm.anthropic import AnthropicModel
-
-                return AnthropicModel(
-                    entry.model, api_key=key, base_url=entry.base_url, timeout_s=timeout_s, name=entry.id
-                )
-            case unknown:
-                assert_never(unknown)
-
-    return opened
 
 
 def sandboxed_parser(settings: Settings) -> SandboxedParser:

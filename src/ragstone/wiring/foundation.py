@@ -83,15 +83,16 @@ async def lay_foundation(settings: Settings, folder: Path, stack: AsyncExitStack
     stack.push_async_callback(accounts.ledger.close)
     http = _http(settings)
     stack.push_async_callback(http.close)
+    failures = Failures()
     return Foundation(
         database,
         LocalBlobs(folder / "blobs"),
         redis,
         accounts,
         metrics,
-        guards=Guards(_guard_options(settings), metrics=metrics),
+        guards=Guards(_guard_options(settings), metrics=metrics, failures=failures),
         http=http,
-        failures=Failures(),
+        failures=failures,
         redactor=Redactor(settings.privacy.patterns),
     )
 

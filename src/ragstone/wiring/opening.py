@@ -26,6 +26,7 @@ from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.index.base import Index
+from ragstone.index.vectorize import VectorizeClient
 from ragstone.ingestion.callbacks import Deliveries
 from ragstone.ingestion.erase import Eraser
 from ragstone.ingestion.ingest import Ingestion
@@ -33,13 +34,18 @@ from ragstone.ingestion.remains import Remains
 from ragstone.llm.base import LanguageModel
 from ragstone.principals import UNLIMITED_PLAN
 from ragstone.resilience.outbound import Outbound
+from ragstone.retrieval.base import PassageFinder
 from ragstone.retrieval.cached import CachedRetriever
+from ragstone.retrieval.pipelines import PipelineOptions
 from ragstone.retrieval.retrieve import Retriever
+from ragstone.retrieval.routed import RoutedFinder
 from ragstone.settings import Settings, load_settings
 from ragstone.storage.cache import Cache, CachedVectors, MemoryCache, RedisCache, SqlVectorStore
 from ragstone.storage.library import Library
 from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.redaction import Redactor
+from ragstone.telemetry.tracing import configure_tracing
 from ragstone.wiring.engines import (
     ingestion_options,
     language_model,
@@ -50,6 +56,7 @@ from ragstone.wiring.engines import (
     sandboxed_parser,
 )
 from ragstone.wiring.foundation import Foundation, lay_foundation, prepare_data_dir
+from ragstone.wiring.knowledge import knowledge_of
 from ragstone.wiring.platform import Accounts, Platform
 
 log = structlog.get_logger()
@@ -74,10 +81,19 @@ async def open_platform(
     folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
         foundation = await lay_foundation(settings, folder, stack)
+        _trace(settings, foundation.redactor, stack)
         platform = await _assemble(settings, folder, foundation, stack, recreate_index=recreate_index)
         if not recreate_index:
             await _look_after_index(platform)
         yield platform
+
+
+def _trace(settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> None:
+    """Send the spans of this process to where the settings say, if they do."""
+    given = settings.telemetry
+    if given.otlp_endpoint:
+        close = configure_tracing(given.otlp_endpoint, given.service_name, redactor=redactor)
+        stack.push_async_callback(asyncio.to_thread, close)
 
 
 async def _look_after_index(platform: Platform) -> None:
@@ -113,7 +129,7 @@ async def _open_engines(
     stack.push_async_callback(index.close)
     parser = sandboxed_parser(settings)
     stack.push_async_callback(parser.close)
-    model = language_model(settings)
+    model = language_model(settings, base.guards)
     if model:
         stack.push_async_callback(model.close)
     cache: Cache = RedisCache(base.redis) if base.redis else MemoryCache()
@@ -184,7 +200,7 @@ def _ingestion(settings: Settings, base: Foundation, engines: _Engines) -> Inges
     )
 
 
-def _retriever(settings: Settings, base: Foundation, engines: _Engines) -> CachedRetriever:
+def _retriever(settings: Settings, base: Foundation, engines: _Engines) -> PassageFinder:
     options = retrieval_options(settings)
     inner = Retriever(
         embedder=engines.embedder,
@@ -193,7 +209,7 @@ def _retriever(settings: Settings, base: Foundation, engines: _Engines) -> Cache
         metrics=base.metrics,
         options=options,
     )
-    return CachedRetriever(
+    local = CachedRetriever(
         inner,
         engines.cache,
         library=engines.library,
@@ -201,19 +217,30 @@ def _retriever(settings: Settings, base: Foundation, engines: _Engines) -> Cache
         metrics=base.metrics,
         options=options,
     )
+    return RoutedFinder(
+        local,
+        knowledge_of=knowledge_of(settings, base.accounts.interceptors),
+        client=VectorizeClient(base.http, base.guards),
+        metrics=base.metrics,
+        options=PipelineOptions(
+            floor=settings.vectorize.floor,
+            context_tokens=options.context_tokens,
+            max_question_chars=options.max_question_chars,
+        ),
+    )
 
 
 def _chat(
     settings: Settings,
     base: Foundation,
     engines: _Engines,
-    retriever: CachedRetriever,
+    retriever: PassageFinder,
     conversations: Conversations,
     stack: AsyncExitStack,
 ) -> Chat:
     chain = ModelChain(
         plans=base.accounts.plans,
-        open_model=plan_models(settings),
+        open_model=plan_models(settings, base.guards),
         keys=os.environ,
         extractive=ExtractiveAnswerer(),
         settings_model=engines.model,

@@ -36,7 +36,7 @@ from ragstone.llm.base import LanguageModel
 from ragstone.resilience.guards import Guards
 from ragstone.resilience.http_client import HttpClient
 from ragstone.resilience.outbound import Outbound
-from ragstone.retrieval.retrieve import PassageFinder, Retrieval
+from ragstone.retrieval.base import PassageFinder, Retrieval
 from ragstone.settings import Settings
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.cache import Cache

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from ragstone.wiring import Platform
 from tests.integrations.interceptor.stand import QUESTION, UPSTREAM_KEY, asking, content_of, stand
 from tests.integrations.interceptor.upstreams import upstream
 from tests.servers import events_of
-from tests.waiting import PATIENCE_S, POLL_S
+from tests.waiting import found
 
 
 async def test_a_chat_goes_on_with_the_passages_that_bear_on_it(tmp_path: Path):
@@ -162,11 +160,10 @@ async def test_a_tool_loop_sees_the_same_passages_though_the_documents_change(tm
 async def _settled(platform: Platform) -> list[UsageRecord]:
     """The rows of chats, when all are settled: that comes after the last byte of the answer."""
     now, day = datetime.now(UTC), timedelta(days=1)
-    give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
-        found = platform.accounts.ledger.records("default", since=now - day, until=now + day)
-        rows = [row async for row in found if row.kind == "chat"]
-        if rows and all(row.state == "settled" for row in rows):
-            return rows
-        await asyncio.sleep(POLL_S)
-    raise AssertionError("The ledger was not settled in time.")
+
+    async def look() -> list[UsageRecord] | None:
+        records = platform.accounts.ledger.records("default", since=now - day, until=now + day)
+        rows = [row async for row in records if row.kind == "chat"]
+        return rows if rows and all(row.state == "settled" for row in rows) else None
+
+    return await found(look)

@@ -95,6 +95,8 @@ class Delivery:
                     if passed := stream.feed(chunk):
                         pieces += 1
                         await writer.write(passed)
+                    if stream.over:
+                        break
         except BrokenOff as error:
             self._broke(turn, error)
         finally:
@@ -105,6 +107,8 @@ class Delivery:
         self._count(turn)
         if rest:
             await writer.write(rest)
+        if stream.failed is None:
+            await answer.drain()  # what is left is an end that nobody waits for; then the connection serves again
 
     async def _whole(self, turn: Round, answer: Incoming, headers: Sequence[Header], writer: Writer) -> None:
         try:

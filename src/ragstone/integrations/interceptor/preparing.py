@@ -7,7 +7,10 @@ outside: who may ask, and whose documents are searched.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -16,8 +19,9 @@ from ragstone.accounts.source_links import SourceLinks
 from ragstone.chat.condense import condense_by_rule
 from ragstone.errors import CircuitOpen, InvalidInput, NotFound
 from ragstone.integrations.interceptor.asking import Asked
+from ragstone.integrations.interceptor.bodies import THREAD_BYTES
 from ragstone.integrations.interceptor.deciding import decide
-from ragstone.integrations.interceptor.enriching import dumped, enriched
+from ragstone.integrations.interceptor.enriching import dumped, enriched, fitting
 from ragstone.integrations.interceptor.reading import Chat, read, retrieval_text
 from ragstone.integrations.interceptor.retrieving import TurnRetrieval
 from ragstone.integrations.interceptor.sources import Linker, Source, sources_of
@@ -77,19 +81,21 @@ class Preparation:
         passages = await self._found(asked, known, chat)
         if not passages:
             return "nothing"
-        sources = sources_of(passages, self.linker(asked, known))
-        body = enriched(
-            asked.parsed,
-            chat,
-            passages,
-            dialect=asked.dialect,
-            context_tokens=settings.context_tokens,
-            window=settings.context_window,
-            sources=sources,
-        )
-        if body is None:
+        adding = partial(self._added, asked, known, chat, passages, model)
+        large = len(asked.body) >= THREAD_BYTES
+        return await asyncio.to_thread(adding) if large else adding()
+
+    def _added(
+        self, asked: Asked, known: Interceptor, chat: Chat, passages: Sequence[Passage], model: str
+    ) -> Prepared | str:
+        """The chat with as many of the passages as fit."""
+        bounds = {"context_tokens": known.settings.context_tokens, "window": known.settings.context_window}
+        kept = fitting(asked.parsed, chat, passages, **bounds)
+        sources = sources_of(kept, self.linker(asked, known))
+        body = enriched(asked.parsed, chat, kept, dialect=asked.dialect, sources=sources, **bounds)
+        if not kept or body is None:
             return "window"
-        return Prepared(dumped({**body, "model": model}), f"enriched; sources={len(sources)}", tuple(sources))
+        return Prepared(dumped({**body, "model": model}), f"enriched; sources={len(sources)}", sources)
 
     def _failed(self, asked: Asked, error: Exception, reason: str) -> str:
         log.warning("intercept.retrieval_failed", reason=reason, error=type(error).__name__)

@@ -185,11 +185,19 @@ def _asked(request: Request, dialect: DialectName, path: str, body: bytes, value
         path=path,
         body=body,
         parsed=value,
-        headers=dict(request.headers),
+        headers=_joined(request),
         principal=request.state.principal,
         request_id=request.state.request_id,
         overage=standing is not None and standing.overage,
     )
+
+
+def _joined(request: Request) -> Mapping[str, str]:
+    """The headers by name; of those that came several times, such as `anthropic-beta`, the values in one line."""
+    joined: dict[str, str] = {}
+    for name, value in request.headers.items():
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def _own(names: list[str]) -> Models:

@@ -1,0 +1,49 @@
+"""Where the passages of a collection come from: the index of this installation, a tenant's pipeline, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ragstone.accounts.interceptors import Interceptors
+from ragstone.index.vectorize import RemotePipeline, pipeline_address
+from ragstone.retrieval.routed import Knowledge
+from ragstone.settings import Settings
+from ragstone.vocabulary import DEFAULT_TENANT, Scope
+
+SHARE_OF_BUDGET = (
+    0.75  # of a chat's budget, for a pipeline beside the index: its passages come too late after all of it
+)
+
+KnowledgeOf = Callable[[Scope], Awaitable[Knowledge | None]]
+
+
+def knowledge_of(settings: Settings, interceptors: Interceptors) -> KnowledgeOf:
+    """What says for a scope which pipeline holds its knowledge; None, the index does.
+
+    Only the collection that a tenant's chats are answered from is looked up in its pipeline,
+    and never that of a LibreChat's files, which are here.
+    """
+    longest_s = settings.vectorize.timeout_s
+
+    async def of(scope: Scope) -> Knowledge | None:
+        known = await interceptors.get(scope.tenant)
+        chosen, token = known.settings, known.keys.pipeline
+        if chosen.knowledge == "index" or not chosen.pipeline or not token:
+            return None
+        if scope.collection != chosen.collection or scope.collection == settings.librechat.collection:
+            return None
+        own, both = chosen.pipeline, chosen.knowledge == "both"
+        # The operator's own URL may lead anywhere, for the tenant that it was set for and for no other.
+        trusted = scope.tenant == DEFAULT_TENANT and own.url is not None and own.url == settings.vectorize.url
+        remote = RemotePipeline(
+            address=pipeline_address(
+                organization=own.organization, pipeline=own.pipeline, url=own.url, trusted=trusted
+            ),
+            token=token,
+            rerank=own.rerank,
+            filters=own.filters,
+            timeout_s=min(longest_s, SHARE_OF_BUDGET * chosen.budget_s) if both else longest_s,
+        )
+        return Knowledge("fused" if both else "alone", remote, settings.vectorize.floor)
+
+    return of
