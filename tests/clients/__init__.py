@@ -1,0 +1,1 @@
+"""Other people's clients, in their own languages and environments, as judges of the wire."""
