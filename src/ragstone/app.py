@@ -41,7 +41,7 @@ from ragstone.api import (
     widgets,
 )
 from ragstone.errors import ConfigurationError, PortInUse
-from ragstone.http.auth import Door
+from ragstone.http.door import Door
 from ragstone.http.errors import describe_problem, install_error_handlers
 from ragstone.http.middleware import RequestFrame
 from ragstone.integrations.interceptor import routes as interceptor_routes

@@ -10,8 +10,9 @@ import pytest
 from fastapi import FastAPI, Request, UploadFile
 from pydantic import SecretStr
 
-from ragstone.http.auth import AdmittedRoute, Door, UploadRoute, admitted_router
+from ragstone.http.auth import AdmittedRoute, UploadRoute, admitted_router
 from ragstone.http.dependencies import Admitted, AdmittedScope
+from ragstone.http.door import Door
 from ragstone.http.errors import install_error_handlers
 from ragstone.http.middleware import RequestFrame
 from ragstone.principals import Permission

@@ -9,8 +9,9 @@ from ragstone.accounts.users import UserChange
 from ragstone.api.account_models import LoginBody, LoginOut, MeOut, PasswordBody, SessionList, SessionOut, UserOut
 from ragstone.api.granting import user_of
 from ragstone.errors import InvalidInput, NotFound
-from ragstone.http.auth import Door, admitted_router, open_router
+from ragstone.http.auth import admitted_router, open_router
 from ragstone.http.dependencies import ActingTenant, Admitted, OpenPlatform, PathId
+from ragstone.http.door import Door
 from ragstone.http.errors import problems
 from ragstone.principals import Permission, Principal
 from ragstone.wiring import Platform

@@ -1,17 +1,13 @@
-"""Every failure becomes problem+json (RFC 9457) here, and nowhere else.
+"""FastAPI's failures become problem+json (RFC 9457) as well, and OpenAPI describes what that is.
 
-`RagstoneError` keeps its code, status and sentence. A body or parameter that does not
-fit becomes 422 with one sentence a field. An error nobody foresaw becomes a 500 that
-says nothing about the inside; the request id leads to the log.
+A body or parameter that does not fit becomes 422 with one sentence a field; the rest is
+told as in `problems`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -22,13 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from ragstone.errors import CircuitOpen, Overloaded, RagstoneError, RateLimited, Unauthenticated
-from ragstone.http.rates import whole_seconds
+from ragstone.errors import RagstoneError
+from ragstone.http.problems import PROBLEM_JSON, Fault, FieldFault, fault_of, fault_response, problem_fields
 
-PROBLEM_JSON = "application/problem+json"
-TYPE_PREFIX = "urn:ragstone:problem:"
 MAX_NAMED_FIELDS = 20  # a body of a million wrong fields gets a short answer
-MAX_INSTANCE_CHARS = 200
 
 
 class FieldProblem(BaseModel):
@@ -67,16 +60,6 @@ class Problem(BaseModel):
     request_id: str = Field(description="Leads to this request in the server's log.")
     retryable: bool = Field(description="Whether the same call may succeed later without a change.")
     errors: list[FieldProblem] | None = Field(None, description="The fields that do not fit, for status 422.")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    status: int
-    code: str
-    detail: str
-    retryable: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-    errors: tuple[FieldProblem, ...] = ()
 
 
 _PROBLEM_TEXTS = {
@@ -119,86 +102,25 @@ async def _respond(request: Request, error: Exception) -> Response:
 
 def problem_response(scope: Scope, error: Exception) -> Response:
     """The response for an error; its headers say which key to send, or which methods there are."""
-    fault = _fault(error, scope)
-    body = _problem(fault, scope).model_dump_json(exclude_none=True)
-    return Response(body, fault.status, headers=dict(fault.headers), media_type=PROBLEM_JSON)
+    return fault_response(scope, _fault(error, scope))
 
 
 def problem_of(scope: Scope, error: Exception) -> Problem:
     """The problem alone, for an event stream whose status has been sent already."""
-    return _problem(_fault(error, scope), scope)
+    return Problem.model_validate(problem_fields(_fault(error, scope), scope))
 
 
-def _problem(fault: _Fault, scope: Scope) -> Problem:
-    return Problem(
-        type=TYPE_PREFIX + fault.code,
-        title=fault.code.replace("_", " ").capitalize(),
-        status=fault.status,
-        detail=fault.detail,
-        code=fault.code,
-        instance=quote(scope["path"], errors="replace")[:MAX_INSTANCE_CHARS],
-        request_id=scope.get("state", {}).get("request_id", ""),
-        retryable=fault.retryable,
-        errors=list(fault.errors) or None,
-    )
+def _fault(error: Exception, scope: Scope) -> Fault:
+    return _invalid(error) if isinstance(error, RequestValidationError) else fault_of(error, scope)
 
 
-def _fault(error: Exception, scope: Scope) -> _Fault:
-    # FastAPI turns what is raised while it reads a body into a 400, and keeps the reason as the cause.
-    if isinstance(error, HTTPException) and isinstance(error.__cause__, RagstoneError):
-        error = error.__cause__
-    match error:
-        case RagstoneError():
-            return _Fault(error.status, error.code, error.message, error.retryable, _error_headers(error))
-        case RequestValidationError():
-            return _invalid(error)
-        case HTTPException() if isinstance(error.__cause__, OSError):
-            return _Fault(
-                500,
-                "temporary_folder",
-                "The server could not keep the upload while it arrived: its temporary folder is full or read-only. "
-                "Its operator has to make room, or set TMPDIR to another folder.",
-            )
-        case HTTPException():
-            return _from_framework(error, scope)
-        case _:
-            return _Fault(500, "internal", "Something failed inside the server. Its log has the request id.")
-
-
-def _error_headers(error: RagstoneError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"www-authenticate": "Bearer"}
-        case RateLimited() | CircuitOpen() | Overloaded():
-            return {"retry-after": whole_seconds(max(error.retry_after_s, 1))}
-        case _:
-            return {}
-
-
-def _from_framework(error: HTTPException, scope: Scope) -> _Fault:
-    status = HTTPStatus(error.status_code)
-    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    match status:
-        case HTTPStatus.NOT_FOUND:
-            detail = "There is nothing at this address. GET /openapi.json lists what there is."
-        case HTTPStatus.METHOD_NOT_ALLOWED:
-            detail = (
-                f"This address does not take {scope['method'][:20]}; it takes {headers.get('allow', 'other methods')}."
-            )
-        case HTTPStatus.BAD_REQUEST:
-            detail = f"The request body cannot be read: {error.detail.rstrip('.')}. Check it against /openapi.json."
-        case _:
-            detail = error.detail
-    return _Fault(status, status.name.lower(), detail, headers=headers)
-
-
-def _invalid(error: RequestValidationError) -> _Fault:
+def _invalid(error: RequestValidationError) -> Fault:
     problems = tuple(_field_problem(item) for item in error.errors()[:MAX_NAMED_FIELDS])
     sentences = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
-    return _Fault(422, "invalid_request", f"The request does not fit. {sentences}.", errors=problems)
+    return Fault(422, "invalid_request", f"The request does not fit. {sentences}.", errors=problems)
 
 
-def _field_problem(item: Mapping[str, object]) -> FieldProblem:
+def _field_problem(item: Mapping[str, object]) -> FieldFault:
     location = item["loc"]
     assert isinstance(location, tuple)
     path = ".".join(str(part) for part in location[1:])[:100]
@@ -208,9 +130,9 @@ def _field_problem(item: Mapping[str, object]) -> FieldProblem:
         case "extra_forbidden":
             message = "is not a field of this request"
         case "json_invalid":
-            return FieldProblem(field="body", message=f"is not valid JSON at character {location[-1]}")
+            return FieldFault(field="body", message=f"is not valid JSON at character {location[-1]}")
         case "model_attributes_type" if not path:
             message = "has to be a JSON object, sent with Content-Type: application/json"
         case _:
             message = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
-    return FieldProblem(field=path or str(location[0]), message=message)
+    return FieldFault(field=path or str(location[0]), message=message)

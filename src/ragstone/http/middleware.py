@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ragstone.http.errors import problem_response
+from ragstone.http.problems import problem_response
 from ragstone.principals import Principal
 from ragstone.telemetry.tracing import Span, served
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -17,7 +18,10 @@ from ragstone.accounts.domains import allows
 from ragstone.errors import Forbidden
 from ragstone.http.credentials import SECURE_COOKIE, SESSION_COOKIE
 from ragstone.principals import Principal
-from ragstone.settings import LOOPBACK_HOSTS, ServerSettings
+from ragstone.resilience.addresses import LOOPBACK_HOSTS
+
+if TYPE_CHECKING:  # pydantic is not for every process that has a door
+    from ragstone.settings import ServerSettings
 
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 SAFE_METHODS = frozenset({"GET", "HEAD"})

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+"""What a host is called that only this machine's programs reach."""
+
 _DENIED_V4 = tuple(
     IPv4Network(text)
     for text in (

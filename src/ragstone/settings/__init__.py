@@ -5,8 +5,9 @@ levels: `RAGSTONE_ANSWER__MODEL`. A `.env` file in the working directory is read
 real environment variables win. Each group mirrors the options of the part it is for.
 """
 
+from ragstone.resilience.addresses import LOOPBACK_HOSTS
 from ragstone.settings.parts import RedisSettings, ServerSettings
-from ragstone.settings.tree import LOOPBACK_HOSTS, Settings, env_example, load_settings, variable_name
+from ragstone.settings.tree import Settings, env_example, load_settings, variable_name
 
 __all__ = [
     "LOOPBACK_HOSTS",

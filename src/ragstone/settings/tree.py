@@ -35,8 +35,6 @@ from ragstone.settings.parts import (
     ServerSettings,
 )
 
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-
 
 class Settings(BaseSettings):
     """The root of the tree."""

@@ -1,9 +1,17 @@
 """Settings become a platform: the only place that names adapters."""
 
-from ragstone.wiring.engines import open_embedder, open_index
-from ragstone.wiring.foundation import open_records, prepare_data_dir
-from ragstone.wiring.opening import open_platform
-from ragstone.wiring.platform import Accounts, Platform, Records
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragstone.wiring.accounts import Accounts
+    from ragstone.wiring.engines import open_embedder, open_index
+    from ragstone.wiring.foundation import prepare_data_dir
+    from ragstone.wiring.opening import open_platform
+    from ragstone.wiring.platform import Platform, Records
+    from ragstone.wiring.records import open_records
 
 __all__ = [
     "Accounts",
@@ -15,3 +23,21 @@ __all__ = [
     "open_records",
     "prepare_data_dir",
 ]
+
+_MODULES = {
+    "Accounts": "accounts",
+    "Platform": "platform",
+    "Records": "platform",
+    "open_embedder": "engines",
+    "open_index": "engines",
+    "open_platform": "opening",
+    "open_records": "records",
+    "prepare_data_dir": "foundation",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Late, because a process that only passes chats on stands on the foundation, and needs no more.
+    if module := _MODULES.get(name):
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

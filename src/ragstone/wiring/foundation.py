@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ragstone.accounts.admit import Admission
 from ragstone.accounts.api_keys import ApiKeys
@@ -24,36 +23,23 @@ from ragstone.accounts.usage import LIFETIME_S, Ledger
 from ragstone.accounts.users import Users
 from ragstone.accounts.widgets import Widgets
 from ragstone.errors import DataDirectoryError
-from ragstone.ingestion.jobs import Jobs
 from ragstone.resilience.breaker import BreakerOptions
 from ragstone.resilience.bulkhead import PlaceOptions
 from ragstone.resilience.connecting import CallTimeouts
 from ragstone.resilience.guards import GuardOptions, Guards
 from ragstone.resilience.http_client import HttpClient
-from ragstone.settings import Settings
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.installation import installation_id
-from ragstone.storage.library import Library
 from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
+from ragstone.wiring.accounts import Accounts
 from ragstone.wiring.interceptor_defaults import check_token, interceptor_of
-from ragstone.wiring.platform import Accounts, Records
 
-
-@asynccontextmanager
-async def open_records(settings: Settings) -> AsyncIterator[Records]:
-    """Open the database alone; quick, as no model is loaded and no index process started.
-
-    Raises:
-        ConfigurationError: a setting or the data directory needs mending.
-    """
-    folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
-    async with AsyncExitStack() as stack:
-        base = await lay_foundation(settings, folder, stack)
-        yield Records(Library(base.database, base.blobs), Jobs(base.database), base.accounts, base.database)
+if TYPE_CHECKING:  # see `ragstone.wiring`
+    from ragstone.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from ragstone.accounts.interceptors import Interceptor, InterceptorKeys, InterceptorSettings, Knowledge, Pipeline
 from ragstone.index.vectorize_tokens import checked_token
-from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT
+
+if TYPE_CHECKING:  # see `ragstone.wiring`
+    from pydantic import SecretStr
+
+    from ragstone.settings import Settings
 
 
 def interceptor_of(settings: Settings, tenant: str) -> Interceptor:

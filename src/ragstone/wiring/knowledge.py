@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from ragstone.accounts.interceptors import Interceptors
 from ragstone.index.vectorize import RemotePipeline, pipeline_address
 from ragstone.retrieval.routed import Knowledge
-from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
+
+if TYPE_CHECKING:  # see `ragstone.wiring`
+    from ragstone.settings import Settings
 
 SHARE_OF_BUDGET = (
     0.75  # of a chat's budget, for a pipeline beside the index: its passages come too late after all of it

@@ -46,6 +46,7 @@ from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.telemetry.tracing import configure_tracing
+from ragstone.wiring.accounts import Accounts
 from ragstone.wiring.engines import (
     ingestion_options,
     language_model,
@@ -57,7 +58,7 @@ from ragstone.wiring.engines import (
 )
 from ragstone.wiring.foundation import Foundation, lay_foundation, prepare_data_dir
 from ragstone.wiring.knowledge import knowledge_of
-from ragstone.wiring.platform import Accounts, Platform
+from ragstone.wiring.platform import Platform
 
 log = structlog.get_logger()
 

@@ -24,7 +24,7 @@ from starlette.types import Scope as Connection
 
 from ragstone.accounts.tenants import TenantState
 from ragstone.errors import Forbidden, NotFound, RagstoneError, TooLarge, Unavailable
-from ragstone.http.auth import MAX_JSON_BYTES, Door, limited_body, refuse_announced
+from ragstone.http.door import MAX_JSON_BYTES, Door, limited_body, refuse_announced
 from ragstone.http.errors import MAX_NAMED_FIELDS, problem_of, problem_response
 from ragstone.http.rates import standing_headers
 from ragstone.integrations.librechat.tokens import shown_token, user_of
