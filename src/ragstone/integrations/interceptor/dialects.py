@@ -4,7 +4,8 @@ The OpenAI SDKs, Anthropic's and LangChain repeat what fails with 408, 409, 429 
 LangChain, which LibreChat is made with, ignores `x-should-retry` and repeats a 503 seven
 times within a minute and a half, while its reader waits; the one thing it takes for
 final is the code `insufficient_quota`. So a refusal for lack of room, or of an upstream
-that is known to be down, carries that code for LangChain, and for nobody else.
+that is known to be down, carries that code for LangChain, and for nobody else. Towards
+Anthropic's API it is called as the SDK beneath it, and looks for the code beside `error`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from ragstone.http.relaying import Header, Refusal
 
 DialectName = Literal["openai", "anthropic"]
 
-LANGCHAIN = "langchain"
+LANGCHAIN = "langchain"  # langchainjs-openai/1.0.0
+LANGCHAIN_OVER_ANTHROPIC = "anthropic/js"  # Anthropic/JS 0.115.0; that SDK passes over the code
 FINAL = "insufficient_quota"
 _OPENAI_TYPES = {
     401: "authentication_error",
@@ -95,7 +97,9 @@ class AnthropicDialect:
 
     def _error(self, fault: _Fault) -> dict[str, Any]:
         kind = _ANTHROPIC_TYPES.get(fault.status, "invalid_request_error" if fault.status < 500 else "api_error")
+        final = fault.final and LANGCHAIN_OVER_ANTHROPIC in self.user_agent.lower()
         return {
+            **({"code": FINAL} if final else {}),
             "type": "error",
             "error": {"type": kind, "message": fault.message},
             "request_id": self.request_id or None,

@@ -7,6 +7,7 @@ where there is none, a title is made by rule, and the rest gets a sentence that 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -33,6 +34,7 @@ MAX_TITLE_WORDS = 5
 MAX_PLAIN_TOKENS = 800
 AGAIN = "\n\n---\n\n"
 """What stands between a text that broke off and the one that replaces it: a stream takes nothing back."""
+UNDETERMINED = "und"  # ISO 639-2; LibreChat asks for the language, and does nothing with it
 NO_MODEL = "Only questions about the documents are answered here: no language model is set up."
 
 _FIRST_SAID = re.compile(r"^User:\s*(.+)$", re.MULTILINE)
@@ -103,6 +105,10 @@ class OwnModel:
 
     async def _plain(self, exchange: Exchange, body: Mapping[str, Any], telling: _Telling, decision: Decision) -> None:
         await telling.begin(f"bypass; reason={decision.reason}")
+        if decision.reason == "title" and "response_format" in body:
+            await telling.say(titled_object(title_of(exchange.question)))
+            await telling.end(Usage(NAME), ())
+            return
         said = False
         try:
             async with aclosing(
@@ -162,6 +168,11 @@ def messages_of(body: Mapping[str, Any]) -> list[Message]:
         elif role in {"user", "assistant"} and text:
             found.append(Message("user" if role == "user" else "assistant", text))
     return found
+
+
+def titled_object(title: str) -> str:
+    """The object that LibreChat's `titleMethod: structured` has a schema for, and repeats its request without."""
+    return json.dumps({"language": UNDETERMINED, "title": title}, ensure_ascii=False)
 
 
 def title_of(request: str) -> str:
