@@ -98,7 +98,7 @@ async def test_the_source_under_test_is_the_one_that_is_meant():
 
 async def test_every_route_has_a_line_and_every_line_a_route(stand: Stand):
     routes = {
-        f"{method} {context.path}"
+        f"{method} {(context.path or '').replace(':path}', '}')}"
         for context in iter_route_contexts(stand.app.routes)
         for method in (context.methods or {"ANY"}) - {"HEAD"}
         if not (context.path or "").startswith(tuple(APART))
@@ -132,7 +132,8 @@ async def test_nobody_gets_in_without_a_credential_that_is_good_now(stand: Stand
                 if response.status_code != 401 or leaks(shown(response), stand.b):
                     wrong.append(f"{line} by {name}: {response.status_code}")
                 if name != "none":
-                    bodies.add(response.json()["detail"])
+                    told = response.json()
+                    bodies.add(told["error"]["message"] if "error" in told else told["detail"])
             if len(bodies) != 1:
                 wrong.append(f"{line} tells refused credentials apart: {bodies}")
     assert not wrong
@@ -215,6 +216,8 @@ async def test_questions_of_one_are_not_answered_from_the_other(stand: Stand):
     """Both own the same words; b asks first, so that whatever is kept for b would serve a."""
     asking = [line for line in TABLE if line.needs in {Permission.CHAT, Permission.WIDGET} and line.shows]
     assert asking
+    for customer in (stand.a, stand.b):  # other attacks have set up a's, which then asks elsewhere
+        await stand.app.state.platform.accounts.interceptors.remove("test", customer.tenant)
     async with stand.client() as client:
         for line in asking:
             for asker, stranger in ((stand.b, stand.a), (stand.a, stand.b), (stand.b, stand.a)):

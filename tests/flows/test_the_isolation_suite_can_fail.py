@@ -123,7 +123,7 @@ CONTROLS = {
         "storage/cache.py", 'cache_key(self._tenant, "vector"', 'cache_key("all", "vector"', "vector_kept", LEGS
     ),
     "the permission at the door": Control(
-        "http/auth.py", "if not principal.may(needs):", "if False:", "asks_for_its_permission and alone"
+        "http/door.py", "if not principal.may(needs):", "if False:", "asks_for_its_permission and alone"
     ),
     "the domains of publishable keys": Control(
         "http/origins.py", "or not allows(principal.domains, origin):", "or not origin:", "publishable and alone"

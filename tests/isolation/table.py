@@ -20,6 +20,7 @@ NAMES_SOMETHING = {ID_PATTERN, COLLECTION_PATTERN}
 
 APART: Mapping[str, str] = {
     "/librechat": "its users come with tokens of their own: tests/integrations/librechat/test_owners.py",
+    "/v1/responses": "it answers 404 to everybody",
 }
 """Routes that are attacked elsewhere."""
 
@@ -145,6 +146,8 @@ MODEL = {"provider": "openai", "model": "new"}
 VISIT = {"conversation_id": "visit", "turn_id": "turn of the visit"}
 VISIT_FEEDBACK = {"conversation_id": "{visit}", "turn_id": "{turn of the visit}", "rating": 1, "comment": "{mark}"}
 
+CHAT = {"model": "ragstone", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 100}
+
 TABLE: tuple[Line, ...] = (
     # Public.
     Line("GET", "/health", None),
@@ -168,6 +171,13 @@ TABLE: tuple[Line, ...] = (
     Line("POST", "/api/chat", P.CHAT, body={"question": QUESTION}, shows=True),
     Line("POST", TURN_FEEDBACK, P.CHAT, body={"rating": 1, "comment": "{mark}"}, shows=True),
     Line("GET", "/api/feedback", P.CONVERSATIONS, kinds={"after": "feedback"}, shows=True, moves=True),
+    # The same through the interceptor.
+    Line("POST", "/v1/chat/completions", P.CHAT, body=CHAT, shows=True),
+    Line("POST", "/v1/messages", P.CHAT, body=CHAT, shows=True),
+    Line("POST", "/v1/messages/count_tokens", P.CHAT, body=CHAT),
+    Line("POST", "/v1/embeddings", P.CHAT, body={"model": "hashing", "input": QUESTION}),
+    Line("GET", "/v1/models", P.CHAT),
+    Line("GET", "/v1/models/{model}", P.CHAT, kinds={"model": None}, values={"model": "ragstone"}),
     # The widget: its editor, its visitors, its backend.
     Line("GET", "/api/widgets", P.MANAGE, kinds={"after": "widget"}, shows=True, moves=True),
     Line("POST", "/api/widgets", P.MANAGE, body={"name": "{mark}"}, shows=True),

@@ -25,6 +25,7 @@ from ragstone.integrations.interceptor.asking import Asked
 from ragstone.integrations.interceptor.bodies import parsed
 from ragstone.integrations.interceptor.dialects import DialectName, dialect_of
 from ragstone.integrations.interceptor.embeddings import OwnEmbeddings, refuse_other
+from ragstone.integrations.interceptor.enriching import request_tokens
 from ragstone.integrations.interceptor.headers import incoming, outgoing
 from ragstone.integrations.interceptor.intercept import Interception
 from ragstone.integrations.interceptor.own_model import NAME
@@ -100,16 +101,20 @@ class Serving:
 
         return self._relay(request, "openai", story)
 
-    async def pass_on(self, request: Request, dialect: DialectName, path: str) -> Response:
-        """A request that is never enriched, such as one that counts tokens: passed on as it is."""
+    async def count(self, request: Request) -> Response:
+        """The tokens of a chat of Anthropic's, as its server counts them; estimated where there is none."""
         body = await request.body()
 
         async def story(writer: Writer) -> None:
-            asked = _asked(request, dialect, path, body, {})
+            asked = _asked(request, "anthropic", "/v1/messages/count_tokens", body, await parsed(body))
             known = await self._interceptors.get(asked.principal.tenant)
-            await self._forward(asked, self._target(asked, known), writer)
+            target = self._upstreams.target(asked.principal.tenant, known, "anthropic")
+            if target is None:
+                await writer.respond(_json({"input_tokens": request_tokens(asked.parsed)}))
+            else:
+                await self._forward(asked, target, writer)
 
-        return self._relay(request, dialect, story)
+        return self._relay(request, "anthropic", story)
 
     def _relay(self, request: Request, dialect: DialectName, story: Story) -> Relay:
         principal: Principal = request.state.principal

@@ -129,6 +129,12 @@ def wire_of(
     return AnthropicWire(model, answer_id)
 
 
+def example(wire: Wire) -> dict[str, Any]:
+    """A whole answer, for descriptions."""
+    answer: dict[str, Any] = json.loads(wire.whole("A citation that nobody checked is decoration [1].", Usage("m"), ()))
+    return answer
+
+
 def _openai_usage(usage: Usage) -> dict[str, Any]:
     return {
         "prompt_tokens": usage.input_tokens,
