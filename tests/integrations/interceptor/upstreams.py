@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -108,7 +108,7 @@ class ModelServer:
 async def upstream(
     fault: Fault | None = None, *, times: int | None = None, pieces: Sequence[str] = PIECES, tools: bool = False
 ) -> AsyncIterator[ModelServer]:
-    """Run a server; with `tools` its answer is a call of one."""
+    """Run a server; with `tools` its answer is a call of one, until it is given the result."""
     model = ModelServer(fault=fault, times=times, pieces=pieces, tools=tools)
     if fault is Fault.REFUSE:
         with socket.socket() as closed:
@@ -206,7 +206,13 @@ class _Exchange:
         anthropic = seen.path.endswith("/messages")
         if not seen.json.get("stream"):
             return await self._at_once(self._message() if anthropic else self._completion(), fault)
-        return await self._stream(_events(self._model, fault, anthropic=anthropic), fault)
+        return await self._stream(_events(self._told(seen), fault, anthropic=anthropic), fault)
+
+    def _told(self, seen: Seen) -> ModelServer:
+        """The server as this request finds it: it needs no tool whose result it has."""
+        last = seen.json["messages"][-1]
+        told = last["role"] == "tool" or "tool_result" in json.dumps(last)
+        return replace(self._model, tools=self._model.tools and not told)
 
     async def _stream(self, events: Sequence[str], fault: Fault | None) -> bool:
         packer = gzip if fault is Fault.GZIP else None
