@@ -21,7 +21,13 @@ from tests.commands import running_server
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
-PORTS = {"docs/api.md": 8899, "docs/accounts.md": 8898, "docs/api-accounts.md": 8897, "docs/api-widget.md": 8896}
+PORTS = {
+    "docs/api.md": 8899,
+    "docs/accounts.md": 8898,
+    "docs/api-accounts.md": 8897,
+    "docs/api-widget.md": 8896,
+    "docs/interceptor.md": 8895,
+}
 """Where the server of each page's examples listens."""
 
 
