@@ -29,10 +29,11 @@ _ASKED = re.compile(r"\b(?P<name>trial|tokens|rate):(?P<value>[0-9.]+)")
 
 async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError, asyncio.IncompleteReadError):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = re.search(r"content-length: (\d+)", head)
-        body = json.loads(await reader.readexactly(int(length[1])) if length else b"{}")
-        await _answer(body, reader, writer)
+        while True:  # connections are kept, as the vendors' servers do
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = re.search(r"content-length: (\d+)", head)
+            body = json.loads(await reader.readexactly(int(length[1])) if length else b"{}")
+            await _answer(body, reader, writer)
     writer.close()
 
 
@@ -42,20 +43,20 @@ async def _answer(body: dict[str, Any], reader: asyncio.StreamReader, writer: as
     trial = int(asked.get("trial", -1))
     _tell("asked", trial)
     hung_up = asyncio.create_task(_gone(reader))
-    writer.write(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
-    )
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     sending = asyncio.create_task(_tokens(writer, asked, silent="silent" in text))
     await asyncio.wait({hung_up, sending}, return_when=asyncio.FIRST_COMPLETED)
     if not sending.done():
         sending.cancel()
         _tell("hung_up", trial)
-        return
+        raise ConnectionResetError
     hung_up.cancel()
+    await asyncio.gather(hung_up, return_exceptions=True)  # only one may read at a time
     _tell("hung_up" if sending.exception() else "ended", trial)
 
 
 async def _gone(reader: asyncio.StreamReader) -> None:
+    """Returns when the client has gone; while an answer is under way, clients send nothing."""
     with suppress(ConnectionError):
         await reader.read(1)
 

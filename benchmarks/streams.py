@@ -81,7 +81,7 @@ async def straight(port: int, question: str, tally: Tally) -> None:
     first = False
     async with posted(port, "/v1/chat/completions", {"messages": [{"content": question}]}) as (reader, _):
         await status_of(reader)
-        while line := await reader.readline():
+        while (line := await reader.readline()) and not line.startswith(b"data: [DONE]"):
             if line.startswith(b"data: {"):
                 arrived = time.monotonic_ns()
                 choices = json.loads(line[6:])["choices"]

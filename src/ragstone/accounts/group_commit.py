@@ -2,7 +2,7 @@
 
 A commit waits for the disk (about 1 to 10 ms), whatever is in it. While one is under
 way, what comes in gathers, and is written by the next: the busier, the larger the
-groups, and nobody waits for a timer.
+groups. What somebody waits for waits for no timer; what can wait goes along with it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ragstone.errors import ConfigurationError, RagstoneError, Unavailable
 
 MAX_WAITING = 10_000  # writes in memory; beyond it the disk is too slow for what comes in
 MAX_GROUP = 500  # keeps a transaction to some tens of milliseconds
+LINGER_S = 0.02  # how long what can wait does: at 50 requests a second, the next one takes it along
 RETRY_S = 0.2  # before the second attempt, twice that before the third, …
 
 log = structlog.get_logger()
@@ -34,19 +35,27 @@ class GroupCommit(Generic[T]):
         self._attempts = attempts
         self._waiting: dict[asyncio.Future[None], T] = {}
         self._writer: asyncio.Task[None] | None = None
+        self._urgent = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def full(self) -> bool:
         """Whether so much waits that nothing new should be begun."""
         return len(self._waiting) >= MAX_WAITING
 
-    def add(self, item: T) -> asyncio.Future[None]:
-        """Have it written; the future, which need not be awaited, says when it is durable."""
-        future = asyncio.get_running_loop().create_future()
+    def add(self, item: T, *, patient: bool = False) -> asyncio.Future[None]:
+        """Have it written; the future, which need not be awaited, says when it is durable.
+
+        What is `patient` is written with the next that is not, or after `LINGER_S`.
+        """
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         future.add_done_callback(_retrieved)
         self._waiting[future] = item
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._run())
+        if not patient:
+            self._begin()
+        elif self._timer is None:
+            self._timer = loop.call_later(LINGER_S, self._begin)
         return future
 
     def withdraw(self, future: asyncio.Future[None]) -> bool:
@@ -55,11 +64,21 @@ class GroupCommit(Generic[T]):
 
     async def close(self) -> None:
         """Write what waits."""
+        self._begin()
         while self._writer is not None and not self._writer.done():
             await asyncio.wait({self._writer})
 
+    def _begin(self) -> None:
+        self._urgent = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._run())
+
     async def _run(self) -> None:
-        while self._waiting:
+        while self._waiting and self._urgent:
+            self._urgent = len(self._waiting) > MAX_GROUP
             group = dict(list(self._waiting.items())[:MAX_GROUP])
             for future in group:
                 del self._waiting[future]

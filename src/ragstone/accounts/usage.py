@@ -121,6 +121,23 @@ class Ledger:
         Raises:
             Unavailable: the ledger cannot be written; nothing may be spent.
         """
+        reservation, writing = self.reserve_soon(principal, kind, overage=overage)
+        try:
+            await self.reserved(writing)
+        except asyncio.CancelledError:
+            if not self._writes.withdraw(writing):
+                self._writes.add(self._nothing(reservation), patient=True)
+            raise
+        return reservation
+
+    def reserve_soon(
+        self, principal: Principal, kind: UsageKind, *, overage: bool = False
+    ) -> tuple[Reservation, asyncio.Future[None]]:
+        """`reserve`, for who has something to do until `reserved` says that the row is there.
+
+        Raises:
+            Unavailable: too much waits to be written.
+        """
         if self._writes.full:
             raise Unavailable("The ledger is written more slowly than requests come in. Try again in a moment.")
         reservation = Reservation(secrets.token_hex(16), principal.tenant)
@@ -138,16 +155,18 @@ class Ledger:
             "estimated": False,
             "expires_at": now + self._lifetime_s,
         }
-        writing = self._writes.add(row)
+        return reservation, self._writes.add(row)
+
+    async def reserved(self, writing: asyncio.Future[None]) -> None:
+        """Wait until the row is there.
+
+        Raises:
+            Unavailable: the ledger cannot be written; nothing may be spent, or given out.
+        """
         try:
-            await writing
+            await asyncio.shield(writing)
         except ConfigurationError as error:
             raise Unavailable(f"Nothing is answered while its use cannot be written down. {error.message}") from error
-        except asyncio.CancelledError:
-            if not self._writes.withdraw(writing):
-                self._writes.add(self._nothing(reservation))
-            raise
-        return reservation
 
     async def settle(
         self,
@@ -190,7 +209,7 @@ class Ledger:
             embedding_tokens=embedding_tokens,
             estimated=estimated,
         )
-        return self._writes.add(settlement)
+        return self._writes.add(settlement, patient=True)
 
     async def sums(
         self, tenant: str, *, since: datetime, until: datetime, by: Granularity = "day", by_key: bool = False

@@ -30,10 +30,11 @@ class Bill:
     """Collects what a request uses. Settled once; one that nobody settles is settled when it is forgotten."""
 
     def __init__(self, ledger: Ledger, reservation: Reservation) -> None:
-        """Use `Bill.open`."""
+        """Use `Bill.open`, or `Bill.begin`."""
         self._ledger = ledger
         self._account = _Account(reservation)
         self._settled: asyncio.Future[None] | None = None
+        self._reserving: asyncio.Future[None] | None = None
         # An exchange that is begun and never answered is dropped without a word; garbage may be
         # collected in any thread.
         loop = asyncio.get_running_loop()
@@ -48,6 +49,23 @@ class Bill:
             Unavailable: the ledger cannot be written; nothing may be spent.
         """
         return cls(ledger, await ledger.reserve(principal, kind, overage=overage))
+
+    @classmethod
+    def begin(cls, ledger: Ledger, principal: Principal, kind: UsageKind, *, overage: bool = False) -> Bill:
+        """Reserve the row meanwhile: until `reserved`, nothing of what is spent may be given out.
+
+        Raises:
+            Unavailable: the ledger is far behind.
+        """
+        reservation, writing = ledger.reserve_soon(principal, kind, overage=overage)
+        bill = cls(ledger, reservation)
+        bill._reserving = writing
+        return bill
+
+    async def reserved(self) -> None:
+        """Wait until the row is there. Raises: Unavailable."""
+        if self._reserving is not None:
+            await self._ledger.reserved(self._reserving)
 
     @property
     def spent(self) -> Spent:

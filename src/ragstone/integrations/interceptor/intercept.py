@@ -11,6 +11,7 @@ the model.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ragstone.accounts.interceptors import Interceptor, Interceptors
 from ragstone.accounts.rate_limits import RateLimits
@@ -18,16 +19,18 @@ from ragstone.accounts.usage import Ledger
 from ragstone.chat.bill import Bill
 from ragstone.errors import InvalidInput, NotFound
 from ragstone.http.relaying import Refusal, Writer
-from ragstone.integrations.interceptor.asking import Asked
+from ragstone.integrations.interceptor.asking import OWN_MODEL, Asked
 from ragstone.integrations.interceptor.deciding import decide
 from ragstone.integrations.interceptor.delivering import Delivery, Round
 from ragstone.integrations.interceptor.headers import outgoing
-from ragstone.integrations.interceptor.own_model import NAME, OwnModel
 from ragstone.integrations.interceptor.preparing import Preparation, model_upstream
 from ragstone.integrations.interceptor.reading import read
 from ragstone.integrations.interceptor.upstreams import Target, Upstreams
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
+
+if TYPE_CHECKING:  # it brings generation along, and NumPy; see `opening`
+    from ragstone.integrations.interceptor.own_model import OwnModel
 
 REFUSES_ENRICHED = frozenset({400, 413, 422})
 """What a server says to a chat that is too long, or has a shape it does not take: then it gets the client's own."""
@@ -70,7 +73,7 @@ class Interception:
         tenant = asked.principal.tenant
         known = await self._interceptors.get(tenant)
         target = self._upstreams.target(tenant, known, asked.dialect)
-        with span("intercept", tenant=tenant, upstream=target.name if target else NAME):
+        with span("intercept", tenant=tenant, upstream=target.name if target else OWN_MODEL):
             async with self._limits.stream(asked.principal):
                 if target is None:
                     await self._answer(asked, known, writer)
@@ -90,7 +93,8 @@ class Interception:
 
     async def _pass_on(self, asked: Asked, known: Interceptor, target: Target, writer: Writer) -> None:
         model = model_upstream(asked, known)
-        bill = await Bill.open(self._ledger, asked.principal, "chat", overage=asked.overage)
+        # The row is written while the chat is prepared and the server asked; nothing is delivered before it is there.
+        bill = Bill.begin(self._ledger, asked.principal, "chat", overage=asked.overage)
         try:
             prepared = await self._preparation.prepare(asked, known, model)
             turn = Round(asked, known.settings, prepared, target, model, bill)
@@ -101,6 +105,7 @@ class Interception:
             if refusal is not None:
                 status = ("x-ragstone-status", turn.prepared.status)
                 await writer.respond(replace(refusal, headers=[*refusal.headers, status]))
+            await writer.end()
         finally:
             await bill.settle()
 
@@ -116,6 +121,7 @@ class Interception:
                 if isinstance(answer, Refusal):
                     return answer
                 answered = True
+                await turn.bill.reserved()
                 await self._delivery.deliver(turn, answer, writer)
                 return None
         finally:
