@@ -33,7 +33,7 @@ from benchmarks.mock_model import mock_model
 from benchmarks.probed_server import percentiles
 from benchmarks.sse_client import posted, status_of
 from benchmarks.streams import Tally, at_once, straight
-from ragstone.app import listen
+from ragstone.http.listening import listen
 from ragstone.http.relaying import Relay, Writer
 from ragstone.integrations.interceptor.anthropic_stream import AnthropicStream
 from ragstone.integrations.interceptor.dialects import OpenAIDialect

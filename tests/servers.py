@@ -13,7 +13,7 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
-from ragstone.app import listen
+from ragstone.http.listening import listen
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@
     ├── Unauthenticated         401  no key, or one that is not known
     ├── Forbidden               403  known or not, this caller may not do this from there
     ├── NotFound                404  also for what belongs to somebody else
+    │   └── NoIndex             404  this process has no index of its own
     ├── Unsupported             415  a media type no parser reads
     ├── UnreadableDocument      422  parsing failed; the sentence says why
     │   ├── EmptyDocument       422
@@ -95,6 +96,12 @@ class NotFound(RagstoneError):
 
     code = "not_found"
     status = 404
+
+
+class NoIndex(NotFound):
+    """The knowledge asked for lies in an index, and this process has none."""
+
+    code = "no_index"
 
 
 class Unsupported(RagstoneError):

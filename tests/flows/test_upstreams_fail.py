@@ -17,8 +17,8 @@ import pytest
 from ragstone.errors import CircuitOpen, RagstoneError
 from ragstone.http.relaying import Writer
 from ragstone.integrations.interceptor.asking import Asked
+from ragstone.integrations.interceptor.assembling import interception_of, upstreams_of
 from ragstone.integrations.interceptor.intercept import Interception
-from ragstone.integrations.interceptor.opening import interception_of, upstreams_of
 from ragstone.principals import LOCAL
 from ragstone.resilience.guards import GuardOptions, Guards
 from ragstone.retrieval.cached import CachedRetriever
@@ -110,7 +110,7 @@ async def line(folder: Path, servers: Servers, *, clock: Clock | None = None) ->
             http=cast("Any", servers),
             guards=Guards(GuardOptions(), metrics=platform.metrics, clock=time),
         )
-        story = interception_of(failing, upstreams_of(failing))
+        story = interception_of(failing, upstreams_of(failing), own=None)
         yield Line(failing, story, parts, servers, time)
 
 

@@ -151,6 +151,7 @@ CHAT = {"model": "ragstone", "messages": [{"role": "user", "content": QUESTION}]
 TABLE: tuple[Line, ...] = (
     # Public.
     Line("GET", "/health", None),
+    Line("GET", "/rage/health", None),
     Line("GET", "/ready", None),
     Line("GET", "/openapi.json", None),
     Line("GET", "/sources/{token}", None, kinds={"token": None}, values={"token": "{source link}"}, shows=True),

@@ -21,9 +21,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ragstone import __version__
-from ragstone.app import check_address, listen
 from ragstone.documents.parsing import SandboxedParser
 from ragstone.errors import PortInUse, RagstoneError
+from ragstone.http.listening import check_address, listen
 from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT, JobState, Scope
 from ragstone.wiring import open_embedder, open_index, open_records, prepare_data_dir

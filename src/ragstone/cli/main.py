@@ -14,6 +14,7 @@ from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
 from ragstone.cli.doctor import doctor
 from ragstone.cli.documents import documents
 from ragstone.cli.ingest import ingest, rebuild
+from ragstone.cli.intercept import intercept
 from ragstone.cli.interceptor import interceptor
 from ragstone.cli.jobs import jobs
 from ragstone.cli.keys import keys
@@ -62,6 +63,7 @@ app.add_typer(interceptor, name="interceptor")
 app.add_typer(jobs, name="jobs")
 app.command()(serve)
 app.command()(worker)
+app.command()(intercept)
 app.command()(rebuild)
 app.command()(doctor)
 app.add_typer(operate, name="operate")

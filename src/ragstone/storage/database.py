@@ -29,7 +29,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
@@ -39,7 +38,6 @@ from sqlalchemy.types import TypeEngine
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
 from ragstone.storage.failures import NOT_TEXT
-from ragstone.storage.postgres import Postgres, hold_tenant
 from ragstone.storage.schema import HEAD_REVISION
 from ragstone.storage.sqlite import Sqlite
 from ragstone.storage.transactions import EVERY_TENANT, Backend, EveryTenant, Whose, revision_of
@@ -107,6 +105,8 @@ async def hold(connection: AsyncConnection, tenant: str) -> None:
     One of the tenant's own is that already, and on SQLite every one is.
     """
     if connection.dialect.name == "postgresql":
+        from ragstone.storage.postgres import hold_tenant
+
         await hold_tenant(connection, tenant)
 
 
@@ -208,6 +208,8 @@ class Database:
             case "sqlite" if parsed.database:
                 backend = await Sqlite.open(parsed)
             case "postgresql":
+                from ragstone.storage.postgres import Postgres
+
                 owner = _parsed(owner_url) if owner_url else parsed
                 backend = Postgres(
                     parsed, owner, pool_size=pool_size, pool_overflow=pool_overflow, pool_timeout_s=pool_timeout_s
@@ -259,8 +261,13 @@ class Database:
 
     def insert_missing(self, table: Table) -> Insert:
         """An insert that leaves rows alone whose key is already there."""
+        # Late: a process speaks one dialect, and each takes 2 MiB.
         if self._dialect == "sqlite":
+            from sqlalchemy.dialects import sqlite
+
             return sqlite.insert(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table).on_conflict_do_nothing()
 
     async def _bring_up_to_date(self) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ragstone.accounts.interceptors import Interceptors
-from ragstone.index.vectorize import RemotePipeline, pipeline_address
-from ragstone.retrieval.routed import Knowledge
+from ragstone.index.vectorize import RemotePipeline, VectorizeClient, pipeline_address
+from ragstone.retrieval.base import PassageFinder
+from ragstone.retrieval.pipelines import PipelineOptions
+from ragstone.retrieval.routed import Knowledge, RoutedFinder
+from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
 
 if TYPE_CHECKING:  # see `ragstone.wiring`
@@ -50,3 +53,20 @@ def knowledge_of(settings: Settings, interceptors: Interceptors) -> KnowledgeOf:
         return Knowledge("fused" if both else "alone", remote, settings.vectorize.floor)
 
     return of
+
+
+def routed(
+    local: PassageFinder, settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics
+) -> RoutedFinder:
+    """What finds passages wherever the knowledge of a scope lies; `local` finds those of the index."""
+    return RoutedFinder(
+        local,
+        knowledge_of=knowledge_of(settings, interceptors),
+        client=client,
+        metrics=metrics,
+        options=PipelineOptions(
+            floor=settings.vectorize.floor,
+            context_tokens=settings.retrieval.context_tokens,
+            max_question_chars=settings.retrieval.max_question_chars,
+        ),
+    )

@@ -36,9 +36,7 @@ from ragstone.principals import UNLIMITED_PLAN
 from ragstone.resilience.outbound import Outbound
 from ragstone.retrieval.base import PassageFinder
 from ragstone.retrieval.cached import CachedRetriever
-from ragstone.retrieval.pipelines import PipelineOptions
 from ragstone.retrieval.retrieve import Retriever
-from ragstone.retrieval.routed import RoutedFinder
 from ragstone.settings import Settings, load_settings
 from ragstone.storage.cache import Cache, CachedVectors, MemoryCache, RedisCache, SqlVectorStore
 from ragstone.storage.library import Library
@@ -57,7 +55,7 @@ from ragstone.wiring.engines import (
     sandboxed_parser,
 )
 from ragstone.wiring.foundation import Foundation, lay_foundation, prepare_data_dir
-from ragstone.wiring.knowledge import knowledge_of
+from ragstone.wiring.knowledge import routed
 from ragstone.wiring.platform import Platform
 
 log = structlog.get_logger()
@@ -218,17 +216,8 @@ def _retriever(settings: Settings, base: Foundation, engines: _Engines) -> Passa
         metrics=base.metrics,
         options=options,
     )
-    return RoutedFinder(
-        local,
-        knowledge_of=knowledge_of(settings, base.accounts.interceptors),
-        client=VectorizeClient(base.http, base.guards),
-        metrics=base.metrics,
-        options=PipelineOptions(
-            floor=settings.vectorize.floor,
-            context_tokens=options.context_tokens,
-            max_question_chars=options.max_question_chars,
-        ),
-    )
+    client = VectorizeClient(base.http, base.guards)
+    return routed(local, settings, base.accounts.interceptors, client, base.metrics)
 
 
 def _chat(

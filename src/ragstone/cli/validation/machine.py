@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from ragstone.cli.checks import FULL_DISK_BYTES, LOW_DISK_BYTES
 from ragstone.cli.validation.base import Level, Problem, Rule, Subject, error, warning
 
-CONNECTIONS = 1000  # of clients; the server answers 503 beyond (app.MAX_CONNECTIONS)
+CONNECTIONS = 1000  # of clients; the server answers 503 beyond (http.listening.MAX_CONNECTIONS)
 OWN_FILES = 200  # database, blobs, index, parsers and libraries, with room to spare
 OTHERS = 0o077  # permissions of everybody but the owner
 

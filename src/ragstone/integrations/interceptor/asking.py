@@ -9,6 +9,9 @@ from typing import Any
 from ragstone.integrations.interceptor.dialects import DialectName
 from ragstone.principals import Principal
 
+OWN_MODEL = "ragstone"
+"""What our own answerer is called as a model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

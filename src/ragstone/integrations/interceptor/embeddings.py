@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ragstone.embedding.base import Embedder
 from ragstone.errors import InvalidInput, NotFound, TooLarge
 from ragstone.http.relaying import Refusal
+
+if TYPE_CHECKING:  # not every process has a model of its own, or NumPy
+    from ragstone.embedding.base import Embedder
 
 MAX_INPUTS = 2048  # OpenAI's limit
 MAX_CHARS = 1 << 20  # of all inputs together: about a minute of one core

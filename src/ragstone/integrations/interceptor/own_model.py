@@ -19,7 +19,7 @@ from ragstone.chat.condense import content_words
 from ragstone.errors import InvalidInput, ModelUnavailable
 from ragstone.generation.base import Delta
 from ragstone.http.relaying import Refusal, Writer
-from ragstone.integrations.interceptor.asking import Asked
+from ragstone.integrations.interceptor.asking import OWN_MODEL, Asked
 from ragstone.integrations.interceptor.deciding import Decision
 from ragstone.integrations.interceptor.preparing import MAX_QUESTION_CHARS
 from ragstone.integrations.interceptor.reading import Chat as ReadChat
@@ -29,7 +29,6 @@ from ragstone.integrations.interceptor.wires import Wire, wire_of
 from ragstone.llm.base import Message
 from ragstone.vocabulary import Answer, Citation, Usage
 
-NAME = "ragstone"
 MAX_TITLE_WORDS = 5
 MAX_PLAIN_TOKENS = 800
 AGAIN = "\n\n---\n\n"
@@ -72,7 +71,7 @@ class OwnModel:
             history=read.history,
             limit=settings.limit,
         )
-        telling = _Telling(wire_of(asked.dialect, NAME, asked.request_id), read.stream, writer)
+        telling = _Telling(wire_of(asked.dialect, OWN_MODEL, asked.request_id), read.stream, writer)
         try:
             if decision.enrich:
                 await self._from_documents(exchange, telling, link if settings.source_list else None)
@@ -107,7 +106,7 @@ class OwnModel:
         await telling.begin(f"bypass; reason={decision.reason}")
         if decision.reason == "title" and "response_format" in body:
             await telling.say(titled_object(title_of(exchange.question)))
-            await telling.end(Usage(NAME), ())
+            await telling.end(Usage(OWN_MODEL), ())
             return
         said = False
         try:
@@ -123,7 +122,7 @@ class OwnModel:
         if not said:
             await telling.say(title_of(exchange.question) if decision.reason == "title" else NO_MODEL)
         usage = exchange.bill.spent.usage
-        await telling.end(usage[-1] if usage else Usage(NAME), ())
+        await telling.end(usage[-1] if usage else Usage(OWN_MODEL), ())
 
 
 class _Telling:

@@ -17,7 +17,7 @@ import structlog
 from ragstone.accounts.interceptors import Interceptor
 from ragstone.accounts.source_links import SourceLinks
 from ragstone.chat.condense import condense_by_rule
-from ragstone.errors import CircuitOpen, InvalidInput, NotFound
+from ragstone.errors import CircuitOpen, InvalidInput, NoIndex, NotFound
 from ragstone.integrations.interceptor.asking import Asked
 from ragstone.integrations.interceptor.bodies import THREAD_BYTES
 from ragstone.integrations.interceptor.deciding import decide
@@ -62,6 +62,8 @@ class Preparation:
             done = self._failed(asked, error, "timeout")
         except CircuitOpen:
             done = "open"
+        except NoIndex:
+            done = "no_index"
         except (NotFound, InvalidInput):
             done = "no_collection"
         except Exception as error:  # noqa: BLE001 — see the module

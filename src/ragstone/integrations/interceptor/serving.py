@@ -21,19 +21,19 @@ from ragstone.accounts.usage import Ledger
 from ragstone.chat.bill import Bill
 from ragstone.errors import NotFound, RagstoneError
 from ragstone.http.relaying import Refusal, Relay, Story, Writer
-from ragstone.integrations.interceptor.asking import Asked
+from ragstone.integrations.interceptor.asking import OWN_MODEL, Asked
 from ragstone.integrations.interceptor.bodies import parsed
 from ragstone.integrations.interceptor.dialects import DialectName, dialect_of
 from ragstone.integrations.interceptor.embeddings import OwnEmbeddings, refuse_other
 from ragstone.integrations.interceptor.enriching import request_tokens
 from ragstone.integrations.interceptor.headers import incoming, outgoing
 from ragstone.integrations.interceptor.intercept import Interception
-from ragstone.integrations.interceptor.own_model import NAME
 from ragstone.integrations.interceptor.upstreams import Target, Upstreams
 from ragstone.principals import Principal
 
 MAX_LIST_BYTES = 4 << 20
 LISTED_S = 60.0  # a server's list of models is asked for once a minute; LibreChat asks for it every two
+NO_SERVER = "No model's server is set up for this. Set one with `ragstone interceptor set`."
 
 Models = list[dict[str, Any]]
 
@@ -152,7 +152,7 @@ class Serving:
     def _target(self, asked: Asked, known: Interceptor) -> Target:
         target = self._upstreams.target(asked.principal.tenant, known, asked.dialect)
         if target is None:
-            raise NotFound("No model's server is set up for this. Set one with `ragstone interceptor set`.")
+            raise NotFound(NO_SERVER)
         return target
 
     async def _models(self, request: Request) -> Models:
@@ -162,8 +162,10 @@ class Serving:
         names = [self._embeddings.name] if self._embeddings else []
         if known.settings.models:
             return _own([*known.settings.models, *names])
+        if target is None and self._embeddings is None:
+            raise NotFound(NO_SERVER)
         if target is None:
-            return _own([NAME, *names])
+            return _own([OWN_MODEL, *names])
         return [*await self._upstream_models(target, request), *_own(names)]
 
     async def _upstream_models(self, target: Target, request: Request) -> Models:

@@ -1,0 +1,148 @@
+"""The routes of an interceptor by itself: on Starlette alone, behind the same door as everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ragstone.errors import Forbidden, NotFound, RagstoneError
+from ragstone.http.door import Door, let_in
+from ragstone.http.middleware import RequestFrame
+from ragstone.http.problems import problem_response
+from ragstone.integrations.interceptor.assembling import assembled
+from ragstone.integrations.interceptor.bodies import MAX_BODY_BYTES
+from ragstone.integrations.interceptor.dialects import DialectName, dialect_of
+from ragstone.integrations.interceptor.health import health_of
+from ragstone.integrations.interceptor.serving import Serving
+from ragstone.intercepting.station import Station
+from ragstone.principals import Permission
+from ragstone.storage.database import EVERY_TENANT
+
+Answer = Callable[[Serving, Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chats:
+    """An address of /v1. `metered`: each request counts against the plan of the caller's tenant."""
+
+    path: str
+    answer: Answer
+    method: str = "POST"
+    dialect: DialectName = "openai"
+    metered: bool = True
+
+    async def __call__(self, request: Request) -> Response:
+        """The response; what is refused is told in the client's dialect."""
+        try:
+            admitted = await let_in(request, Permission.CHAT, metered=self.metered, max_body_bytes=MAX_BODY_BYTES)
+            return await self.answer(request.app.state.interceptor, admitted)
+        except (RagstoneError, HTTPException) as error:
+            words = dialect_of(self.dialect, dict(request.headers), request.state.request_id)
+            refusal = words.refusal(error)
+            return Response(refusal.body, refusal.status, dict(refusal.headers))
+
+
+async def _show_model(serving: Serving, request: Request) -> Response:
+    return await serving.model(request, request.path_params["model"][:MAX_NAME_CHARS])
+
+
+async def _responses(_: Serving, request: Request) -> Response:
+    raise NotFound(
+        "The Responses API is not spoken here. Use POST /v1/chat/completions; "
+        "in LibreChat, switch the web search of this endpoint off."
+    )
+
+
+MAX_NAME_CHARS = 200
+ADDRESSES: Sequence[Chats] = (
+    Chats(
+        path="/v1/chat/completions",
+        answer=lambda serving, request: serving.chat(request, "openai", "/chat/completions"),
+    ),
+    Chats(
+        path="/v1/messages",
+        answer=lambda serving, request: serving.chat(request, "anthropic", "/v1/messages"),
+        dialect="anthropic",
+    ),
+    Chats(
+        path="/v1/messages/count_tokens",
+        answer=lambda serving, request: serving.count(request),
+        dialect="anthropic",
+    ),
+    Chats(path="/v1/embeddings", answer=lambda serving, request: serving.embed(request)),
+    Chats(path="/v1/models", answer=lambda serving, request: serving.models(request), method="GET", metered=False),
+    Chats(path="/v1/models/{model:path}", answer=_show_model, method="GET", metered=False),
+    Chats(path="/v1/responses", answer=_responses, metered=False),
+)
+
+
+def create_app(station: Station) -> Starlette:
+    """The application, on an open station."""
+    routes = [Route(one.path, partial(_answered, one), methods=[one.method]) for one in ADDRESSES]
+    app = Starlette(
+        routes=[
+            *routes,
+            Route("/health", _health),
+            Route("/ready", _ready),
+            Route("/metrics", _metrics),
+            Route("/rage/health", _rage_health),
+        ],
+        middleware=[Middleware(RequestFrame)],
+        exception_handlers={RagstoneError: _refused, HTTPException: _refused},
+    )
+    app.router.redirect_slashes = False  # the redirect would repeat whatever the Host header says
+    app.state.door = Door.of(station.settings.server)
+    app.state.platform = station
+    app.state.interceptor = assembled(station, own=None, embeddings=None)
+    return app
+
+
+async def _answered(address: Chats, request: Request) -> Response:
+    return await address(request)
+
+
+async def _health(_: Request) -> Response:
+    """The process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def _rage_health(request: Request) -> Response:
+    station: Station = request.app.state.platform
+    return JSONResponse(await health_of(request, station.accounts, station.guards))
+
+
+async def _ready(request: Request) -> Response:
+    """The database answers; servers and pipelines have circuits instead, as no chat depends on all of them."""
+    station: Station = request.app.state.platform
+    try:
+        async with station.database.read(EVERY_TENANT) as connection:
+            await connection.execute(text("SELECT 1"))
+    except RagstoneError as error:
+        parts = {"database": {"ok": False, "detail": f"fails with {error.code}; see the log of the server"}}
+        return JSONResponse({"ready": False, "parts": parts}, 503)
+    return JSONResponse({"ready": True, "parts": {"database": {"ok": True, "detail": "answers"}}})
+
+
+async def _metrics(request: Request) -> Response:
+    """All counters and histograms of this process, for those who run the installation."""
+    await let_in(request, Permission.MANAGE, metered=False, max_body_bytes=None)
+    if not request.state.principal.runs_the_installation:
+        raise Forbidden("These numbers are of all tenants together, for those who run the installation.")
+    station: Station = request.app.state.platform
+    return Response(station.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        error = NotFound("There is nothing at this address: this process answers chats under /v1 only.")
+    return problem_response(request.scope, error)

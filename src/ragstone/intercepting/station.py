@@ -1,0 +1,95 @@
+"""What an interceptor consists of that has no index and no model of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragstone.errors import NoIndex
+from ragstone.index.vectorize import VectorizeClient
+from ragstone.resilience.guards import Guards
+from ragstone.resilience.http_client import HttpClient
+from ragstone.retrieval.base import PassageFinder, Retrieval
+from ragstone.storage.cache import Cache, MemoryCache, RedisCache
+from ragstone.storage.database import Database
+from ragstone.storage.redis import Redis
+from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.redaction import Redactor
+from ragstone.telemetry.tracing import configure_tracing
+from ragstone.vocabulary import Query, Scope
+from ragstone.wiring.accounts import Accounts
+from ragstone.wiring.foundation import lay_foundation, prepare_data_dir
+from ragstone.wiring.knowledge import routed
+
+if TYPE_CHECKING:
+    from ragstone.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """The parts, wired and open. See `integrations.interceptor.assembling.Parts`."""
+
+    settings: Settings
+    database: Database
+    accounts: Accounts
+    retriever: PassageFinder
+    cache: Cache
+    http: HttpClient
+    guards: Guards
+    metrics: Metrics
+    failures: Failures
+    redactor: Redactor
+    redis: Redis | None
+
+
+class NowhereFinder:
+    """See `PassageFinder`: the index of a process that has none. Beside a pipeline it finds nothing."""
+
+    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
+        """Raises: NoIndex."""
+        return await self.search(scope, query)
+
+    async def search(self, scope: Scope, query: Query) -> Retrieval:
+        """Raises: NoIndex."""
+        await self.check(scope, query)
+        raise AssertionError("unreachable")
+
+    async def check(self, scope: Scope, query: Query) -> None:
+        """Raises: NoIndex."""
+        raise NoIndex(
+            f"The collection {scope.collection!r} lies in an index, and this process has none. "
+            "Give the tenant a pipeline, or send its chats to `ragstone serve`."
+        )
+
+
+@asynccontextmanager
+async def open_station(settings: Settings) -> AsyncIterator[Station]:
+    """Open everything, hand it out, and close it in reverse order.
+
+    Raises:
+        ConfigurationError: a setting, the data directory or the database needs mending.
+    """
+    folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    async with AsyncExitStack() as stack:
+        base = await lay_foundation(settings, folder, stack)
+        if endpoint := settings.telemetry.otlp_endpoint:
+            stop_tracing = configure_tracing(endpoint, settings.telemetry.service_name, redactor=base.redactor)
+            stack.push_async_callback(asyncio.to_thread, stop_tracing)
+        client = VectorizeClient(base.http, base.guards)
+        yield Station(
+            settings=settings,
+            database=base.database,
+            accounts=base.accounts,
+            retriever=routed(NowhereFinder(), settings, base.accounts.interceptors, client, base.metrics),
+            cache=RedisCache(base.redis) if base.redis else MemoryCache(),
+            http=base.http,
+            guards=base.guards,
+            metrics=base.metrics,
+            failures=base.failures,
+            redactor=base.redactor,
+            redis=base.redis,
+        )
