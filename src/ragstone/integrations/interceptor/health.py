@@ -16,7 +16,7 @@ async def health_of(request: Request, accounts: Accounts, guards: Guards) -> dic
     """`status`, for everybody; `circuits` by name too where the caller runs the installation."""
     told: dict[str, object] = {"status": "ok", "version": __version__}
     if await _by_an_operator(request, accounts):
-        told["circuits"] = {circuit.name: circuit.state.value for circuit in guards.states()}
+        told["circuits"] = {circuit.name: circuit.state.name.lower() for circuit in guards.states()}
     return told
 
 
