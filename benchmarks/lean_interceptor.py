@@ -1,0 +1,154 @@
+"""What memory the interceptor takes as a process of its own: at rest, after many chats, with many at once.
+
+`ragstone intercept` stands between this client, a mock pipeline and a mock model in a process of its own. Every chat
+is streamed and enriched; a chat that is not is counted, as its memory would say nothing.
+
+    python -m benchmarks.lean_interceptor [--chats 1000] [--streams 100] [--tokens 100] [--rounds 3]
+
+Resident memory as the system counts it (VmRSS), in MB of 10^6 bytes; `own` is what no other process shares (RssAnon).
+Target: 80 MB throughout; goal: 50 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.mock_model import mock_model
+from benchmarks.sse_client import events, posted
+from ragstone.accounts.api_keys import NewKey
+from ragstone.settings import load_settings
+from ragstone.wiring import open_records
+from tests.index.vectorize_server import TOWER, a_pipeline, url_of
+
+QUESTION = "How tall is the tower?"
+TARGET_MB, GOAL_MB = 80, 50
+
+
+@dataclass(frozen=True)
+class Running:
+    """The process, and how it is asked."""
+
+    pid: int
+    port: int
+    key: str
+
+
+def memory(pid: int) -> dict[str, float]:
+    """Resident memory of a process in MB, by the system's names."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 / 1e6 for line in lines if " kB" in line}
+
+
+def row(label: str, pid: int) -> None:
+    """One line of the table."""
+    now = memory(pid)
+    fits = "yes" if now["VmHWM"] < TARGET_MB else "NO"
+    print(f"{label:<34} {now['VmRSS']:>7.1f} {now['RssAnon']:>7.1f} {now['VmHWM']:>7.1f}   {fits}")
+
+
+async def chat(running: Running, tokens: int, rate: float) -> str:
+    """One streamed chat; whether it came to its end."""
+    body = {
+        "model": "mock",
+        "stream": True,
+        "messages": [{"role": "user", "content": f"{QUESTION} tokens:{tokens} rate:{rate}"}],
+    }
+    headers = {"x-api-key": running.key}
+    async with posted(running.port, "/v1/chat/completions", body, headers) as (reader, _):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        async for _, data, _ in events(reader):
+            if data == "[DONE]":
+                found = re.search(r"x-ragstone-status: ([^;\r]+(?:; reason=[a-z_]+)?)", head)
+                return found[1] if found else head.split("\r\n")[0]
+    return "cut off"
+
+
+async def chats(running: Running, count: int, at_once: int) -> Counter[str]:
+    """Short chats, a few at a time."""
+    room = asyncio.Semaphore(at_once)
+
+    async def one() -> str:
+        async with room:
+            return await chat(running, 3, 1000.0)
+
+    return Counter(await asyncio.gather(*(one() for _ in range(count))))
+
+
+async def made_key(folder: Path) -> str:
+    """A key of the database, as most installations have."""
+    async with open_records(load_settings(data_dir=folder)) as records:
+        return (await records.accounts.api_keys.create("benchmark", "default", NewKey()))[1]
+
+
+@contextmanager
+def intercepting(folder: Path, key: str, model_url: str, pipeline_url: str) -> Iterator[Running]:
+    """Start the command, and end it."""
+    settings = {
+        "RAGSTONE_INTERCEPTOR__UPSTREAM_URL": model_url,
+        "RAGSTONE_INTERCEPTOR__BUDGET_S": "5",
+        "RAGSTONE_VECTORIZE__URL": pipeline_url,
+        "RAGSTONE_VECTORIZE__TOKEN": "benchmark-token",
+        "RAGSTONE_LOG__LEVEL": "error",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ragstone", "--data-dir", str(folder), "intercept", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **settings},
+    )
+    assert process.stdout
+    try:
+        found = re.search(r":(\d+);", process.stdout.readline())
+        assert found, "it did not start"
+        yield Running(process.pid, int(found[1]), key)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def measured(running: Running, args: argparse.Namespace) -> None:
+    """The table, and what the chats came to."""
+    print(f"{'':<34} {'RSS':>7} {'own':>7} {'peak':>7}   peak below {TARGET_MB} MB (goal {GOAL_MB})")
+    row("after the start", running.pid)
+    outcomes = await chats(running, 1, 1)
+    row("after one chat", running.pid)
+    for done in range(1, args.rounds + 1):
+        outcomes += await chats(running, args.chats, 4)
+        row(f"after {done * args.chats:,} chats", running.pid)
+    for _ in range(args.rounds):
+        streams = [asyncio.create_task(chat(running, args.tokens, 20.0)) for _ in range(args.streams)]
+        await asyncio.sleep(args.tokens / 20 / 2)
+        row(f"with {args.streams} streams at once", running.pid)
+        outcomes += Counter(await asyncio.gather(*streams))
+    row(f"after {args.rounds} times {args.streams} streams", running.pid)
+    print(", ".join(f"{outcome}: {count:,}" for outcome, count in outcomes.most_common()))
+
+
+async def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chats", type=int, default=1000)
+    parser.add_argument("--streams", type=int, default=100)
+    parser.add_argument("--tokens", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, mock_model() as model:
+        key = await made_key(Path(folder))
+        async with a_pipeline(TOWER) as pipeline:
+            with intercepting(Path(folder), key, model.url, url_of(pipeline)) as running:
+                await measured(running, args)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
