@@ -65,7 +65,7 @@ def test_no_changed_byte_goes_unseen():
         "v2:" + SEALING.seal("acme", "upstream", KEY)[3:],
         "v1:" + "A" * MAX_SEALED_CHARS,
     ],
-    ids=lambda sealed: repr(sealed)[:20],
+    ids=["none", "number", "empty", "nothing", "short", "no-base64", "no-ascii", "another-form", "long"],
 )
 def test_what_was_never_sealed_is_refused_in_a_sentence(sealed: object):
     with pytest.raises(ConfigurationError, match="upstream key of the tenant 'acme'"):

@@ -224,7 +224,9 @@ NEAR_MISSES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", NEAR_MISSES, ids=str)
+@pytest.mark.parametrize(
+    "changes", NEAR_MISSES, ids=[f"{next(iter(changes))}-{number}" for number, changes in enumerate(NEAR_MISSES)]
+)
 def test_what_only_looks_like_it_is_in_order(changes):
     assert found(subject(**changes)) == []
 

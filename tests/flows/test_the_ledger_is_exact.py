@@ -207,7 +207,9 @@ async def test_hundreds_over_http_with_faults_and_disconnects(tmp_path: Path, mo
                 if text.endswith(f"word{tokens}"):
                     return  # all that was sent has arrived; leaving closes the connection
 
-    async with small_platform(tmp_path / "data") as platform, running(platform) as app, serving(app) as url:
+    patient = {"failure_rate": 1.0}  # these servers are not left alone, however often they fail
+    opened = small_platform(tmp_path / "data", upstream=patient)
+    async with opened as platform, running(platform) as app, serving(app) as url:
         async with a_tenant_with_models(platform, vendor) as key:
             (tmp_path / "notes.md").write_text(NOTES)
             await platform.ingest(tmp_path / "notes.md", scope=Scope("acme"))

@@ -9,26 +9,26 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, cast, func, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Insert, Update, bindparam, tuple_
 
 from ragstone.accounts.group_commit import GroupCommit
 from ragstone.accounts.plans import ModelEntry, Plans
+from ragstone.accounts.usage_sums import SUMMED, Granularity, UsageSum, summed, totals, within
 from ragstone.errors import ConfigurationError, Unavailable
 from ragstone.principals import Principal
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
-from ragstone.storage.dates import utc_day
 from ragstone.storage.schema import usage_records
 from ragstone.vocabulary import Scope, Usage
 
-Granularity = Literal["day", "month"]
 UsageKind = Literal["chat", "search", "ingest"]
 
 NOBODY = "none"  # the model of a row where no model was asked
 LIFETIME_S = 1800.0  # far beyond what an answer takes: a row still reserved then belongs to a process that died
 PAGE_ROWS = 500
+STATEMENTS = 1000  # kept for as many tenants
 MAX_COUNT = 2**31 - 1  # what the columns hold, whatever a model server claims
 
 
@@ -62,22 +62,6 @@ class UsageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class UsageSum:
-    """Totals of one period (its first day, `2026-11-01`), of one key if sums are by key, else of the tenant."""
-
-    tenant: str
-    period: str
-    principal: str | None
-    requests: int
-    overage: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    embedding_tokens: int
-    cost: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Settlement:
     """What completes a row."""
 
@@ -90,7 +74,6 @@ class _Settlement:
 
 
 _Row = Mapping[str, Any]
-_SUMMED = ("input_tokens", "output_tokens", "cached_tokens", "embedding_tokens", "cost")
 _COLUMNS = tuple(usage_records.c[field.name] for field in fields(UsageRecord))
 
 
@@ -150,7 +133,7 @@ class Ledger:
             "state": "reserved",
             "principal": principal.id,
             "model": NOBODY,
-            **dict.fromkeys(_SUMMED, 0),
+            **dict.fromkeys(SUMMED, 0),
             "overage": overage,
             "estimated": False,
             "expires_at": now + self._lifetime_s,
@@ -215,23 +198,23 @@ class Ledger:
         self, tenant: str, *, since: datetime, until: datetime, by: Granularity = "day", by_key: bool = False
     ) -> list[UsageSum]:
         """Totals by period, oldest first; `until` is exclusive."""
-        statement = scoped(usage_records, tenant, *_totals(by_key=by_key))
+        statement = scoped(usage_records, tenant, *totals(by_key=by_key))
         async with self._database.read(tenant) as connection:
-            return await _summed(connection, statement, since, until, by)
+            return await summed(connection, statement, since, until, by)
 
     async def sums_of_all(
         self, *, since: datetime, until: datetime, by: Granularity = "day", by_key: bool = False
     ) -> list[UsageSum]:
         """The totals of every tenant, for the operator."""
-        statement = unscoped(usage_records, *_totals(by_key=by_key))
+        statement = unscoped(usage_records, *totals(by_key=by_key))
         async with self._database.read(EVERY_TENANT) as connection:
-            return await _summed(connection, statement, since, until, by)
+            return await summed(connection, statement, since, until, by)
 
     async def records(self, tenant: str, *, since: datetime, until: datetime) -> AsyncGenerator[UsageRecord, None]:
         """The rows themselves, oldest first, read in pages."""
         place = tuple_(usage_records.c.at, usage_records.c.id)
-        within = scoped(usage_records, tenant, *_COLUMNS).where(*_period(since, until))
-        statement = within.order_by(usage_records.c.at, usage_records.c.id).limit(PAGE_ROWS)
+        rows_of = scoped(usage_records, tenant, *_COLUMNS).where(*within(since, until))
+        statement = rows_of.order_by(usage_records.c.at, usage_records.c.id).limit(PAGE_ROWS)
         after: tuple[datetime, str] | None = None
         while True:
             page = statement.where(place > after) if after else statement
@@ -272,17 +255,27 @@ class Ledger:
         completions = _by_tenant((each.reservation.tenant, _completion(each, prices)) for each in settlements)
         async with self._database.write(EVERY_TENANT) as connection:
             for tenant, group in _by_tenant((row["tenant"], row) for row in rows).items():
-                await connection.execute(scoped_insert(usage_records, Scope(tenant)), group)
+                await connection.execute(_insert(tenant), group)
             for tenant, group in completions.items():
-                statement = scoped_update(usage_records, tenant).where(
-                    usage_records.c.id == bindparam("row"), usage_records.c.state == "reserved"
-                )
-                await connection.execute(statement, group)
+                await connection.execute(_complete(tenant), group)
 
     async def _prices(self) -> Mapping[str, ModelEntry]:
         """Models by id, and by the provider's name, which several may share: then the id decides."""
         entries = await self._plans.models()
         return {entry.model: entry for entry in entries} | {entry.id: entry for entry in entries}
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _insert(tenant: str) -> Insert:
+    """Making a statement costs more than having it run."""
+    return scoped_insert(usage_records, Scope(tenant))
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _complete(tenant: str) -> Update:
+    return scoped_update(usage_records, tenant).where(
+        usage_records.c.id == bindparam("row"), usage_records.c.state == "reserved"
+    )
 
 
 def _completion(settlement: _Settlement, prices: Mapping[str, ModelEntry]) -> _Row:
@@ -311,46 +304,3 @@ def _by_tenant(rows: Iterable[tuple[str, _Row]]) -> dict[str, list[_Row]]:
     for tenant, row in rows:
         groups[tenant].append(row)
     return groups
-
-
-def _period(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (usage_records.c.at >= since, usage_records.c.at < until)
-
-
-def _totals(*, by_key: bool) -> list[ColumnElement[Any]]:
-    keys = [usage_records.c.principal] if by_key else []
-    return [
-        usage_records.c.tenant,
-        utc_day(usage_records.c.at).label("day"),
-        *keys,
-        func.count().label("requests"),
-        func.sum(cast(usage_records.c.overage, Integer)).label("overage"),
-        *(func.sum(usage_records.c[name]).label(name) for name in _SUMMED),
-    ]
-
-
-async def _summed(
-    connection: AsyncConnection, statement: Select[Any], since: datetime, until: datetime, by: Granularity
-) -> list[UsageSum]:
-    """Sums by day from SQL, added up to months here: both databases name months differently."""
-    grouped = [column for column in statement.selected_columns if column.key in {"tenant", "day", "principal"}]
-    found = await connection.execute(statement.where(*_period(since, until)).group_by(*grouped))
-    sums: dict[tuple[str, str, str | None], UsageSum] = {}
-    for row in found.mappings():
-        period = row["day"] if by == "day" else row["day"][:7] + "-01"
-        one = UsageSum(
-            row["tenant"],
-            period,
-            row.get("principal"),
-            int(row["requests"]),
-            int(row["overage"]),
-            *(int(row[name]) for name in _SUMMED),
-        )
-        key = (one.period, one.tenant, one.principal)
-        sums[key] = _added(sums[key], one) if key in sums else one
-    return [sums[key] for key in sorted(sums, key=lambda key: (key[0], key[1], key[2] or ""))]
-
-
-def _added(one: UsageSum, other: UsageSum) -> UsageSum:
-    names = ("requests", "overage", *_SUMMED)
-    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in names})

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import astuple, fields
 from datetime import datetime
 
-from ragstone.accounts.usage import UsageRecord, UsageSum
+from ragstone.accounts.usage import UsageRecord
+from ragstone.accounts.usage_sums import UsageSum
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell (OWASP, CSV Injection); an apostrophe before it makes it text."""

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
-from ragstone.accounts.usage import UsageSum
 from ragstone.accounts.usage_csv import records_csv
+from ragstone.accounts.usage_sums import UsageSum
 from ragstone.api.examples import shown
 from ragstone.api.responses import Out
 from ragstone.errors import Forbidden, InvalidInput, NotFound

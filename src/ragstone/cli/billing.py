@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ragstone.accounts.plans import ModelEntry, Plan
-    from ragstone.accounts.usage import UsageSum
+    from ragstone.accounts.usage_sums import UsageSum
     from ragstone.wiring import Records
 
 ACTOR = "local"  # `principals.LOCAL.id`; to import it would load NumPy for `--help`

@@ -22,8 +22,8 @@ RETRY_AFTER_S = 5.0  # nobody knows when a place becomes free; an answer takes s
 class PlaceOptions:
     """How many calls at once; `queue_s` is how long one waits for its place. As many wait, at most, as run."""
 
-    max_calls: int = 500
-    max_calls_per_tenant: int = 200
+    max_calls: int = 1000
+    max_calls_per_tenant: int = 500
     queue_s: float = 1.0
 
 

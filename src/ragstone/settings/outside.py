@@ -102,8 +102,8 @@ class UpstreamSettings(Group):
     retry_budget: float = Field(0.1, ge=0, le=1, description="Retries for each call, on average, at most.")
     failure_rate: float = Field(0.5, gt=0, le=1, description="Share of failed calls that opens the circuit.")
     open_s: float = Field(5.0, gt=0, description="Seconds an open circuit waits before it lets one call through.")
-    max_calls: int = Field(500, ge=1, description="Calls to one server at once.")
-    max_calls_per_tenant: int = Field(200, ge=1, description="Of these, of one tenant.")
+    max_calls: int = Field(1000, ge=1, description="Calls to one server at once.")
+    max_calls_per_tenant: int = Field(500, ge=1, description="Of these, of one tenant.")
     queue_s: float = Field(1.0, ge=0, description="Seconds a call waits for a place before it is refused.")
 
 
