@@ -455,6 +455,7 @@ def test_a_token_that_ends_within_a_week_is_warned_of():
         jwt(payload={"exp": 1e300}),
         jwt(payload={"more": "x" * 20_000}),
     ],
+    ids=lambda token: f"{len(token)}-characters",  # tokens hold the time, and so have no name that stays
 )
 def test_what_is_no_jwt_is_refused_and_not_quoted(token):
     with pytest.raises(ConfigurationError, match="copy the whole of it") as caught:

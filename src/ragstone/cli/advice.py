@@ -33,6 +33,7 @@ BY_CODE: Mapping[str, str] = {
     "model_unavailable": "The model does not answer, or refuses its key: `ragstone doctor` asks it for its list.",
     "upstream_unavailable": f"The server that chats go on to does not answer, or breaks off. {CHECK_SERVER}",
     "answer_broke_off": f"Answers ended in their middle; readers were told. {CHECK_SERVER}",
+    "no_index": "`ragstone intercept` has no index: it looks up pipelines only. Documents here need `ragstone serve`.",
     "circuit_open": f"It failed too often, so it is left alone for RAGSTONE_UPSTREAM__OPEN_S. {CHECK_SERVER}",
     "overloaded": "No place was free. If that server bears more, raise RAGSTONE_UPSTREAM__MAX_CALLS.",
     "timeout": "It took longer than it may. `ragstone operate metrics` shows which stage is slow.",
