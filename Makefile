@@ -9,6 +9,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOP := $(VENV)/.develop
 DEMO_DATA := .demo
 CLIENTS := tests/clients
+LITELLM := .litellm
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -52,11 +53,11 @@ serve: $(RUNTIME) ## Serve the same documents on http://127.0.0.1:8000
 test: $(DEVELOP) ## Run the test suite; ARGS="…" go to pytest
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-clients: $(CLIENTS)/.litellm/.ready $(CLIENTS)/node_modules/.package-lock.json ## Install other people's clients, for the tests that use them
+clients: $(LITELLM)/.ready $(CLIENTS)/node_modules/.package-lock.json ## Install other people's clients, for the tests that use them
 
-$(CLIENTS)/.litellm/.ready: $(UV) requirements/litellm.txt
-	@$(UV) venv --quiet --clear --python $(BIN)/python $(CLIENTS)/.litellm
-	@$(UV) pip install --quiet --python $(CLIENTS)/.litellm/bin/python --no-deps --require-hashes -r requirements/litellm.txt
+$(LITELLM)/.ready: $(UV) requirements/litellm.txt
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(LITELLM)
+	@$(UV) pip install --quiet --python $(LITELLM)/bin/python --no-deps --require-hashes -r requirements/litellm.txt
 	@touch $@
 
 $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
@@ -74,6 +75,6 @@ lock: $(UV) ## Resolve the dependencies anew
 	@sh requirements/lock.sh $(UV)
 
 clean: ## Remove the environment and the demo's data
-	@rm -rf $(VENV) $(DEMO_DATA) $(CLIENTS)/node_modules $(CLIENTS)/.litellm .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DEMO_DATA) $(CLIENTS)/node_modules $(LITELLM) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 .PHONY: help setup demo serve test clients check lock clean

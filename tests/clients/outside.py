@@ -11,11 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import REPOSITORY
 from tests.postgres import missing
 
 HERE = Path(__file__).resolve().parent
 MODULES = HERE / "node_modules"
-LITELLM = HERE / ".litellm" / "bin" / "python"
+LITELLM = REPOSITORY / ".litellm" / "bin" / "python"
 LIMIT_S = 60.0  # a machine at work needs seconds to start one
 QUIET = {
     "DO_NOT_TRACK": "1",
