@@ -24,10 +24,11 @@ USER: Any = [{"role": "user", "content": QUESTION}]
 
 @dataclass(frozen=True)
 class Between:
-    """The interceptor and the server behind it."""
+    """The interceptor, the server behind it, and the connections of clients that would leave theirs open."""
 
     here: Stand
     model: ModelServer
+    transport: httpx2.AsyncClient
 
     def openai(self) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.here.url}/v1", api_key=KEY, http_client=_transport())
@@ -36,7 +37,8 @@ class Between:
         return anthropic.AsyncAnthropic(base_url=self.here.url, api_key=KEY, http_client=_transport())
 
     def langchain(self, **more: Any) -> ChatOpenAI:
-        return ChatOpenAI(model="mock", base_url=f"{self.here.url}/v1", api_key=SecretStr(KEY), max_retries=0, **more)
+        given: Any = {"base_url": f"{self.here.url}/v1", "api_key": SecretStr(KEY), "max_retries": 0}
+        return ChatOpenAI(model="mock", http_async_client=self.transport, **given, **more)
 
 
 def _transport() -> httpx2.AsyncClient:
@@ -45,8 +47,8 @@ def _transport() -> httpx2.AsyncClient:
 
 @pytest.fixture
 async def between(tmp_path: Path) -> AsyncIterator[Between]:
-    async with upstream() as model, stand(tmp_path, model.url) as here:
-        yield Between(here, model)
+    async with upstream() as model, stand(tmp_path, model.url) as here, _transport() as transport:
+        yield Between(here, model, transport)
 
 
 async def test_openai_reads_a_whole_answer_with_its_annotations(between: Between):
@@ -168,13 +170,14 @@ async def test_langchain_embeds_texts_when_it_sends_texts(between: Between):
     url = f"{between.here.url}/v1"
     name = between.here.platform.embedder.name.partition(":")[0]
     given: Any = {"model": name, "base_url": url, "api_key": SecretStr(KEY), "check_embedding_ctx_length": False}
+    given |= {"http_async_client": between.transport}
     [vector] = await OpenAIEmbeddings(**given).aembed_documents(["the harbour"])
     assert len(vector) == between.here.platform.embedder.dimensions
 
 
 async def test_both_sdks_read_our_own_answers(tmp_path: Path):
-    async with stand(tmp_path) as here:
-        between = Between(here, ModelServer())
+    async with stand(tmp_path) as here, _transport() as transport:
+        between = Between(here, ModelServer(), transport)
         async with between.openai() as client:
             answer = await client.chat.completions.create(model="ragstone", messages=USER)
             stream = await client.chat.completions.create(model="ragstone", messages=USER, stream=True)
