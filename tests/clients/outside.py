@@ -33,7 +33,7 @@ async def librechat(script: str, task: Mapping[str, Any]) -> dict[str, Any]:
     """The report of one of the scripts here, which use LibreChat's packages."""
     node = shutil.which("node")
     if node is None or not (MODULES / "@librechat" / "agents").is_dir():
-        missing("node with LibreChat's packages", "Install Node.js 20 or newer, then: make clients")
+        missing("node", "The tests need Node.js 20 or newer and LibreChat's packages: make clients")
         raise AssertionError("unreachable")
     report = await _report([node, str(HERE / script)], task)
     assert report["strangers"] == [], "A package wants to reach somebody else."
