@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ragstone.http.errors import install_error_handlers
 from ragstone.http.middleware import RequestFrame
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import configure_tracing
 
@@ -21,7 +22,7 @@ def app() -> FastAPI:
     app = FastAPI()
     app.add_middleware(RequestFrame)
     install_error_handlers(app)
-    app.state.platform = SimpleNamespace(metrics=Metrics())
+    app.state.platform = SimpleNamespace(metrics=Metrics(), failures=Failures())
 
     @app.get("/things/{name}")
     async def thing(name: str) -> str:

@@ -53,7 +53,7 @@ class InterceptorSettingsBody(Request):
     limit: int = Field(8, ge=1, le=50, description="Passages given to the model, at most.")
     context_tokens: int = Field(3000, ge=64, le=100_000, description="Tokens of passages given to it, at most.")
     context_window: int = Field(
-        32_000, ge=1024, le=10_000_000, description="Tokens the model reads; a chat is never made longer."
+        128_000, ge=1024, le=10_000_000, description="Tokens the model reads; a chat is never made longer."
     )
     budget_s: float = Field(0.8, gt=0, le=5, description="Seconds for retrieval; then the chat goes on without.")
     source_list: bool = Field(True, description="End answers with a list of the sources they cite.")

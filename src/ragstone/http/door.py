@@ -80,6 +80,7 @@ class Door:
         credential = shown(request.headers, cookie=self.site.cookie)
         principal = await self._holder(credential, accounts)
         request.state.principal = principal
+        structlog.contextvars.bind_contextvars(tenant=principal.tenant)  # for log lines and outside calls
         if not principal.may(needs):
             raise Forbidden(_lacking(needs))
         await self._check_origin(request, principal, accounts, by_cookie=bool(credential and credential.by_cookie))

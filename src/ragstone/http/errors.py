@@ -97,6 +97,10 @@ def describe_problem(openapi: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _respond(request: Request, error: Exception) -> Response:
+    platform = getattr(request.app.state, "platform", None)
+    if platform is not None and isinstance(error, RagstoneError) and error.status >= 500:
+        principal = getattr(request.state, "principal", None)
+        platform.failures.note("http", error, tenant=principal.tenant if principal else "")
     return problem_response(request.scope, error)
 
 

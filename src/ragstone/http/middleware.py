@@ -58,6 +58,8 @@ class RequestFrame:
             exchange.status = CLIENT_GONE
         except Exception as error:
             log.exception("http.failed", error=type(error).__name__)
+            if platform := getattr(scope["app"].state, "platform", None):
+                platform.failures.note("http", error, tenant=exchange.who().get("tenant", ""))
             if exchange.status:
                 raise  # the response has begun: the server drops the connection
             await problem_response(scope, error)(scope, receive, exchange.send)
@@ -95,15 +97,15 @@ class _Exchange:
             route=route,
             status=status,
             seconds=seconds,
-            **self._who(),
+            **self.who(),
         )
         span.rename(f"{self._scope['method']} {route}")
-        span.note(**{"http.route": route, "http.response.status_code": status, **self._who()})
+        span.note(**{"http.route": route, "http.response.status_code": status, **self.who()})
         if platform := getattr(self._scope["app"].state, "platform", None):
             platform.metrics.requests.labels(route, str(status)).inc()
             platform.metrics.http_seconds.labels(route, f"{status // 100}xx").observe(seconds)
 
-    def _who(self) -> dict[str, str]:
+    def who(self) -> dict[str, str]:
         """Whom the door admitted, by id; what was shown at the door is never logged."""
         principal: Principal | None = self._scope["state"].get("principal")
         return {"principal": principal.id, "tenant": principal.tenant} if principal else {}

@@ -36,6 +36,7 @@ from ragstone.principals import LOCAL
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Job, Scope
 
@@ -79,6 +80,7 @@ class Ingestion:
         cached: Callable[[str], Embedder] | None = None,
         index: Index,
         metrics: Metrics,
+        failures: Failures | None = None,
         options: IngestionOptions = IngestionOptions(),
         audit: Audit | None = None,
         quota: Quota | None = None,
@@ -93,6 +95,7 @@ class Ingestion:
         self._cached = cached or (lambda _tenant: embedder)
         self._index = index
         self._metrics = metrics
+        self._failures = failures if failures is not None else Failures()
         self._options = options
         self._quota = quota
         self._forget = forget
@@ -266,6 +269,7 @@ class Ingestion:
             cached=self._cached,
             index=self._index,
             metrics=self._metrics,
+            failures=self._failures,
             chunking=self._options.chunking,
             max_attempts=self._options.max_attempts,
             quota=self._quota,

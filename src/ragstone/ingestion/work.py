@@ -30,6 +30,7 @@ from ragstone.ingestion.sweep import clear_points, sweep_blobs, sweep_leftover
 from ragstone.ingestion.versions import Draft, fail, publish
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
+from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import FileState, Scope
@@ -55,6 +56,7 @@ class Tools:
     max_attempts: int
     quota: Quota | None
     reached: Callable[[str], None]
+    failures: Failures
 
 
 class Worker:
@@ -212,6 +214,7 @@ class Worker:
             if final:
                 self._tools.metrics.files.labels(FileState.FAILED).inc()
             with working_on(task):
+                self._tools.failures.note("ingest", error, tenant=task.scope.tenant)
                 log.warning("ingest.failed", document=task.document_id, code=error.code, final=final)
             await self._claims.release(task.scope, [task.document_id], clean=False)
 

@@ -192,6 +192,7 @@ def _ingestion(settings: Settings, base: Foundation, engines: _Engines) -> Inges
         cached=cached,
         index=engines.index,
         metrics=base.metrics,
+        failures=base.failures,
         options=ingestion_options(settings),
         audit=base.accounts.audit,
         quota=partial(_plan_of, base.accounts),
