@@ -15,17 +15,17 @@ import argparse
 import asyncio
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from benchmarks.mock_model import mock_model
-from benchmarks.sse_client import events, posted
 from ragstone.accounts.api_keys import NewKey
 from ragstone.settings import load_settings
 from ragstone.wiring import open_records
@@ -40,8 +40,7 @@ class Running:
     """The process, and how it is asked."""
 
     pid: int
-    port: int
-    key: str
+    client: aiohttp.ClientSession
 
 
 def memory(pid: int) -> dict[str, float]:
@@ -58,20 +57,12 @@ def row(label: str, pid: int) -> None:
 
 
 async def chat(running: Running, tokens: int, rate: float) -> str:
-    """One streamed chat; whether it came to its end."""
-    body = {
-        "model": "mock",
-        "stream": True,
-        "messages": [{"role": "user", "content": f"{QUESTION} tokens:{tokens} rate:{rate}"}],
-    }
-    headers = {"x-api-key": running.key}
-    async with posted(running.port, "/v1/chat/completions", body, headers) as (reader, _):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        async for _, data, _ in events(reader):
-            if data == "[DONE]":
-                found = re.search(r"x-ragstone-status: ([^;\r]+(?:; reason=[a-z_]+)?)", head)
-                return found[1] if found else head.split("\r\n")[0]
-    return "cut off"
+    """One streamed chat, on a connection that is kept; what the interceptor did with it."""
+    question = {"role": "user", "content": f"{QUESTION} tokens:{tokens} rate:{rate}"}
+    body = {"model": "mock", "stream": True, "messages": [question]}
+    async with running.client.post("/v1/chat/completions", json=body) as answer:
+        whole = (await answer.read()).rstrip().endswith(b"[DONE]")
+        return answer.headers.get("x-ragstone-status", str(answer.status)) if whole else "cut off"
 
 
 async def chats(running: Running, count: int, at_once: int) -> Counter[str]:
@@ -91,8 +82,8 @@ async def made_key(folder: Path) -> str:
         return (await records.accounts.api_keys.create("benchmark", "default", NewKey()))[1]
 
 
-@contextmanager
-def intercepting(folder: Path, key: str, model_url: str, pipeline_url: str) -> Iterator[Running]:
+@asynccontextmanager
+async def intercepting(folder: Path, key: str, model_url: str, pipeline_url: str) -> AsyncIterator[Running]:
     """Start the command, and end it."""
     settings = {
         "RAGSTONE_INTERCEPTOR__UPSTREAM_URL": model_url,
@@ -101,20 +92,22 @@ def intercepting(folder: Path, key: str, model_url: str, pipeline_url: str) -> I
         "RAGSTONE_VECTORIZE__TOKEN": "benchmark-token",
         "RAGSTONE_LOG__LEVEL": "error",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ragstone", "--data-dir", str(folder), "intercept", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **settings},
+    command = ["-m", "ragstone", "--data-dir", str(folder), "intercept", "--port", "0"]
+    environment = {**os.environ, **settings}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE, env=environment
     )
     assert process.stdout
     try:
-        found = re.search(r":(\d+);", process.stdout.readline())
+        found = re.search(rb"http://[^;]+:[0-9]+", await process.stdout.readline())
         assert found, "it did not start"
-        yield Running(process.pid, int(found[1]), key)
+        async with aiohttp.ClientSession(
+            found[0].decode(), headers={"x-api-key": key}, connector=aiohttp.TCPConnector(limit=0)
+        ) as client:
+            yield Running(process.pid, client)
     finally:
         process.terminate()
-        process.wait()
+        await process.wait()
 
 
 async def measured(running: Running, args: argparse.Namespace) -> None:
@@ -145,9 +138,11 @@ async def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, mock_model() as model:
         key = await made_key(Path(folder))
-        async with a_pipeline(TOWER) as pipeline:
-            with intercepting(Path(folder), key, model.url, url_of(pipeline)) as running:
-                await measured(running, args)
+        async with (
+            a_pipeline(TOWER) as pipeline,
+            intercepting(Path(folder), key, model.url, url_of(pipeline)) as running,
+        ):
+            await measured(running, args)
 
 
 if __name__ == "__main__":
