@@ -29,6 +29,7 @@ from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.logs import configure_logs
 from ragstone.telemetry.tracing import configure_tracing
 from tests.api.people import Installation, installation
+from tests.integrations.librechat.stand import LIBRECHAT, minted
 
 SHAPED = {
     "vendor key": "sk-ant-canary1-AbCdEf0123456789_x",
@@ -56,6 +57,7 @@ class Call:
     data: Mapping[str, str] = field(default_factory=dict)
 
 
+CHAT = {"model": "ragstone", "messages": [{"role": "user", "content": f"Who is {EVERYTHING}?"}]}
 CALLS = [
     Call("POST", "/api/documents", files={"files": ("notes.md", f"# Notes\n\nWho: {EVERYTHING}".encode())}),
     Call("POST", "/api/documents", files={"files": ("broken.pdf", f"%PDF-1.7 {EVERYTHING}".encode())}),
@@ -72,6 +74,15 @@ CALLS = [
     Call("POST", "/api/search", json={"question": [EVERYTHING]}),
     Call("POST", "/api/accounts/login", json={"email": SHAPED["e-mail"], "password": EVERYTHING}),
     Call("POST", "/api/ingest", json={"path": f"/{EVERYTHING}"}),
+    Call("POST", "/v1/chat/completions", json=CHAT),
+    Call("POST", "/v1/chat/completions", json={**CHAT, "stream": True}),
+    Call("POST", "/v1/chat/completions", json={"model": EVERYTHING, "messages": EVERYTHING}),
+    Call("POST", "/v1/messages", json={**CHAT, "max_tokens": 10}),  # a server that is not there, with a canary as key
+    Call("POST", "/v1/embeddings", json={"model": "hashing", "input": EVERYTHING}),
+    Call("POST", "/librechat/embed", files={"file": ("n.md", EVERYTHING.encode())}, data={"file_id": "canary-file"}),
+    Call("POST", "/librechat/query", json={"query": f"Who is {EVERYTHING}?", "file_id": "canary-file"}),
+    Call("POST", "/librechat/query", json={"query": [EVERYTHING], "file_id": EVERYTHING}),
+    Call("POST", "/librechat/text", files={"file": ("b.pdf", f"%PDF-1.7 {EVERYTHING}".encode())}),
     Call("POST", "/raises", json={"text": ", ".join(SHAPED.values())}),
     Call("GET", "/streams-and-raises"),
 ]
@@ -101,7 +112,9 @@ def recording() -> Iterator[InMemorySpanExporter]:
 
 @asynccontextmanager
 async def an_installation(folder: Path) -> AsyncIterator[Installation]:
-    async with installation(folder) as made:
+    interceptor = {"anthropic_url": "http://127.0.0.1:9", "anthropic_key": SHAPED["vendor key"]}
+    groups: dict[str, Any] = {"interceptor": interceptor, "upstream": {"attempts": 1}, "librechat": LIBRECHAT}
+    async with installation(folder, **groups) as made:
 
         async def raises(body: dict[str, str]) -> None:
             raise RuntimeError(body["text"])
@@ -187,7 +200,7 @@ async def test_no_canary_comes_out_of_logs_metrics_spans_or_the_tables_of_jobs_a
         async with an_installation(tmp_path) as made:
             key, token = (await made.key())[1], await made.token("owner@acme.example")
             calls = [*every_route(made.app), *CALLS]
-            for shown in (key, SHAPED["vendor key"], None):
+            for shown in (key, minted(email=SHAPED["e-mail"]), SHAPED["vendor key"], None):
                 async with made.calling(shown) as client:
                     for call in calls:
                         await send(client, call)
@@ -208,7 +221,7 @@ async def test_no_canary_comes_out_of_logs_metrics_spans_or_the_tables_of_jobs_a
     }
     assert {name: found_in(sink, ours) for name, sink in sinks.items()} == {name: [] for name in sinks}
     events = [json.loads(line) for line in sinks["logs"].splitlines()]
-    assert sum(event["event"] == "http.failed" for event in events) == 2 * 3, "the failing routes were reached"
+    assert sum(event["event"] == "http.failed" for event in events) == 2 * 4, "the failing routes were reached"
     assert len({event["route"] for event in events if event["event"] == "http.request"}) > 40
     assert sinks["spans"].count("http.route") == len([event for event in events if event["event"] == "http.request"])
 

@@ -7,13 +7,13 @@ goes to the client as it is; only what never answered, or failed of itself, is a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ragstone.accounts.interceptors import Interceptor
-from ragstone.errors import RagstoneError, TooLarge, UpstreamUnavailable
+from ragstone.errors import CircuitOpen, Overloaded, RagstoneError, TooLarge, UpstreamUnavailable
 from ragstone.http.relaying import Refusal
 from ragstone.integrations.interceptor.dialects import DialectName
 from ragstone.integrations.interceptor.headers import incoming, redacted
@@ -96,25 +96,43 @@ class Upstreams:
                 raise Failed(await _refusal(target, answer), _retry_after(answer))
             return answer
 
-        async with guard.place(target.tenant):
-            try:
-                answer = await guard.call(ask)
-            except Failed as failed:
-                yield failed.refusal
-                return
-            except UpstreamFault as fault:
-                raise UpstreamUnavailable(
-                    "The model's server cannot be reached, or does not answer. Try again; "
-                    "`ragstone operate circuits` shows its state."
-                ) from fault
-            try:
-                yield answer if answer.status < 400 else await _refusal(target, answer)
-            finally:
-                answer.close()
+        with _without_addresses():
+            async with guard.place(target.tenant):
+                try:
+                    answer = await guard.call(ask)
+                except Failed as failed:
+                    yield failed.refusal
+                    return
+                except UpstreamFault as fault:
+                    raise UpstreamUnavailable(
+                        "The model's server cannot be reached, or does not answer. Try again; "
+                        "`ragstone operate circuits` shows its state."
+                    ) from fault
+                try:
+                    yield answer if answer.status < 400 else await _refusal(target, answer)
+                finally:
+                    answer.close()
 
     def guard(self, target: Target) -> Guard:
         """The circuit and the places of a server."""
         return self._guards.guard(target.name)
+
+
+@contextmanager
+def _without_addresses() -> Iterator[None]:
+    """Our own refusals for want of room name the server, for the log; its address is none of the client's business."""
+    try:
+        yield
+    except CircuitOpen as error:
+        raise CircuitOpen(
+            "The model's server failed too often a moment ago, and is left alone for now. Try again in a moment.",
+            retry_after_s=error.retry_after_s,
+        ) from error
+    except Overloaded as error:
+        raise Overloaded(
+            "The model's server is asked as often as it may be. Try again in a moment.",
+            retry_after_s=error.retry_after_s,
+        ) from error
 
 
 async def _refusal(target: Target, answer: Incoming) -> Refusal:
