@@ -126,11 +126,13 @@ async def test_it_ends_on_sigterm_when_its_chats_have_ended(tmp_path: Path):
     assert TOKEN not in output
 
 
-async def test_what_it_was_told_is_in_no_argument_of_it(tmp_path: Path):
+async def test_what_it_was_told_is_in_no_argument_and_no_variable_of_it(tmp_path: Path):
     async with intercepting(tmp_path) as running:
         arguments = Path(f"/proc/{running.process.pid}/cmdline").read_bytes().split(b"\0")
+        variables = Path(f"/proc/{running.process.pid}/environ").read_bytes()
     assert b"ragstone.intercepting" in arguments
     assert TOKEN.encode() not in b" ".join(arguments)
+    assert TOKEN.encode() not in variables
 
 
 def test_it_imports_nothing_heavy():

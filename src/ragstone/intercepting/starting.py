@@ -49,4 +49,5 @@ def become(settings: Settings, listener: socket.socket) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     arguments = [sys.executable, "-P", "-m", IMAGE, str(listener.fileno()), str(pipe)]
-    os.execve(sys.executable, arguments, {ARENAS: "2", **os.environ})  # noqa: S606 — ourselves, without a shell
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("RAGSTONE_")}
+    os.execve(sys.executable, arguments, {ARENAS: "2", **kept})  # noqa: S606 — ourselves, without a shell
