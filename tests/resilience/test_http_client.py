@@ -12,8 +12,8 @@ import pytest
 
 from ragstone.errors import InvalidInput, TooLarge
 from ragstone.resilience.connecting import CallTimeouts
-from ragstone.resilience.http_client import BrokenOff, HttpClient
 from ragstone.resilience.destinations import Resolver
+from ragstone.resilience.http_client import BrokenOff, HttpClient
 from ragstone.resilience.retry import UpstreamFault
 from tests.integrations.interceptor.upstreams import Fault, ModelServer, upstream
 from tests.llm.mock_upstreams import Exchange, serving
