@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import secrets
@@ -192,3 +194,11 @@ def test_our_own_events_stay_readable(capsys):
     for event, line in zip(events, lines(capsys), strict=True):
         assert line == event | {"level": "info", "timestamp": line["timestamp"]}
         assert str(line["timestamp"]).endswith("Z")
+
+
+def test_a_line_that_nobody_reads_ends_nothing():
+    gone = io.StringIO()
+    with contextlib.redirect_stderr(gone):
+        configure_logs("info", json=True)
+    gone.close()
+    structlog.get_logger("ragstone.x").error("it.failed")

@@ -13,6 +13,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Literal
 
@@ -141,7 +142,9 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # its stream i
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 — the name of the standard library
         """Say that a line was lost, without its contents, which the standard would print."""
         error = sys.exc_info()[0]
-        self.stream.write(f'{{"event": "log.lost", "level": "error", "error": "{error.__name__ if error else ""}"}}\n')
+        lost = f'{{"event": "log.lost", "level": "error", "error": "{error.__name__ if error else ""}"}}\n'
+        with suppress(OSError, ValueError):  # nobody reads stderr any more: that must not end what was logged
+            self.stream.write(lost)
 
 
 def _shared_processors() -> list[Processor]:
