@@ -11,6 +11,7 @@ from contextlib import aclosing
 import anthropic
 import openai
 import pytest
+import structlog
 
 from ragstone.errors import ConfigurationError, ModelUnavailable
 from ragstone.llm.anthropic import AnthropicModel
@@ -236,3 +237,10 @@ def test_the_root_that_is_caught_is_the_root_of_all(package):
     root = package.OpenAIError if package is openai else package.AnthropicError
     strays = {type(error).__name__ for error in exceptions_of(package) if not isinstance(error, root)}
     assert strays <= {"InvalidWebhookSignatureError"}, "an exception no request raises"
+
+
+async def test_the_server_is_told_which_request_it_works_for(vendor):
+    async with serving(telling(EVENTS[vendor](["Yes."]))) as upstream:
+        with structlog.contextvars.bound_contextvars(request_id="request-4711"):
+            await told(vendor, upstream.url)
+    assert upstream.headers[-1]["x-request-id"] == "request-4711"

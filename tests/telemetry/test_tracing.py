@@ -16,7 +16,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ragstone.errors import ConfigurationError
+from ragstone.resilience.guards import GuardOptions, Guards
 from ragstone.telemetry.correlation import outgoing_headers, request_id
+from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import Span, configure_tracing, served, span, traceparent
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -213,3 +215,21 @@ def test_spans_arrive_at_a_receiver_nested_with_their_ids_and_nobodys_data():
         "limit": 8,
     }
     assert b"canary" not in request.SerializeToString()
+
+
+async def test_a_call_of_another_server_is_a_span_of_its_request():
+    exporter = InMemorySpanExporter()
+    close = configure_tracing("http://127.0.0.1:1", "test", exporter=exporter)
+    try:
+        with span("ask"):
+            await Guards(GuardOptions(), metrics=Metrics()).guard("models.example").call(_answered)
+    finally:
+        close()
+    called, asked = exporter.get_finished_spans()
+    assert (called.name, dict(called.attributes or {})) == ("call", {"upstream": "models.example"})
+    assert called.parent is not None
+    assert called.parent.span_id == asked.context.span_id
+
+
+async def _answered() -> str:
+    return "Yes."

@@ -10,6 +10,7 @@ from typing import Any
 from ragstone.llm.base import Message
 from ragstone.llm.faults import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
 from ragstone.llm.sse import count, events_of
+from ragstone.telemetry.correlation import outgoing_headers
 from ragstone.vocabulary import Usage
 
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -70,7 +71,7 @@ class AnthropicModel:
         send = self._client.messages.with_streaming_response.create
         try:
             async with (
-                send(**self._request(messages, max_tokens)) as response,
+                send(**self._request(messages, max_tokens), extra_headers=dict(outgoing_headers())) as response,
                 aclosing(events_of(response.iter_bytes())) as events,
             ):
                 async for event in events:

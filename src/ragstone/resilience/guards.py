@@ -27,6 +27,7 @@ from ragstone.resilience.bulkhead import Bulkhead, PlaceOptions
 from ragstone.resilience.retry import Retry, RetryBudget, UpstreamFault, retrying
 from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.tracing import span
 
 T = TypeVar("T")
 
@@ -153,7 +154,8 @@ class Guard:
     ) -> T:
         call = self._told_if_open(self.breaker.admit)
         began = self._clock()
-        with self._observed(call, impatient_at=began + (inf if patience_s is None else patience_s)):
+        impatient_at = began + (inf if patience_s is None else patience_s)
+        with self._observed(call, impatient_at=impatient_at), span("call", upstream=self.name):
             async with asyncio.timeout(timeout_s):
                 answer = await operation()
         self._metrics.upstream_seconds.labels(self.name).observe(self._clock() - began)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ragstone.errors import InvalidInput
 from ragstone.integrations.interceptor.dialects import DialectName
+from ragstone.telemetry.tracing import traceparent
 
 Header = tuple[str, str]
 
@@ -67,7 +68,8 @@ def outgoing(
         passed.append(("user-agent", "Ragstone"))
     if dialect == "anthropic" and "anthropic-version" not in known:
         passed.append(("anthropic-version", ANTHROPIC_VERSION))
-    return [*passed, *_proof(key, dialect, dict(passed)), ("x-request-id", request_id)]
+    traced = [("traceparent", place) for place in [traceparent()] if place]
+    return [*passed, *_proof(key, dialect, dict(passed)), ("x-request-id", request_id), *traced]
 
 
 def _goes_to_server(name: str) -> bool:
