@@ -134,6 +134,20 @@ CONTROLS = {
         "return None",
         "reader_sees and alone",
     ),
+    "whose file of a LibreChat it is": Control(
+        "integrations/librechat/shelf.py",
+        "    return file.owner_user == caller.user\n\n\ndef may_remove(",
+        "    return True\n\n\ndef may_remove(",
+        "anothers_is_as_if",
+        "tests/integrations/librechat/test_owners.py",
+    ),
+    "the signature of links to sources": Control(
+        "accounts/source_links.py",
+        "if not hmac.compare_digest(mac, self._mac(payload)):",
+        "if False:",
+        "changed or forged or another",
+        "tests/accounts/test_source_links.py",
+    ),
     "for whom only operators act": Control(
         "http/dependencies.py", "if not principal.may(Permission.OPERATE):", "if False:", STRANGERS
     ),
@@ -170,7 +184,8 @@ def test_without_one_filter_the_suite_fails(name: str, tmp_path: Path):
     control = CONTROLS[name]
     run = run_of(copied(tmp_path, control), control.tests, control.of)
     assert run.returncode == FAILED, run.stdout + run.stderr
-    assert "AssertionError" in run.stdout, run.stdout  # it saw something, rather than fell over
+    seen = "AssertionError" in run.stdout or "DID NOT RAISE" in run.stdout
+    assert seen, run.stdout  # it saw something, rather than fell over
 
 
 def test_with_all_filters_the_suite_passes(tmp_path: Path):
