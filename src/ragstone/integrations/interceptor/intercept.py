@@ -87,7 +87,7 @@ class Interception:
         if chat is None:
             raise InvalidInput("There is no question: `messages` needs a message of the user with text.")
         decision = decide(chat, asked.parsed, asked.headers, known.settings, asked.principal.tenant)
-        self._metrics.interceptions.labels(decision.reason).inc()
+        self._metrics.interceptions.labels("answered" if decision.enrich else decision.reason).inc()
         link = self._preparation.linker(asked, known)
         await self._own.answer(asked, chat, decision, known.settings, link, writer)
 
