@@ -18,6 +18,8 @@ NEIGHBOURHOOD_CHARS = 1500  # about a screen before the passage, and one after i
 MAX_PASSAGE_CHARS = 20_000  # far above any chunk
 WORD_CHARS = 80  # how far a cut may move to lie between two words
 MAX_TITLE_CHARS = 300
+_WRAPPED = re.compile(r"^([^\s#|>`][^\n]{59,})\n(?=[^\s#|>*+`-])(?!\d+[.)]\s)", re.MULTILINE)
+"""A long line of a paragraph that goes on in the next: somebody's editor broke it, and a page breaks its own lines."""
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
@@ -132,8 +134,8 @@ def _marked(page: SourcePage) -> str:
 
 
 def _text(text: str) -> str:
-    """Canonical Markdown as it is, but that headings look like some."""
-    return _HEADING.sub(r"<b>\1</b>", escape(text))
+    """The text as it reads: headings bold, long lines that an editor has broken joined again."""
+    return _HEADING.sub(r"<b>\1</b>", escape(_WRAPPED.sub(r"\1 ", text)))
 
 
 def _document(title: str, body: str) -> str:
