@@ -14,6 +14,7 @@ from typing import Any, cast
 import httpx2
 import pytest
 
+from ragstone.accounts.usage import UsageRecord
 from ragstone.errors import CircuitOpen, RagstoneError
 from ragstone.http.relaying import Writer
 from ragstone.integrations.interceptor.asking import Asked
@@ -29,6 +30,7 @@ from tests.integrations.interceptor.stand import QUESTION, asking, stand
 from tests.integrations.interceptor.upstreams import Fault, upstream
 from tests.platforms import small_platform
 from tests.servers import events_of
+from tests.waiting import found
 
 STAGES = ("embedder", "index", "library", "cache")
 CHATS_A_STAGE = 2500
@@ -244,7 +246,13 @@ async def test_a_server_that_refuses_the_passages_gets_the_clients_own_chat(tmp_
     assert [(row.input_tokens, row.output_tokens) for row in rows] == [(10, 2)]
 
 
-async def _rows(platform: Platform) -> list[Any]:
+async def _rows(platform: Platform) -> list[UsageRecord]:
+    """The rows of chats, once all are settled."""
     now, day = datetime.now(UTC), timedelta(days=1)
-    found = platform.accounts.ledger.records("default", since=now - day, until=now + day)
-    return [row async for row in found if row.kind == "chat"]
+
+    async def look() -> list[UsageRecord] | None:
+        records = platform.accounts.ledger.records("default", since=now - day, until=now + day)
+        rows = [row async for row in records if row.kind == "chat"]
+        return rows if all(row.state == "settled" for row in rows) else None
+
+    return await found(look)

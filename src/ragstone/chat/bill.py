@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -85,13 +87,22 @@ class Bill:
 
         From the first moment on it is written even if the caller is cancelled.
         """
+        with suppress(RagstoneError):  # the answer is there; that its row is lost shows in the ledger, and in the log
+            await asyncio.shield(self.settle_soon())
+
+    def settle_soon(self) -> asyncio.Future[None]:
+        """`settle`, for whom nobody has to wait."""
         if self._settled is None:
             self._forgotten.detach()
             self._settled = _written(self._ledger, self._account)
-        try:
-            await asyncio.shield(self._settled)
-        except RagstoneError as error:  # the answer is there; that its row is lost shows in the ledger
-            log.warning("ledger.unsettled", row=self._account.reservation.id, reason=error.message)
+            self._settled.add_done_callback(partial(_report, self._account.reservation.id))
+        return self._settled
+
+
+def _report(row: str, settled: asyncio.Future[None]) -> None:
+    error = None if settled.cancelled() else settled.exception()
+    if isinstance(error, RagstoneError):
+        log.warning("ledger.unsettled", row=row, reason=error.message)
 
 
 def _written(ledger: Ledger, account: _Account) -> asyncio.Future[None]:

@@ -107,7 +107,7 @@ class Interception:
                 await writer.respond(replace(refusal, headers=[*refusal.headers, status]))
             await writer.end()
         finally:
-            await bill.settle()
+            bill.settle_soon()
 
     async def _sent(self, turn: Round, writer: Writer) -> Refusal | None:
         """Send a chat, and deliver its answer; the server's refusal, with nothing delivered, where it gives none."""
