@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ragstone.errors import ConfigurationError
 from tests.index.vectorize_server import a_pipeline, document, jwt, url_of
 from tests.integrations.interceptor.stand import asking, stand
 from tests.integrations.interceptor.upstreams import upstream
+from tests.platforms import small_platform
 
 QUESTION = "How many metres tall is the water tower?"
 TOWER = document("The water tower is forty metres tall.")
@@ -37,3 +40,11 @@ async def test_a_pipeline_that_is_down_leaves_the_chat_as_it_was_and_the_index_t
             [seen] = model.seen
     assert alone.headers["x-ragstone-status"] == "bypass; reason=error"
     assert seen.json == asking()
+
+
+async def test_a_token_that_has_expired_is_told_at_the_start(tmp_path: Path):
+    expired = jwt(ends=datetime.now(UTC) - timedelta(days=1))
+    vectorize = {"organization": "acme", "pipeline": "p1", "token": expired}
+    with pytest.raises(ConfigurationError, match="expired"):
+        async with small_platform(tmp_path / "data", vectorize=vectorize):
+            pass

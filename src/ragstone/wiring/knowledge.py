@@ -12,6 +12,7 @@ from ragstone.retrieval.pipelines import PipelineOptions
 from ragstone.retrieval.routed import Knowledge, RoutedFinder
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
+from ragstone.wiring.interceptor_defaults import check_token, interceptor_of
 
 if TYPE_CHECKING:  # see `ragstone.wiring`
     from ragstone.settings import Settings
@@ -28,7 +29,13 @@ def knowledge_of(settings: Settings, interceptors: Interceptors) -> KnowledgeOf:
 
     Only the collection that a tenant's chats are answered from is looked up in its pipeline,
     and never that of a LibreChat's files, which are here.
+
+    Raises:
+        ConfigurationError: the token of the settings is none, or has expired.
     """
+    own = interceptor_of(settings, DEFAULT_TENANT)
+    if own.settings.pipeline and own.keys.pipeline:
+        check_token(own.keys.pipeline, own.settings.pipeline)
     longest_s = settings.vectorize.timeout_s
 
     async def of(scope: Scope) -> Knowledge | None:
