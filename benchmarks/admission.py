@@ -22,8 +22,8 @@ import httpx2
 import numpy as np
 
 from benchmarks.probed_server import ProbedServer, probed_server
-from ragstone.accounts.api_keys import NewKey
-from ragstone.accounts.plans import Plan
+from ragstone.billing.plans import Plan
+from ragstone.identity.api_keys import NewKey
 from ragstone.principals import SECRET_KEY_PERMISSIONS
 from ragstone.settings import RedisSettings, Settings
 from ragstone.telemetry.logs import configure_logs

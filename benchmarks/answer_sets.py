@@ -21,7 +21,7 @@ import Stemmer
 
 from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.embedding.windows import embed_chunks
-from ragstone.vocabulary import Chunk, Hit, Passage, Standing
+from ragstone.vocabulary import Chunk, Hit, Passage, StageScore
 
 DATA = Path(os.environ.get("RAGSTONE_OPEN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PASSAGES = 8
@@ -94,7 +94,7 @@ def _gold(query: dict) -> tuple[str, ...]:
 def _passage(entry: dict, rank: int, score: float, dense: float) -> Passage:
     text = entry["text"]
     chunk = Chunk(entry["id"], entry["id"], 1, 0, 0, len(text), text, len(text) // 4)
-    stages = {"fused": Standing(rank, score), "dense": Standing(rank, dense)}
+    stages = {"fused": StageScore(rank, score), "dense": StageScore(rank, dense)}
     return Passage(chunk, entry["title"], entry["id"], "text/plain", Hit(entry["id"], score, stages))
 
 

@@ -21,10 +21,9 @@ import stamina.instrumentation
 
 from ragstone.errors import CircuitOpen
 from ragstone.resilience.breaker import State
-from ragstone.resilience.connecting import CallTimeouts
-from ragstone.resilience.guards import Guard, GuardOptions, Guards
-from ragstone.resilience.http_client import HttpClient
+from ragstone.resilience.http_client import CallTimeouts, HttpClient
 from ragstone.resilience.retry import UpstreamFault
+from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies, UpstreamPolicy
 from ragstone.telemetry.logs import configure_logs
 from ragstone.telemetry.metrics import Metrics
 
@@ -95,7 +94,7 @@ class Seen:
     outcomes: list[tuple[float, bool]] = field(default_factory=list)
 
 
-async def call(guard: Guard, client: HttpClient, server: Server, seen: Seen) -> None:
+async def call(guard: UpstreamPolicy, client: HttpClient, server: Server, seen: Seen) -> None:
     async def operation() -> None:
         async with client.open("GET", f"http://127.0.0.1:{server.port}/", trusted=True) as answer:
             await answer.read(100)
@@ -120,7 +119,9 @@ async def call(guard: Guard, client: HttpClient, server: Server, seen: Seen) -> 
 
 
 @asynccontextmanager
-async def calling(guard: Guard, client: HttpClient, server: Server, per_second: int) -> AsyncGenerator[Seen, None]:
+async def calling(
+    guard: UpstreamPolicy, client: HttpClient, server: Server, per_second: int
+) -> AsyncGenerator[Seen, None]:
     """Calls at a steady pace, whatever becomes of them."""
     seen = Seen()
 
@@ -144,7 +145,7 @@ async def calling(guard: Guard, client: HttpClient, server: Server, per_second: 
 
 async def trial(client: HttpClient, fault: str, per_second: int, down_s: float) -> None:
     """One line of the table."""
-    server, guard = Server(), Guards(GuardOptions(), metrics=Metrics()).guard("mock")
+    server, guard = Server(), UpstreamPolicies(UpstreamOptions(), metrics=Metrics()).guard("mock")
     await server.start()
     async with calling(guard, client, server, per_second) as seen:
         await asyncio.sleep(WELL_S)
@@ -192,7 +193,7 @@ async def in_a_row(seen: Seen, since: float, per_second: int) -> float:
 
 async def costs(calls: int) -> None:
     """What the guard's own work takes, in microseconds."""
-    guard = Guards(GuardOptions(), metrics=Metrics()).guard("mock")
+    guard = UpstreamPolicies(UpstreamOptions(), metrics=Metrics()).guard("mock")
 
     async def nothing() -> None:
         pass

@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from ragstone.embedding.cached import CachedEmbedder
+from ragstone.embedding.cache import CachedEmbedder
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.storage.cache import SqlVectorStore
 from ragstone.storage.database import Database

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ragstone.documents.chunking import chunk
-from ragstone.embedding.cached import CachedEmbedder
+from ragstone.embedding.cache import CachedEmbedder
 from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.embedding.windows import windows
 from ragstone.vocabulary import Chunk

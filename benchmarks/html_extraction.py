@@ -22,7 +22,7 @@ from pathlib import Path
 from selectolax.lexbor import LexborHTMLParser
 
 from ragstone.documents.base import ParserLimits
-from ragstone.documents.reading import read
+from ragstone.documents.read import read
 from ragstone.errors import RagstoneError
 
 DATA = Path(os.environ.get("RAGSTONE_OPEN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -18,7 +18,7 @@ import numpy as np
 
 from ragstone.index.base import Index, Point
 from ragstone.index.memory import MemoryIndex
-from ragstone.index.qdrant_edge import EdgeIndex
+from ragstone.index.qdrant_edge.index import EdgeIndex
 from ragstone.vocabulary import Filters, Scope, SparseVector
 
 DIMENSIONS = 384

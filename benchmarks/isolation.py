@@ -28,7 +28,7 @@ import numpy as np
 from ragstone.embedding.sparse import query_vector
 from ragstone.index.base import Index, Point
 from ragstone.index.memory import MemoryIndex
-from ragstone.index.qdrant_edge import EdgeIndex
+from ragstone.index.qdrant_edge.index import EdgeIndex
 from ragstone.ingestion.submit import Upload
 from ragstone.retrieval.fusion import convex, rrf
 from ragstone.settings import Settings

@@ -26,10 +26,10 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.mock_model import mock_model
-from ragstone.accounts.api_keys import NewKey
+from ragstone.identity.api_keys import NewKey
 from ragstone.settings import load_settings
 from ragstone.wiring import open_records
-from tests.index.vectorize_server import TOWER, a_pipeline, url_of
+from tests.retrieval.vectorize_server import TOWER, a_pipeline, url_of
 
 QUESTION = "How tall is the tower?"
 TARGET_MB, GOAL_MB = 80, 50

@@ -24,8 +24,8 @@ import numpy as np
 
 from benchmarks.probed_server import percentiles, probed_server
 from benchmarks.streams import NOTES, QUESTION
-from ragstone.accounts.api_keys import NewKey
-from ragstone.accounts.plans import Plan
+from ragstone.billing.plans import Plan
+from ragstone.identity.api_keys import NewKey
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import SECRET_KEY_PERMISSIONS
 from ragstone.settings import Settings

@@ -16,8 +16,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from ragstone.retrieval.cached import CachedRetriever, dumps, loads
-from ragstone.retrieval.retrieve import Retriever
+from ragstone.retrieval.cache import CachedRetriever, dumps, loads
+from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.storage.cache import Cache, MemoryCache, RedisCache, cache_key
 from ragstone.storage.redis import Redis
 from ragstone.telemetry.metrics import Metrics
@@ -41,7 +41,9 @@ async def timed(name: str, asked: Sequence[str], call: Callable[[str], Awaitable
 
 async def compare(platform: Platform, redis: Redis, questions: Sequence[str], times: int) -> None:
     asked = [questions[number % len(questions)] for number in range(times)]
-    fresh = Retriever(embedder=platform.embedder, index=platform.index, library=platform.library, metrics=Metrics())
+    fresh = HybridRetriever(
+        embedder=platform.embedder, index=platform.index, library=platform.library, metrics=Metrics()
+    )
 
     def remembering(cache: Cache) -> CachedRetriever:
         name = platform.embedder.name

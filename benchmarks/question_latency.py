@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from benchmarks.retrieval_quality import DATA, ingest
-from ragstone.chat.events import Finished
+from ragstone.chat.ask import Finished
 from ragstone.evaluation.datasets import read_collection
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
@@ -61,7 +61,7 @@ def index_process(folder: Path) -> int:
     """The process that serves the index in `folder`."""
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         words = entry.read_bytes().split(b"\0")
-        if b"ragstone.index.edge_process" in words and os.fsencode(folder) in words:
+        if b"ragstone.index.qdrant_edge.process" in words and os.fsencode(folder) in words:
             return int(entry.parent.name)
     raise SystemExit(f"No index process serves {folder}.")
 

@@ -17,17 +17,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ragstone.accounts.plans import Plan
-from ragstone.accounts.rate_limits import RateLimits
+from ragstone.billing.plans import Plan
+from ragstone.billing.rate_limits import RateLimits
 from ragstone.errors import RagstoneError
-from ragstone.principals import Kind, Principal
+from ragstone.principals import CredentialType, Principal
 from ragstone.settings import Settings
 from ragstone.storage.redis import Redis
 from ragstone.telemetry.metrics import Metrics
 from ragstone.wiring import open_records
 from tests.redis_server import RedisServer, throw_away_redis
 
-CALLER = Principal("key:1", Kind.SECRET, tenant="acme", plan="million")
+CALLER = Principal("key:1", CredentialType.SECRET, tenant="acme", plan="million")
 BACK_WITHIN_S = 10.0
 
 

@@ -33,11 +33,11 @@ from benchmarks.mock_model import mock_model
 from benchmarks.probed_server import percentiles
 from benchmarks.sse_client import posted, status_of
 from benchmarks.streams import Tally, at_once, straight
-from ragstone.http.listening import listen
-from ragstone.http.relaying import Relay, Writer
-from ragstone.integrations.interceptor.anthropic_stream import AnthropicStream
-from ragstone.integrations.interceptor.dialects import OpenAIDialect
-from ragstone.integrations.interceptor.openai_stream import OpenAIStream
+from ragstone.http.server import listen
+from ragstone.http.streaming import StreamingHandler, Writer
+from ragstone.interceptor.anthropic import AnthropicStream
+from ragstone.interceptor.openai import OpenAIStream
+from ragstone.interceptor.wire_formats import OpenAIDialect
 from ragstone.resilience.http_client import HttpClient
 from ragstone.telemetry.logs import configure_logs
 
@@ -92,7 +92,7 @@ class RelayApp:
         self._http = self._http or HttpClient()
         body = await Request(scope, receive).body()
         enriched = b"enriched" in parse_qs(scope["query_string"])
-        relay = Relay(partial(self._story, self._http, body, enriched), OpenAIDialect())
+        relay = StreamingHandler(partial(self._story, self._http, body, enriched), OpenAIDialect())
         await relay(scope, receive, send)
 
     async def _story(self, http: HttpClient, body: bytes, enriched: bool, writer: Writer) -> None:

@@ -25,10 +25,10 @@ import bm25s
 import Stemmer
 
 from ragstone.embedding.sparse import BM25_B, BM25_K1, query_vector
-from ragstone.evaluation.datasets import Entry, TestCollection, read_collection
+from ragstone.evaluation.datasets import TestCollection, TestDocument, read_collection
 from ragstone.evaluation.metrics import ndcg_at_k, recall_at_k
 from ragstone.ingestion.submit import Upload
-from ragstone.retrieval.retrieve import RetrievalOptions, Retriever
+from ragstone.retrieval.retrieve import HybridRetriever, RetrievalOptions
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Filters, Query, Scope
@@ -43,7 +43,7 @@ CHUNKS = 50
 Ranking = list[str]
 
 
-def markdown(entry: Entry) -> bytes:
+def markdown(entry: TestDocument) -> bytes:
     """An entry as the file that is ingested."""
     return (f"# {entry.title}\n\n{entry.text}" if entry.title else entry.text).encode()
 
@@ -91,9 +91,11 @@ class Systems:
         self._ours = self._retriever(RetrievalOptions())
         self._rrf = self._retriever(RetrievalOptions(fusion="rrf"))
 
-    def _retriever(self, options: RetrievalOptions) -> Retriever:
+    def _retriever(self, options: RetrievalOptions) -> HybridRetriever:
         p = self._platform
-        return Retriever(embedder=p.embedder, index=p.index, library=p.library, metrics=p.metrics, options=options)
+        return HybridRetriever(
+            embedder=p.embedder, index=p.index, library=p.library, metrics=p.metrics, options=options
+        )
 
     async def bm25(self, question: str) -> Ranking:
         """The lexical leg."""
@@ -116,7 +118,7 @@ class Systems:
         """Both legs as the platform fuses them."""
         return await self._searched(self._ours, question)
 
-    async def _searched(self, retriever: Retriever, question: str) -> Ranking:
+    async def _searched(self, retriever: HybridRetriever, question: str) -> Ranking:
         found = await retriever.search(Scope(), Query(question, limit=CHUNKS))
         return distinct((passage.chunk.document_id for passage in found.passages), self._entries)
 

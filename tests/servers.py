@@ -13,7 +13,7 @@ import httpx2
 import uvicorn
 from starlette.applications import Starlette
 
-from ragstone.http.listening import listen
+from ragstone.http.server import listen
 
 
 @asynccontextmanager

@@ -15,10 +15,10 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from ragstone.accounts.api_keys import NewKey
 from ragstone.app import create_app
 from ragstone.errors import ConfigurationError, PortInUse
-from ragstone.http.listening import check_address, listen
+from ragstone.http.server import check_address, listen
+from ragstone.identity.api_keys import NewKey
 from ragstone.principals import Role
 from ragstone.settings import ServerSettings
 from ragstone.wiring import open_records

@@ -18,17 +18,12 @@ from fastapi import FastAPI
 
 from ragstone import __version__, worker
 from ragstone.api import (
-    accounts,
-    callbacks,
     chat,
     documents,
     feedback,
     health,
-    interceptor,
     jobs,
     keys,
-    logins,
-    operating,
     search,
     sources,
     tenants,
@@ -37,9 +32,15 @@ from ragstone.api import (
     widget,
     widgets,
 )
-from ragstone.http.door import Door
-from ragstone.http.errors import describe_problem, install_error_handlers
-from ragstone.http.listening import (
+from ragstone.api import circuits as operating
+from ragstone.api import plans as accounts
+from ragstone.api import sessions as logins
+from ragstone.api import tenant_settings as interceptor
+from ragstone.api import webhooks as callbacks
+from ragstone.http.authentication import Authenticator
+from ragstone.http.error_handlers import describe_problem, install_error_handlers
+from ragstone.http.middleware import RequestMiddleware
+from ragstone.http.server import (
     GRACE_S,
     check_address,
     configuration,
@@ -49,11 +50,10 @@ from ragstone.http.listening import (
     signals_end_the_server_only,
     where,
 )
-from ragstone.http.middleware import RequestFrame
-from ragstone.integrations.interceptor import rage
-from ragstone.integrations.interceptor import routes as interceptor_routes
-from ragstone.integrations.interceptor.opening import serving_of
-from ragstone.integrations.librechat import routes as librechat
+from ragstone.interceptor import health as rage
+from ragstone.interceptor import routes as interceptor_routes
+from ragstone.interceptor.assembling import serving_of
+from ragstone.librechat import routes as librechat
 from ragstone.settings import Settings
 from ragstone.wiring import Platform, open_platform
 
@@ -77,8 +77,8 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         redirect_slashes=False,  # the redirect would repeat whatever the Host header says
         lifespan=partial(_lifespan, source=source, works=works),
     )
-    app.state.door = Door.of(settings.server)
-    app.add_middleware(RequestFrame)
+    app.state.door = Authenticator.of(settings.server)
+    app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
     for module in (
         interceptor_routes,  # first: routes are tried in order, and these are asked the most
@@ -109,7 +109,7 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
     return app
 
 
-# With a provider of the host's, FastAPI would write paths, queries and messages as they are; RequestFrame traces.
+# With a provider of the host's, FastAPI would write paths, queries and messages as they are; RequestMiddleware traces.
 _NO_TELEMETRY: Any = {
     "tracing": False,
     "metrics": False,

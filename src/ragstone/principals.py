@@ -55,7 +55,7 @@ PUBLISHABLE_KEY_PERMISSIONS = frozenset({Permission.WIDGET})
 """What a publishable key may do, always."""
 
 
-class Kind(StrEnum):
+class CredentialType(StrEnum):
     """How somebody came in."""
 
     LOCAL = "local"  # a program on this machine, before there are accounts
@@ -76,7 +76,7 @@ class Principal:
     """
 
     id: str
-    kind: Kind
+    kind: CredentialType
     tenant: str = DEFAULT_TENANT
     plan: str = UNLIMITED_PLAN
     permissions: frozenset[Permission] = PERMISSIONS[Role.OPERATOR]
@@ -101,7 +101,7 @@ class Principal:
     @property
     def runs_the_installation(self) -> bool:
         """Whether folders and numbers of the server are its business: an operator, or a key of the settings."""
-        return self.kind is Kind.SETTING or self.may(Permission.OPERATE)
+        return self.kind is CredentialType.SETTING or self.may(Permission.OPERATE)
 
     @property
     def conversations_of(self) -> str | None:
@@ -109,5 +109,5 @@ class Principal:
         return None if self.may(Permission.CONVERSATIONS) else self.id
 
 
-LOCAL = Principal("local", Kind.LOCAL)
+LOCAL = Principal("local", CredentialType.LOCAL)
 """Whoever calls from this machine where there are no accounts, and the command line."""

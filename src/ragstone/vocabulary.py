@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # whoever makes vectors has imported NumPy; a process without any stays 11 MiB smaller
+if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
@@ -238,7 +238,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StageScore:
     """Where one stage put a hit: `rank` is 1-based, `score` is in the stage's own unit."""
 
     rank: int
@@ -255,7 +255,7 @@ class Hit:
 
     chunk_id: str
     score: float
-    stages: Mapping[str, Standing]
+    stages: Mapping[str, StageScore]
 
 
 @dataclass(frozen=True, slots=True)

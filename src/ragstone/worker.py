@@ -11,9 +11,9 @@ from functools import partial
 
 import structlog
 
-from ragstone.chat import retention
-from ragstone.ingestion import callbacks
-from ragstone.ingestion.ingest import Ingestion
+from ragstone.chat import conversations as retention
+from ragstone.ingestion import webhooks as callbacks
+from ragstone.ingestion.service import Ingestion
 from ragstone.storage.failure_log import FailureLog, run_flush
 from ragstone.wiring import Platform
 
@@ -29,7 +29,7 @@ RETENTION_S = retention.INTERVAL_S
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class PeriodicTask:
     """What a worker does again and again, `every_s` seconds after it was done."""
 
     name: str
@@ -48,27 +48,27 @@ async def run(platform: Platform, stop: asyncio.Event) -> None:
             working.create_task(repeat(chore, stop))
 
 
-def chores(platform: Platform, stop: asyncio.Event) -> list[Chore]:
+def chores(platform: Platform, stop: asyncio.Event) -> list[PeriodicTask]:
     """What there is to do beside ingesting."""
     conversations, database = platform.conversations, platform.database
     return [
-        Chore("callbacks", 0.0, partial(platform.deliveries.run, stop)),
+        PeriodicTask("callbacks", 0.0, partial(platform.deliveries.run, stop)),
         failures_chore(platform),
-        Chore("ledger", LEDGER_S, platform.accounts.ledger.expire),
-        Chore("erasure", ERASURE_S, platform.eraser.work),
-        Chore(
+        PeriodicTask("ledger", LEDGER_S, platform.accounts.ledger.expire),
+        PeriodicTask("erasure", ERASURE_S, platform.eraser.work),
+        PeriodicTask(
             "retention",
             RETENTION_S,
             lambda: retention.expire_conversations(database, conversations, now=datetime.now(UTC)),
         ),
-        Chore("old_callbacks", RETENTION_S, partial(_forget_callbacks, platform)),
+        PeriodicTask("old_callbacks", RETENTION_S, partial(_forget_callbacks, platform)),
     ]
 
 
-def failures_chore(platform: Platform) -> Chore:
+def failures_chore(platform: Platform) -> PeriodicTask:
     """Writes down what failed in this process; each process has to do its own."""
     log_of_failures = FailureLog(platform.database, most=platform.settings.telemetry.max_failures)
-    return Chore("failures", FAILURES_S, partial(run_flush, platform.failures, log_of_failures))
+    return PeriodicTask("failures", FAILURES_S, partial(run_flush, platform.failures, log_of_failures))
 
 
 async def ingest(ingestion: Ingestion, stop: asyncio.Event) -> None:
@@ -81,10 +81,10 @@ async def ingest(ingestion: Ingestion, stop: asyncio.Event) -> None:
         await ingestion.heal()
         await ingestion.work(stop=stop)
 
-    await repeat(Chore("ingestion", 0.0, heal_and_work), stop)
+    await repeat(PeriodicTask("ingestion", 0.0, heal_and_work), stop)
 
 
-async def repeat(chore: Chore, stop: asyncio.Event) -> None:
+async def repeat(chore: PeriodicTask, stop: asyncio.Event) -> None:
     """Do a chore until `stop` is set. A failure is logged, and the chore taken up again after a wait.
 
     The wait doubles from failure to failure, up to a minute, and starts anew after a minute without one.

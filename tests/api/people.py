@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 from fastapi import FastAPI
 
-from ragstone.accounts.api_keys import NewKey
+from ragstone.identity.api_keys import NewKey
 from ragstone.principals import Role
 from ragstone.wiring import Platform
 from tests.api.conftest import calling, running

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ragstone.accounts.api_keys import NewKey
+from ragstone.identity.api_keys import NewKey
 from ragstone.principals import Permission, Role
 from tests.api.people import PASSWORD, Installation, installation
 

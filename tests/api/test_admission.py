@@ -12,12 +12,11 @@ import structlog
 from fastapi import Response
 from pydantic import BaseModel
 
-from ragstone.accounts.api_keys import NewKey
-from ragstone.accounts.plans import Plan
-from ragstone.accounts.tenants import TenantChange, TenantState
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import AdmittedStream
+from ragstone.billing.plans import Plan
+from ragstone.http.routing import AdmittedStream, admitted_router
 from ragstone.http.streaming import StreamEvent
+from ragstone.identity.api_keys import NewKey
+from ragstone.identity.tenants import TenantChange, TenantState
 from ragstone.principals import Permission, Role
 from tests.api.people import PASSWORD, SITE, Installation, installation
 from tests.servers import events_of, serving

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 
-from ragstone.http.auth import AdmittedRoute
+from ragstone.http.routing import AdmittedRoute
 from ragstone.principals import Permission
 from tests.api.conftest import KEY, calling
 
@@ -26,8 +26,8 @@ PUBLIC = {
     "/openapi.json": "the description of the routes is in the public source code anyway",
 }
 APART = {
-    "/librechat": "tokens of a LibreChat, shapes of rag_api: tests/integrations/librechat/test_door.py",
-    "/v1/responses": "it is not there, and says so in OpenAI's words: tests/integrations/interceptor/test_doors.py",
+    "/librechat": "tokens of a LibreChat, shapes of rag_api: tests/librechat/test_authentication.py",
+    "/v1/responses": "it is not there, and says so in OpenAI's words: tests/interceptor/test_authentication.py",
 }
 """Where another product's format is spoken, behind a door and with tests of its own."""
 MODELS_DIALECTS = "/v1/"

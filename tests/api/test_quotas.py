@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ragstone.accounts.tenants import TenantChange
 from ragstone.app import create_app
+from ragstone.identity.tenants import TenantChange
 from ragstone.vocabulary import DEFAULT_TENANT
 from tests.platforms import small_platform
 

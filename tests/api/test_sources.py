@@ -11,11 +11,17 @@ import httpx2
 import pytest
 import structlog
 
-from ragstone.accounts.source_links import SourceLinks
-from ragstone.accounts.tenants import TenantChange, TenantState
-from ragstone.api.source_page import MAX_PASSAGE_CHARS, NEIGHBOURHOOD_CHARS, PAGE_HEADERS, excerpt
-from ragstone.api.sources import PAGES_PER_MINUTE, prefers_json
-from ragstone.ingestion import erase
+from ragstone.api.sources import (
+    MAX_PASSAGE_CHARS,
+    NEIGHBOURHOOD_CHARS,
+    PAGE_HEADERS,
+    PAGES_PER_MINUTE,
+    excerpt,
+    prefers_json,
+)
+from ragstone.identity.source_links import SourceLinks
+from ragstone.identity.tenants import TenantChange, TenantState
+from ragstone.ingestion import tenant_deletion as erase
 from ragstone.ingestion.submit import Upload
 from ragstone.vocabulary import Scope
 from tests.api.people import Installation
@@ -288,7 +294,7 @@ async def test_a_link_that_everybody_shares_does_not_flood_the_server(made: Inst
     path = await link(made, document)
     limits = made.platform.accounts.limits
     for _ in range(PAGES_PER_MINUTE):
-        await limits.attempt("sources:acme", limit=PAGES_PER_MINUTE, window_s=60)
+        await limits.windows.attempt("sources:acme", limit=PAGES_PER_MINUTE, window_s=60)
     refused = await get(made, path)
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from ragstone.accounts.plans import Plan
-from ragstone.accounts.tenants import TenantChange
-from ragstone.accounts.usage import UsageRecord
-from ragstone.accounts.usage_csv import csv_cell, records_csv
+from ragstone.billing.ledger import UsageRecord, csv_cell, records_csv
+from ragstone.billing.plans import Plan
+from ragstone.identity.tenants import TenantChange
 from ragstone.vocabulary import Scope
 from tests.api.calls import NOTES
 from tests.api.people import Installation, installation

@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from ragstone.accounts.api_keys import NewKey
-from ragstone.accounts.plans import Plan
-from ragstone.accounts.tenants import TenantChange
+from ragstone.billing.plans import Plan
+from ragstone.identity.api_keys import NewKey
+from ragstone.identity.tenants import TenantChange
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission
 from ragstone.storage.database import EVERY_TENANT, unscoped

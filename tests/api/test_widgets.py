@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ragstone.accounts.api_keys import NewKey
 from ragstone.api.widgets import WidgetSettings
+from ragstone.identity.api_keys import NewKey
 from ragstone.principals import PERMISSIONS, Permission, Role
 from tests.api.calls import NOTES, upload
 from tests.api.people import Installation

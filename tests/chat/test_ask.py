@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.accounts.usage import UsageRecord
-from ragstone.chat.events import Finished
+from ragstone.billing.ledger import UsageRecord
+from ragstone.chat.ask import Finished
 from ragstone.errors import InvalidQuestion, NotFound
-from ragstone.principals import PERMISSIONS, Kind, Principal, Role
+from ragstone.principals import PERMISSIONS, CredentialType, Principal, Role
 from ragstone.vocabulary import Answer, Scope
 from ragstone.wiring import Platform
 from tests.api.calls import NOTES
@@ -23,8 +23,8 @@ from tests.platforms import small_platform
 EVER = {"since": datetime(2020, 1, 1, tzinfo=UTC), "until": datetime(2100, 1, 1, tzinfo=UTC)}
 QUESTION = "At what temperature does water boil?"
 ACME = Scope("acme")
-VIEWER = Principal("user:v", Kind.SESSION, tenant="acme", permissions=PERMISSIONS[Role.VIEWER])
-EDITOR = Principal("user:e", Kind.SESSION, tenant="acme", permissions=PERMISSIONS[Role.EDITOR])
+VIEWER = Principal("user:v", CredentialType.SESSION, tenant="acme", permissions=PERMISSIONS[Role.VIEWER])
+EDITOR = Principal("user:e", CredentialType.SESSION, tenant="acme", permissions=PERMISSIONS[Role.EDITOR])
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_the_steps_one_by_one_give_the_same_answer(platform):
 
 async def test_only_who_began_a_conversation_goes_on_with_it_or_who_may_see_all(platform):
     last = await finished(platform.chat.ask(ACME, QUESTION, principal=VIEWER))
-    stranger = Principal("user:s", Kind.SESSION, tenant="acme", permissions=PERMISSIONS[Role.VIEWER])
+    stranger = Principal("user:s", CredentialType.SESSION, tenant="acme", permissions=PERMISSIONS[Role.VIEWER])
     with pytest.raises(NotFound):
         await platform.chat.begin(ACME, "And iron?", principal=stranger, conversation_id=last.conversation_id)
     for who in (VIEWER, EDITOR):

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ragstone.chat.feedback import BAD, GOOD, MAX_COMMENT_CHARS, FeedbackBook
-from ragstone.chat.memory import Conversations, Saved
+from ragstone.chat.conversations import Conversations, Saved
+from ragstone.chat.feedback import BAD, GOOD, MAX_COMMENT_CHARS, FeedbackStore
 from ragstone.errors import InvalidInput, NotFound
 from ragstone.storage.database import EVERY_TENANT, Database, unscoped
 from ragstone.storage.schema import feedback
@@ -32,8 +32,8 @@ def conversations(database: Database) -> Conversations:
 
 
 @pytest.fixture
-def book(database: Database) -> FeedbackBook:
-    return FeedbackBook(database)
+def book(database: Database) -> FeedbackStore:
+    return FeedbackStore(database)
 
 
 async def asked(conversations: Conversations, scope: Scope = HERE, owner: str = "user:her") -> Saved:
@@ -42,7 +42,7 @@ async def asked(conversations: Conversations, scope: Scope = HERE, owner: str = 
     )
 
 
-async def test_what_is_said_comes_back_with_the_exchange(book: FeedbackBook, conversations: Conversations):
+async def test_what_is_said_comes_back_with_the_exchange(book: FeedbackStore, conversations: Conversations):
     saved = await asked(conversations)
     await book.give(HERE, saved.conversation_id, saved.turn_id, author="user:her", rating=BAD, comment="Wrong year")
     (said,) = await book.all(HERE)
@@ -51,7 +51,7 @@ async def test_what_is_said_comes_back_with_the_exchange(book: FeedbackBook, con
     assert (said.conversation_id, said.turn_id) == (saved.conversation_id, saved.turn_id)
 
 
-async def test_a_later_word_of_the_same_reader_replaces_the_first(book: FeedbackBook, conversations: Conversations):
+async def test_a_later_word_of_the_same_reader_replaces_the_first(book: FeedbackStore, conversations: Conversations):
     saved = await asked(conversations)
     for author, rating in (("user:her", BAD), ("user:him", BAD), ("user:her", GOOD)):
         await book.give(HERE, saved.conversation_id, saved.turn_id, author=author, rating=rating)
@@ -59,14 +59,14 @@ async def test_a_later_word_of_the_same_reader_replaces_the_first(book: Feedback
 
 
 @pytest.mark.parametrize("stranger", [Scope("other", "handbook"), Scope("acme", "other")])
-async def test_nobody_rates_in_another_scope(book: FeedbackBook, conversations: Conversations, stranger: Scope):
+async def test_nobody_rates_in_another_scope(book: FeedbackStore, conversations: Conversations, stranger: Scope):
     saved = await asked(conversations)
     with pytest.raises(NotFound):
         await book.give(stranger, saved.conversation_id, saved.turn_id, author="user:him", rating=GOOD)
     assert await book.all(stranger) == await book.all("other") == []
 
 
-async def test_a_turn_of_another_conversation_is_not_found(book: FeedbackBook, conversations: Conversations):
+async def test_a_turn_of_another_conversation_is_not_found(book: FeedbackStore, conversations: Conversations):
     mine, other, foreign = [await asked(conversations, scope) for scope in (HERE, HERE, Scope("other", "handbook"))]
     for turn_id in (other.turn_id, foreign.turn_id, "0" * 32):
         with pytest.raises(NotFound):
@@ -74,7 +74,9 @@ async def test_a_turn_of_another_conversation_is_not_found(book: FeedbackBook, c
     assert await book.all(HERE) == []
 
 
-async def test_who_sees_only_their_own_conversations_rates_only_these(book: FeedbackBook, conversations: Conversations):
+async def test_who_sees_only_their_own_conversations_rates_only_these(
+    book: FeedbackStore, conversations: Conversations
+):
     saved = await asked(conversations, owner="user:her")
     words = {"author": "user:him", "rating": GOOD}
     with pytest.raises(NotFound):
@@ -84,14 +86,14 @@ async def test_who_sees_only_their_own_conversations_rates_only_these(book: Feed
 
 @pytest.mark.parametrize(("rating", "comment"), [(0, ""), (2, ""), (GOOD, "x" * (MAX_COMMENT_CHARS + 1))])
 async def test_nothing_but_good_and_bad_is_kept(
-    book: FeedbackBook, conversations: Conversations, rating: int, comment: str
+    book: FeedbackStore, conversations: Conversations, rating: int, comment: str
 ):
     saved = await asked(conversations)
     with pytest.raises(InvalidInput):
         await book.give(HERE, saved.conversation_id, saved.turn_id, author="a", rating=rating, comment=comment)
 
 
-async def test_pages_and_filters_cover_everything_once(book: FeedbackBook, conversations: Conversations):
+async def test_pages_and_filters_cover_everything_once(book: FeedbackStore, conversations: Conversations):
     ids = []
     for number in range(7):
         scope = Scope("acme", "handbook" if number % 2 else "other")
@@ -112,7 +114,7 @@ async def test_pages_and_filters_cover_everything_once(book: FeedbackBook, conve
         await book.all("other", after=first[-1].id)
 
 
-async def test_it_goes_with_its_conversation(book: FeedbackBook, conversations: Conversations, database: Database):
+async def test_it_goes_with_its_conversation(book: FeedbackStore, conversations: Conversations, database: Database):
     deleted, expired, kept = [await asked(conversations, Scope("acme", name)) for name in ("a", "b", "c")]
     for saved, name in ((deleted, "a"), (expired, "b"), (kept, "c")):
         await book.give(Scope("acme", name), saved.conversation_id, saved.turn_id, author="a", rating=GOOD)
@@ -124,7 +126,7 @@ async def test_it_goes_with_its_conversation(book: FeedbackBook, conversations: 
         assert list(await connection.scalars(unscoped(feedback, feedback.c.turn_id))) == [kept.turn_id]
 
 
-async def test_words_of_one_reader_at_the_same_moment_become_one(book: FeedbackBook, conversations: Conversations):
+async def test_words_of_one_reader_at_the_same_moment_become_one(book: FeedbackStore, conversations: Conversations):
     saved = await asked(conversations)
     give = [
         book.give(HERE, saved.conversation_id, saved.turn_id, author="user:her", rating=rating)

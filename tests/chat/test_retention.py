@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ragstone.accounts.tenants import TenantChange
-from ragstone.chat.retention import expire_conversations
+from ragstone.chat.conversations import expire_conversations
+from ragstone.identity.tenants import TenantChange
 from ragstone.vocabulary import Answer, Scope, Usage
 from ragstone.wiring import Platform
 from tests.platforms import small_platform

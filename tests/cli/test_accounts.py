@@ -7,9 +7,9 @@ import sqlite3
 
 import pytest
 
-from ragstone.accounts.api_keys import well_formed
 from ragstone.cli.accounts import ACTOR, DEFAULT
 from ragstone.cli.command import ExitCode
+from ragstone.identity.api_keys import well_formed
 from ragstone.principals import LOCAL
 from ragstone.vocabulary import DEFAULT_TENANT
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.cli.checks import PARTS, check
 from ragstone.cli.command import ExitCode
+from ragstone.cli.doctor.checks import PARTS, check
 from ragstone.settings import Settings
 from tests.platforms import small_settings
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.accounts.interceptors import InterceptorSettings
 from ragstone.cli.command import ExitCode
 from ragstone.cli.interceptor import TEXTS
+from ragstone.tenants.settings import InterceptorSettings
 
 KEY = "sk-canary-41d09e"
 

@@ -17,13 +17,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from ragstone.cli.command import ExitCode, key_of, seconds_of
+from ragstone.cli.load.asking import Asker, Kind, Target, session
+from ragstone.cli.load.drive import Call, Reply, Run, drive
+from ragstone.cli.load.figures import figures, percentile, percentiles
+from ragstone.cli.load.pictures import round_up
+from ragstone.cli.load.plan import MAX_DURATION_S, Plan, arrivals, checked, steps
+from ragstone.cli.load.report import page
 from ragstone.cli.load_test import check_target, questions_of
-from ragstone.cli.loading.asking import Asker, Kind, Target, session
-from ragstone.cli.loading.drive import Call, Reply, Run, drive
-from ragstone.cli.loading.figures import figures, percentile, percentiles
-from ragstone.cli.loading.pictures import round_up
-from ragstone.cli.loading.plan import MAX_DURATION_S, Plan, arrivals, checked, steps
-from ragstone.cli.loading.report import page
 from ragstone.errors import Forbidden, InvalidInput, NotFound
 from tests.api.conftest import running
 from tests.clocks import Clock

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from ragstone.accounts.plans import ModelEntry, Plan
+from ragstone.billing.plans import ModelEntry, Plan
 from ragstone.cli.command import ExitCode
-from ragstone.cli.validation.base import OPTIONAL_PACKAGES, Machine, Problem, Profile, Subject
-from ragstone.cli.validation.deep import problems_in_database
-from ragstone.cli.validation.machine import unreadable
-from ragstone.cli.validation.validate import looked_at
+from ragstone.cli.doctor.deep import problems_in_database
+from ragstone.cli.doctor.machine import unreadable
+from ragstone.cli.doctor.rules import OPTIONAL_PACKAGES, Machine, Problem, Profile, Subject
+from ragstone.cli.doctor.validate import looked_at
 from ragstone.principals import Role
 from ragstone.settings import Settings
 from ragstone.wiring import open_records

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.cli.advice import BY_CODE, UNKNOWN, advice
 from ragstone.cli.command import ExitCode
-from ragstone.cli.operate_errors import merged, sparkline
+from ragstone.cli.errors import BY_CODE, UNKNOWN, advice, merged, sparkline
 from ragstone.errors import RagstoneError
 from ragstone.storage.failure_log import FailureGroup, FailureLog
 from ragstone.telemetry.failures import Failure

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from ragstone.cli.command import ExitCode
-from ragstone.cli.operate_watch import looks
-from ragstone.cli.readings import Numbers, numbers, quantile, reading_of
-from ragstone.cli.remote import checked_address
+from ragstone.cli.metrics import Numbers, checked_address, looks, numbers, quantile, reading_of
 from ragstone.errors import InvalidInput, Unavailable
 from ragstone.telemetry.metrics import Metrics
 from tests.api.conftest import KEY, running

@@ -7,6 +7,8 @@ import sys
 from contextlib import redirect_stdout
 from typing import Any
 
+import litellm  # type: ignore[import-not-found]  # the hook is set before anything is imported
+
 strangers: list[str] = []
 
 
@@ -18,7 +20,6 @@ def _watch(event: str, details: tuple[Any, ...]) -> None:
 
 sys.addaudithook(_watch)
 
-import litellm  # type: ignore[import-not-found]  # noqa: E402  # the hook is set before anything is imported
 
 litellm.telemetry = False
 

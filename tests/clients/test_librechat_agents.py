@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.clients.outside import librechat
-from tests.integrations.interceptor.stand import KEY, QUESTION, Stand, stand
-from tests.integrations.interceptor.upstreams import Fault, ModelServer, Seen, upstream
+from tests.interceptor.setup import KEY, QUESTION, Stand, stand
+from tests.interceptor.upstreams import Fault, ModelServer, Seen, upstream
 
 ANSWER = "The harbour crane lifts forty tonnes [1]."
 SOURCES = "\n\n**Sources**\n[1] [The harbour](https://rag.example.org/sources/"

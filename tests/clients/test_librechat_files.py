@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.clients.outside import librechat
-from tests.integrations.interceptor.stand import QUESTION
-from tests.integrations.librechat.stand import ALICE, BOB, SECRET, connected
+from tests.interceptor.setup import QUESTION
+from tests.librechat.setup import ALICE, BOB, SECRET, connected
 from tests.servers import serving
 
 CRANE = "# The harbour\n\nThe harbour crane lifts forty tonnes.\n\nIts operator is called Adele Quist.\n"

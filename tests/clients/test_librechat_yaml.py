@@ -11,8 +11,8 @@ import pytest
 
 from tests.clients.outside import HERE, librechat
 from tests.conftest import REPOSITORY
-from tests.integrations.interceptor.stand import KEY, QUESTION, stand
-from tests.integrations.interceptor.upstreams import upstream
+from tests.interceptor.setup import KEY, QUESTION, stand
+from tests.interceptor.upstreams import upstream
 
 READ_BY_LIBRECHAT = {"JWT_SECRET", "RAG_API_URL", "RAG_USE_FULL_CONTEXT"}
 RESOLVED = {

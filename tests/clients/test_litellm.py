@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.clients.outside import litellm
-from tests.integrations.interceptor.stand import KEY, QUESTION, Stand, stand
-from tests.integrations.interceptor.upstreams import Fault, ModelServer, upstream
+from tests.interceptor.setup import KEY, QUESTION, Stand, stand
+from tests.interceptor.upstreams import Fault, ModelServer, upstream
 
 ANSWER = "The harbour crane lifts forty tonnes [1]."
 USER = [{"role": "user", "content": QUESTION}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ragstone.embedding.cached import CachedEmbedder
+from ragstone.embedding.cache import CachedEmbedder
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.embedding.minilm import MiniLMEmbedder
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 from ragstone.errors import IndexUnavailable, InvalidVector
 from ragstone.index.base import Candidate, Candidates, Index, Point
 from ragstone.index.memory import MemoryIndex
-from ragstone.index.qdrant_edge import EdgeIndex
+from ragstone.index.qdrant_edge.index import EdgeIndex
 from ragstone.vocabulary import Filters, MetadataValue, Scope, SparseVector
 
 DIMENSIONS = 16

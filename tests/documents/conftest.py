@@ -8,7 +8,7 @@ from typing import Any
 import pytest_asyncio
 
 from ragstone.documents.base import ParserLimits
-from ragstone.documents.parsing import SandboxedParser
+from ragstone.documents.parser import SandboxedParser
 
 
 @pytest_asyncio.fixture

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragstone.documents.base import ParserLimits
-from ragstone.documents.canonical import Draft, canonical_text, finish
+from ragstone.documents.canonical import MarkdownDraft, canonical_text, finish
 from ragstone.errors import EmptyDocument, ParserLimit
 
 
@@ -55,7 +55,7 @@ def test_canonical_text_is_a_fixed_point(text: str):
 
 
 def test_each_page_span_cuts_out_its_page_and_blank_pages_have_none():
-    document = finish(Draft(("one\r\n", " \n", "three"), paged=True), media_type="x", limits=ParserLimits())
+    document = finish(MarkdownDraft(("one\r\n", " \n", "three"), paged=True), media_type="x", limits=ParserLimits())
     assert document.text == "one\n\nthree"
     assert [(page.number, document.text[page.start : page.end]) for page in document.pages] == [
         (1, "one"),
@@ -65,9 +65,9 @@ def test_each_page_span_cuts_out_its_page_and_blank_pages_have_none():
 
 def test_invisible_text_alone_is_an_empty_document():
     with pytest.raises(EmptyDocument):
-        finish(Draft(("\u200b\u202e \n",)), media_type="x", limits=ParserLimits())
+        finish(MarkdownDraft(("\u200b\u202e \n",)), media_type="x", limits=ParserLimits())
 
 
 def test_text_beyond_the_limit_names_the_setting():
     with pytest.raises(ParserLimit, match="RAGSTONE_PARSER__MAX_TEXT_CHARS"):
-        finish(Draft(("12345", "67890")), media_type="x", limits=ParserLimits(max_text_chars=9))
+        finish(MarkdownDraft(("12345", "67890")), media_type="x", limits=ParserLimits(max_text_chars=9))

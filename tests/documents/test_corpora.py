@@ -15,7 +15,7 @@ import pytest
 
 from ragstone.documents.base import ParsedDocument
 from ragstone.documents.canonical import canonical_text
-from ragstone.documents.parsing import SandboxedParser
+from ragstone.documents.parser import SandboxedParser
 from ragstone.errors import EncryptedDocument, UnreadableDocument, Unsupported
 from tests.documents import builders
 

@@ -10,7 +10,7 @@ from io import BytesIO
 import pytest
 
 from ragstone.documents.base import ParsedDocument, ParserLimits
-from ragstone.documents.reading import read
+from ragstone.documents.read import read
 from ragstone.errors import EmptyDocument, EncryptedDocument, ParserLimit, UnreadableDocument
 from tests.documents import builders
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from ragstone.accounts.plans import ModelEntry
+from ragstone.billing.plans import ModelEntry
 from ragstone.errors import ModelUnavailable
 from ragstone.llm.base import Message
 from ragstone.vocabulary import Usage

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragstone.documents.chunking import ChunkingOptions
-from ragstone.documents.parsing import SandboxedParser
+from ragstone.documents.parser import SandboxedParser
 from ragstone.embedding.hashing import HashingEmbedder
-from ragstone.index.qdrant_edge import EdgeIndex
-from ragstone.ingestion.ingest import Ingestion, IngestionOptions
+from ragstone.index.qdrant_edge.index import EdgeIndex
+from ragstone.ingestion.service import Ingestion, IngestionOptions
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.chat.events import Finished, Retrieved
+from ragstone.chat.ask import Finished, Retrieved
 from ragstone.generation.base import Delta
 from ragstone.vocabulary import Answer, Citation, FileState, JobState, Scope
 from ragstone.wiring import Platform

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ragstone.errors import ConfigurationError
-from tests.index.vectorize_server import a_pipeline, document, jwt, url_of
-from tests.integrations.interceptor.stand import asking, stand
-from tests.integrations.interceptor.upstreams import upstream
+from tests.interceptor.setup import asking, stand
+from tests.interceptor.upstreams import upstream
 from tests.platforms import small_platform
+from tests.retrieval.vectorize_server import a_pipeline, document, jwt, url_of
 
 QUESTION = "How many metres tall is the water tower?"
 TOWER = document("The water tower is forty metres tall.")

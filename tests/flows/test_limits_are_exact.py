@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from ragstone.accounts.api_keys import NewKey
+from ragstone.identity.api_keys import NewKey
 from ragstone.vocabulary import DEFAULT_COLLECTION, Scope
 from tests.commands import running_server
 from tests.platforms import small_platform

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ragstone.accounts.api_keys import NewKey
+from ragstone.identity.api_keys import NewKey
 from ragstone.vocabulary import DEFAULT_COLLECTION, Scope
 from tests.api.conftest import calling, running
 from tests.platforms import small_platform

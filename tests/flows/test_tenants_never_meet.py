@@ -21,7 +21,7 @@ import ragstone
 from ragstone.principals import Permission
 from ragstone.storage.schema import metadata
 from tests.isolation.attack import apart, leaks, nobodys, send, shape, shown
-from tests.isolation.stand import Customer, Headers, Stand, standing
+from tests.isolation.setup import Customer, Headers, Stand, standing
 from tests.isolation.table import APART, TABLE, Line, Slot, slots
 from tests.postgres import APP, PostgresServer
 from tests.redis_server import RedisServer

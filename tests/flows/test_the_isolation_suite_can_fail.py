@@ -89,21 +89,21 @@ CONTROLS = {
         LEGS,
     ),
     "both legs, deleting and counting in Edge": Control(
-        "index/qdrant_points.py",
+        "index/points.py",
         '[("tenant", (scope.tenant,)), ("collection", (scope.collection,))]',
         '[("collection", (scope.collection,))]',
         "edge",
         LEGS,
     ),
     "whose terms Edge counts": Control(
-        "index/qdrant_points.py",
+        "index/points.py",
         'return Selection((("tenant", (tenant,)),))',
         "return Selection(())",
         "edge and scores",
         LEGS,
     ),
     "the tenant in the ids of Edge": Control(
-        "index/qdrant_points.py",
+        "index/points.py",
         "json.dumps([scope.tenant, scope.collection, chunk_id])",
         "json.dumps([scope.collection, chunk_id])",
         "edge and one_name",
@@ -123,10 +123,10 @@ CONTROLS = {
         "storage/cache.py", 'cache_key(self._tenant, "vector"', 'cache_key("all", "vector"', "vector_kept", LEGS
     ),
     "the permission at the door": Control(
-        "http/door.py", "if not principal.may(needs):", "if False:", "asks_for_its_permission and alone"
+        "http/authentication.py", "if not principal.may(needs):", "if False:", "asks_for_its_permission and alone"
     ),
     "the domains of publishable keys": Control(
-        "http/origins.py", "or not allows(principal.domains, origin):", "or not origin:", "publishable and alone"
+        "http/browser_origin.py", "or not allows(principal.domains, origin):", "or not origin:", "publishable and alone"
     ),
     "whose conversations one sees": Control(
         "principals.py",
@@ -135,21 +135,21 @@ CONTROLS = {
         "reader_sees and alone",
     ),
     "whose file of a LibreChat it is": Control(
-        "integrations/librechat/shelf.py",
+        "librechat/files.py",
         "    return file.owner_user == caller.user\n\n\ndef may_remove(",
         "    return True\n\n\ndef may_remove(",
         "anothers_is_as_if",
-        "tests/integrations/librechat/test_owners.py",
+        "tests/librechat/test_owners.py",
     ),
     "the signature of links to sources": Control(
-        "accounts/source_links.py",
+        "identity/source_links.py",
         "if not hmac.compare_digest(mac, self._mac(payload)):",
         "if False:",
         "changed or forged or another",
-        "tests/accounts/test_source_links.py",
+        "tests/identity/test_source_links.py",
     ),
     "for whom only operators act": Control(
-        "http/dependencies.py", "if not principal.may(Permission.OPERATE):", "if False:", STRANGERS
+        "http/routing.py", "if not principal.may(Permission.OPERATE):", "if False:", STRANGERS
     ),
 }
 

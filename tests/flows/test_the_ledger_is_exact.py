@@ -24,15 +24,15 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ragstone.accounts.api_keys import NewKey
-from ragstone.accounts.plans import ModelEntry, Plan
-from ragstone.accounts.usage import Ledger, Reservation, UsageRecord
-from ragstone.chat.bill import Bill
+from ragstone.billing.ledger import Ledger, Reservation, UsageRecord
+from ragstone.billing.plans import ModelEntry, Plan
+from ragstone.chat.usage_meter import UsageMeter
 from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
-from ragstone.principals import UNLIMITED_PLAN, Kind, Principal
+from ragstone.identity.api_keys import NewKey
+from ragstone.principals import UNLIMITED_PLAN, CredentialType, Principal
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Scope, Usage
 from ragstone.wiring import Platform
@@ -51,7 +51,7 @@ SEED = 20261121
 REQUESTS = 10_000
 AT_ONCE = 200
 EVER = {"since": datetime(2020, 1, 1, tzinfo=UTC), "until": datetime(2100, 1, 1, tzinfo=UTC)}
-TENANTS = tuple(Principal(f"key:{name}", Kind.SECRET, tenant=name) for name in ("acme", "other", "third"))
+TENANTS = tuple(Principal(f"key:{name}", CredentialType.SECRET, tenant=name) for name in ("acme", "other", "third"))
 FIRST = ModelEntry(id="first", provider="openai", model="m", input_price=150_000, output_price=600_000)
 SECOND = ModelEntry(id="second", provider="anthropic", model="m", input_price=3_000_001, output_price=15_000_000)
 ENDS = ("finished", "finished", "finished", "cancelled", "closed", "failed", "never begun")
@@ -84,7 +84,7 @@ async def test_ten_thousand_requests_that_end_in_every_way(tmp_path: Path):
     )
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def consume(bill: Bill, end: str, after: int) -> None:
+    async def consume(bill: UsageMeter, end: str, after: int) -> None:
         events = generator.answer("When did it open?", (TOWER, BRIDGE), answerers=chain, spent=bill.spent)
         try:
             async with aclosing(events):
@@ -101,7 +101,7 @@ async def test_ten_thousand_requests_that_end_in_every_way(tmp_path: Path):
     async def request(ledger: Ledger, number: int) -> None:
         async with places:
             end, after, turns = dice.choice(ENDS), dice.randrange(4), dice.randrange(12)
-            bill = await Bill.open(ledger, TENANTS[number % len(TENANTS)], "chat")
+            bill = await UsageMeter.open(ledger, TENANTS[number % len(TENANTS)], "chat")
             if end == "never begun":
                 return
             task = asyncio.create_task(consume(bill, end, after))

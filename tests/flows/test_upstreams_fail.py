@@ -14,20 +14,20 @@ from typing import Any, cast
 import httpx2
 import pytest
 
-from ragstone.accounts.usage import UsageRecord
+from ragstone.billing.ledger import UsageRecord
 from ragstone.errors import CircuitOpen, RagstoneError
-from ragstone.http.relaying import Writer
-from ragstone.integrations.interceptor.asking import Asked
-from ragstone.integrations.interceptor.assembling import interception_of, upstreams_of
-from ragstone.integrations.interceptor.intercept import Interception
+from ragstone.http.streaming import Writer
+from ragstone.interceptor.assembling import interception_of, upstreams_of
+from ragstone.interceptor.handle import Interception
+from ragstone.interceptor.request import ChatRequest
 from ragstone.principals import LOCAL
-from ragstone.resilience.guards import GuardOptions, Guards
-from ragstone.retrieval.cached import CachedRetriever
-from ragstone.retrieval.retrieve import Retriever
+from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
+from ragstone.retrieval.cache import CachedRetriever
+from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.wiring import Platform
 from tests.flows.failing_parts import Flaky, Servers
-from tests.integrations.interceptor.stand import QUESTION, asking, stand
-from tests.integrations.interceptor.upstreams import Fault, upstream
+from tests.interceptor.setup import QUESTION, asking, stand
+from tests.interceptor.upstreams import Fault, upstream
 from tests.platforms import small_platform
 from tests.servers import events_of
 from tests.waiting import found
@@ -78,7 +78,7 @@ class Line:
     async def chat(self, body: dict[str, Any]) -> Received:
         raw = json.dumps(body).encode()
         received = Received()
-        asked = Asked("openai", "/chat/completions", raw, body, {}, LOCAL, "request-1")
+        asked = ChatRequest("openai", "/chat/completions", raw, body, {}, LOCAL, "request-1")
         await self.story.intercept(asked, Writer(received.send))
         self.clock.now += 1.0
         return received
@@ -92,7 +92,7 @@ async def line(folder: Path, servers: Servers, *, clock: Clock | None = None) ->
         await platform.ingest(folder / "harbour.md")
         time = clock or Clock()
         parts = {name: Flaky(getattr(platform, name), seed) for seed, name in enumerate(STAGES)}
-        inner = Retriever(
+        inner = HybridRetriever(
             embedder=cast("Any", parts["embedder"]),
             index=cast("Any", parts["index"]),
             library=cast("Any", parts["library"]),
@@ -110,7 +110,7 @@ async def line(folder: Path, servers: Servers, *, clock: Clock | None = None) ->
             retriever=retriever,
             cache=cast("Any", parts["cache"]),
             http=cast("Any", servers),
-            guards=Guards(GuardOptions(), metrics=platform.metrics, clock=time),
+            guards=UpstreamPolicies(UpstreamOptions(), metrics=platform.metrics, clock=time),
         )
         story = interception_of(failing, upstreams_of(failing), own=None)
         yield Line(failing, story, parts, servers, time)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.accounts.plans import Plan
+from ragstone.billing.plans import Plan
 from ragstone.errors import QuotaExceeded
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import LOCAL

@@ -10,8 +10,8 @@ import structlog
 from fastapi import FastAPI
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from ragstone.http.errors import install_error_handlers
-from ragstone.http.middleware import RequestFrame
+from ragstone.http.error_handlers import install_error_handlers
+from ragstone.http.middleware import RequestMiddleware
 from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import configure_tracing
@@ -20,7 +20,7 @@ from ragstone.telemetry.tracing import configure_tracing
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI()
-    app.add_middleware(RequestFrame)
+    app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
     app.state.platform = SimpleNamespace(metrics=Metrics(), failures=Failures())
 

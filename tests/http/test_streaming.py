@@ -11,8 +11,8 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from ragstone.errors import IndexUnavailable, Unavailable
-from ragstone.http.errors import install_error_handlers
-from ragstone.http.middleware import RequestFrame
+from ragstone.http.error_handlers import install_error_handlers
+from ragstone.http.middleware import RequestMiddleware
 from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
 from tests.servers import events_of, serving
 
@@ -48,7 +48,7 @@ async def always() -> bool:
 
 def app_with(source: Source, *, heartbeat_s: float = 15.0, still: Callable[[], Awaitable[bool]] = always) -> FastAPI:
     app = FastAPI()
-    app.add_middleware(RequestFrame)
+    app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
 
     @app.get("/stream", response_class=Response)
@@ -115,7 +115,7 @@ async def test_when_the_client_goes_the_generator_ends(sent_before: int):
 async def test_when_the_client_goes_work_that_streams_nothing_ends_too():
     witness = Witness()
     app = FastAPI()
-    app.add_middleware(RequestFrame)
+    app.add_middleware(RequestMiddleware)
 
     @app.post("/work")
     async def work(request: Request, body: dict[str, int]) -> None:

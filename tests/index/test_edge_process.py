@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, IndexUnavailable
 from ragstone.index.base import Point
-from ragstone.index.qdrant_edge import EdgeIndex
+from ragstone.index.qdrant_edge.index import EdgeIndex
 from ragstone.vocabulary import Filters, Scope, SparseVector
 from tests.waiting import alive, until
 

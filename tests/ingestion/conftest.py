@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingestion.stand import Stand, open_stand
+from tests.ingestion.workbench import Stand, open_stand
 
 
 @pytest.fixture

@@ -13,12 +13,11 @@ from sqlalchemy import Row
 
 from ragstone.embedding.base import Matrix, Purpose
 from ragstone.embedding.hashing import HashingEmbedder
-from ragstone.ingestion.claims import ClaimOptions, Claims
-from ragstone.ingestion.queue import Queue
+from ragstone.ingestion.queue import ClaimOptions, Claims, Queue
 from ragstone.storage.database import EVERY_TENANT, unscoped
 from ragstone.storage.schema import claims
 from ragstone.vocabulary import DocumentState, FileState, JobState
-from tests.ingestion.stand import SCOPE, Stand, upload
+from tests.ingestion.workbench import SCOPE, Stand, upload
 
 
 class Killed(BaseException):

@@ -7,7 +7,7 @@ import pytest
 from ragstone.errors import NotFound
 from ragstone.ingestion.dead_letters import Replay
 from ragstone.vocabulary import DocumentState, FileState, Job, JobState, Scope
-from tests.ingestion.stand import SCOPE, Stand, upload
+from tests.ingestion.workbench import SCOPE, Stand, upload
 
 
 async def give_up(stand: Stand, *names: str) -> Job:

@@ -9,7 +9,7 @@ import pytest
 from ragstone.documents.chunking import ChunkingOptions
 from ragstone.errors import InvalidInput, NotFound
 from ragstone.vocabulary import DocumentState, FileState, JobState, Scope
-from tests.ingestion.stand import QUICK, SCOPE, Stand, upload
+from tests.ingestion.workbench import QUICK, SCOPE, Stand, upload
 
 OTHERS = Scope("them", "docs")
 

@@ -6,15 +6,13 @@ import asyncio
 import json
 from typing import Any
 
-from ragstone.ingestion.claims import ClaimOptions, Claims
 from ragstone.ingestion.jobs import Task
-from ragstone.ingestion.queue import Queue
-from ragstone.ingestion.submission import Submission, write_job
-from ragstone.ingestion.submit import Entry
+from ragstone.ingestion.queue import ClaimOptions, Claims, Queue
+from ragstone.ingestion.submit import StoredUpload, Submission, write_job
 from ragstone.storage.database import EVERY_TENANT, scoped, unscoped
 from ragstone.storage.schema import collections, deliveries
 from ragstone.vocabulary import JobState, Scope
-from tests.ingestion.stand import SCOPE, Stand, upload
+from tests.ingestion.workbench import SCOPE, Stand, upload
 
 OPTIONS = ClaimOptions(lease_s=600)
 AT_ONCE = 32
@@ -26,7 +24,7 @@ def queue(stand: Stand, owner: str) -> Queue:
 
 async def submit_many(stand: Stand, scope: Scope, count: int) -> str:
     """A job of many files, without their bytes."""
-    entries = [Entry(f"upload:{number}.md", fingerprint=f"{number}") for number in range(count)]
+    entries = [StoredUpload(f"upload:{number}.md", fingerprint=f"{number}") for number in range(count)]
     return await write_job(stand.database, stand.blobs, scope, entries, Submission())
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from ragstone.accounts.plans import Plan
+from ragstone.billing.plans import Plan
 from ragstone.documents.base import ParsedDocument
 from ragstone.errors import QuotaExceeded
-from ragstone.ingestion.ingest import Ingestion
+from ragstone.ingestion.service import Ingestion
 from ragstone.vocabulary import FileState, Job, JobState, PageSpan
-from tests.ingestion.stand import SCOPE, PlainParser, Stand, upload
+from tests.ingestion.workbench import SCOPE, PlainParser, Stand, upload
 
 FREE = Plan(id="free", name="Free")
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ragstone.vocabulary import Scope
-from tests.ingestion.stand import SCOPE, Stand, upload
+from tests.ingestion.workbench import SCOPE, Stand, upload
 
 OTHERS = Scope("them", "docs")
 

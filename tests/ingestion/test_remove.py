@@ -6,7 +6,7 @@ import pytest
 
 from ragstone.errors import NotFound
 from ragstone.vocabulary import FileState, Scope
-from tests.ingestion.stand import SCOPE, Stand, upload
+from tests.ingestion.workbench import SCOPE, Stand, upload
 
 
 async def only_document(stand: Stand) -> str:

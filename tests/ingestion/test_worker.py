@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 from ragstone import worker
-from ragstone.ingestion import erase
+from ragstone.ingestion import tenant_deletion as erase
 from ragstone.vocabulary import JobState, Scope
-from tests.ingestion.stand import SCOPE, Stand, upload
+from tests.ingestion.workbench import SCOPE, Stand, upload
 from tests.platforms import small_platform
 
 
@@ -42,7 +42,7 @@ async def test_a_chore_that_always_fails_does_not_keep_the_others_from_theirs():
         if done.count("worked") == 5:
             stop.set()
 
-    chores = [worker.Chore("bad", 0.0, fail), worker.Chore("good", 0.001, work)]
+    chores = [worker.PeriodicTask("bad", 0.0, fail), worker.PeriodicTask("good", 0.001, work)]
     await asyncio.gather(*(worker.repeat(chore, stop) for chore in chores))
     assert done.count("worked") == 5
     assert done.count("failed") == 1

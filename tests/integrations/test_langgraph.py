@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from ragstone.chat.ask import Chat
-from ragstone.chat.events import Finished
+from ragstone.chat.ask import Chat, Finished
 from ragstone.errors import NotFound
 from ragstone.generation.base import Delta
 from ragstone.ingestion.submit import Upload

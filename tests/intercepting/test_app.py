@@ -13,11 +13,11 @@ import pytest
 from ragstone.intercepting.app import create_app
 from ragstone.intercepting.handing_over import read, written
 from ragstone.intercepting.station import Station, open_station
-from tests.index.vectorize_server import TOWER, a_pipeline, url_of
-from tests.integrations.interceptor.stand import KEY, UPSTREAM_KEY, asking
-from tests.integrations.interceptor.upstreams import upstream
+from tests.interceptor.setup import KEY, UPSTREAM_KEY, asking
+from tests.interceptor.upstreams import upstream
 from tests.llm.mock_upstreams import Upstream
 from tests.platforms import small_settings
+from tests.retrieval.vectorize_server import TOWER, a_pipeline, url_of
 from tests.servers import serving
 
 QUESTION = "How tall is the tower?"

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from tests.isolation.stand import Customer, Headers
+from tests.isolation.setup import Customer, Headers
 from tests.isolation.table import Line, Slot
 
 NOBODY = {"collection": "nobody-books", "tenant": "nobody-inc", "email": "user@nobody.example"}

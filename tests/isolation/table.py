@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ragstone.http.dependencies import ID_PATTERN
+from ragstone.http.routing import ID_PATTERN
 from ragstone.principals import Permission
 from ragstone.vocabulary import COLLECTION_PATTERN
-from tests.isolation.stand import PASSWORD, QUESTION
+from tests.isolation.setup import PASSWORD, QUESTION
 
 NAMES_SOMETHING = {ID_PATTERN, COLLECTION_PATTERN}
 """A parameter with one of these patterns names something of somebody."""
 
 APART: Mapping[str, str] = {
-    "/librechat": "its users come with tokens of their own: tests/integrations/librechat/test_owners.py",
+    "/librechat": "its users come with tokens of their own: tests/librechat/test_owners.py",
     "/v1/responses": "it answers 404 to everybody",
 }
 """Routes that are attacked elsewhere."""

@@ -13,7 +13,7 @@ import pytest_asyncio
 from ragstone.embedding.sparse import document_vector, query_vector
 from ragstone.index.base import Index, Point
 from ragstone.index.memory import MemoryIndex
-from ragstone.index.qdrant_edge import EdgeIndex
+from ragstone.index.qdrant_edge.index import EdgeIndex
 from ragstone.storage.cache import CachedVectors, MemoryCache, SqlVectorStore, cache_key
 from ragstone.storage.database import Database, scoped, scoped_delete, scoped_update
 from ragstone.storage.schema import collections

@@ -14,13 +14,13 @@ from stamina.instrumentation import set_on_retry_hooks
 from ragstone.errors import CircuitOpen, ModelUnavailable, Overloaded
 from ragstone.llm.anthropic import AnthropicModel
 from ragstone.llm.base import LanguageModel, Message
-from ragstone.llm.faults import ModelFault, unavailable
+from ragstone.llm.errors import ModelFault, unavailable
 from ragstone.llm.guarded import GuardedModel
 from ragstone.llm.openai import OpenAIModel
-from ragstone.llm.spent import counted
+from ragstone.llm.token_usage import counted
 from ragstone.resilience.breaker import State
-from ragstone.resilience.bulkhead import PlaceOptions
-from ragstone.resilience.guards import GuardOptions, Guards
+from ragstone.resilience.bulkhead import ConcurrencyOptions
+from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Usage
 from tests.clocks import Clock
@@ -42,7 +42,7 @@ from tests.llm.mock_upstreams import (
 MESSAGES = (Message("user", "Why?"),)
 EVENTS: dict[str, Callable[..., list[str]]] = {"openai": openai_events, "anthropic": anthropic_events}
 MODELS: dict[str, Callable[..., LanguageModel]] = {"openai": OpenAIModel, "anthropic": AnthropicModel}
-OPTIONS = GuardOptions(retry_budget=1.0, places=PlaceOptions(max_calls=2, max_calls_per_tenant=1, queue_s=0.0))
+OPTIONS = UpstreamOptions(retry_budget=1.0, places=ConcurrencyOptions(max_calls=2, max_calls_per_tenant=1, queue_s=0.0))
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def vendor(request):
 
 @pytest.fixture
 def guard():
-    return Guards(OPTIONS, metrics=Metrics(), clock=Clock()).guard("models.example")
+    return UpstreamPolicies(OPTIONS, metrics=Metrics(), clock=Clock()).guard("models.example")
 
 
 def first(script: Script, then: Script, *, times: int = 1) -> Script:
@@ -301,7 +301,7 @@ async def test_tenants_have_places_of_their_own(guard):
 
 async def test_callers_out_of_patience_find_out_a_model_that_hangs():
     clock = Clock()
-    guard = Guards(GuardOptions(), metrics=Metrics(), clock=clock).guard("models.example")
+    guard = UpstreamPolicies(UpstreamOptions(), metrics=Metrics(), clock=clock).guard("models.example")
     model = GuardedModel(Says(asyncio.Event()), guard, patience_s=9)
     while guard.breaker.state is State.CLOSED:
         asking = asyncio.create_task(text_of(model))

@@ -16,7 +16,7 @@ import structlog
 from ragstone.errors import ConfigurationError, ModelUnavailable
 from ragstone.llm.anthropic import AnthropicModel
 from ragstone.llm.base import LanguageModel, Message
-from ragstone.llm.faults import unavailable
+from ragstone.llm.errors import unavailable
 from ragstone.llm.openai import OpenAIModel
 from ragstone.vocabulary import Usage
 from tests.llm.mock_upstreams import (

@@ -10,13 +10,13 @@ from random import Random
 import pytest
 
 from ragstone.errors import Overloaded
-from ragstone.resilience.bulkhead import Bulkhead, PlaceOptions
+from ragstone.resilience.bulkhead import Bulkhead, ConcurrencyOptions
 
-PATIENT = PlaceOptions(max_calls=4, max_calls_per_tenant=2, queue_s=60)
+PATIENT = ConcurrencyOptions(max_calls=4, max_calls_per_tenant=2, queue_s=60)
 IMPATIENT = replace(PATIENT, queue_s=0.0)
 
 
-def places(options: PlaceOptions = PATIENT) -> Bulkhead:
+def places(options: ConcurrencyOptions = PATIENT) -> Bulkhead:
     return Bulkhead("models.example", options=options)
 
 
@@ -180,7 +180,7 @@ async def test_a_place_that_becomes_free_in_the_moment_of_cancelling_goes_to_the
 
 async def test_however_calls_come_and_go_the_limits_hold_and_nothing_is_left_behind():
     random = Random(11)
-    bulkhead = places(PlaceOptions(max_calls=5, max_calls_per_tenant=2, queue_s=60))
+    bulkhead = places(ConcurrencyOptions(max_calls=5, max_calls_per_tenant=2, queue_s=60))
     running: dict[str, int] = dict.fromkeys("abcd", 0)
 
     async def call(tenant: str, steps: int) -> None:

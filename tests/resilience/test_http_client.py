@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from ragstone.errors import InvalidInput, TooLarge
-from ragstone.resilience.connecting import CallTimeouts
 from ragstone.resilience.destinations import Resolver
-from ragstone.resilience.http_client import BrokenOff, HttpClient
+from ragstone.resilience.http_client import BrokenOff, CallTimeouts, HttpClient
 from ragstone.resilience.retry import UpstreamFault
-from tests.integrations.interceptor.upstreams import Fault, ModelServer, upstream
+from tests.interceptor.upstreams import Fault, ModelServer, upstream
 from tests.llm.mock_upstreams import Exchange, serving
 from tests.receivers import receiving
 from tests.resilience.test_outbound import certificate

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from ragstone.errors import InvalidInput, Unavailable
-from ragstone.resilience.addresses import is_public
-from ragstone.resilience.destinations import Resolver, checked_url
+from ragstone.resilience.destinations import Resolver, checked_url, is_public
 from ragstone.resilience.outbound import Outbound, OutboundOptions
 from tests.receivers import Receiver, receiving, status
 from tests.ssrf import FORBIDDEN_ADDRESSES, FORBIDDEN_FORMS, FORBIDDEN_URLS

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from ragstone.index.base import Candidate, Candidates
 from ragstone.retrieval.fusion import by_maximum, by_range, convex, dense_weight, flatness, foreign_share, rrf
-from ragstone.vocabulary import Hit, Standing
+from ragstone.vocabulary import Hit, StageScore
 
 
 def leg(**scores: float) -> tuple[Candidate, ...]:
     """A leg as an index returns it: best first, ties by chunk id."""
     order = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))
-    return tuple(Candidate(chunk, "d", 1, Standing(rank, scores[chunk])) for rank, chunk in enumerate(order, start=1))
+    return tuple(Candidate(chunk, "d", 1, StageScore(rank, scores[chunk])) for rank, chunk in enumerate(order, start=1))
 
 
 def ids(hits: tuple[Hit, ...]) -> list[str]:
@@ -49,12 +49,12 @@ def test_convex_mixes_range_and_maximum_by_hand():
 def test_a_hit_says_its_standing_in_every_stage_that_saw_it():
     both, lexical = convex(Candidates(dense=leg(a=0.5), sparse=leg(a=3.0, b=1.0)), dense_weight=0.5)
     assert dict(both.stages) == {
-        "dense": Standing(1, 0.5),
-        "sparse": Standing(1, 3.0),
-        "fused": Standing(1, both.score),
+        "dense": StageScore(1, 0.5),
+        "sparse": StageScore(1, 3.0),
+        "fused": StageScore(1, both.score),
     }
     assert set(lexical.stages) == {"sparse", "fused"}
-    assert lexical.stages["fused"] == Standing(2, lexical.score)
+    assert lexical.stages["fused"] == StageScore(2, lexical.score)
 
 
 def test_equal_scores_go_by_chunk_id():

@@ -15,9 +15,9 @@ from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.errors import IndexUnavailable, InvalidInput, InvalidQuestion, ModelUnavailable, NotFound
 from ragstone.index.base import Candidate, Candidates, Index
 from ragstone.ingestion.submit import Upload
-from ragstone.retrieval.retrieve import Retrieval, RetrievalOptions, Retriever
+from ragstone.retrieval.retrieve import HybridRetriever, Retrieval, RetrievalOptions
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Filters, Query, Scope, SparseVector, Standing
+from ragstone.vocabulary import Filters, Query, Scope, SparseVector, StageScore
 from ragstone.wiring import Platform
 from tests.platforms import small_platform
 
@@ -80,9 +80,9 @@ async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pl
         yield opened
 
 
-def retriever(platform: Platform, **parts: object) -> Retriever:
+def retriever(platform: Platform, **parts: object) -> HybridRetriever:
     chosen = {"embedder": platform.embedder, "index": platform.index, "metrics": Metrics(), **parts}
-    return Retriever(library=platform.library, **chosen)  # type: ignore[arg-type]  # by name
+    return HybridRetriever(library=platform.library, **chosen)  # type: ignore[arg-type]  # by name
 
 
 def titles(found: Retrieval) -> list[str]:
@@ -207,7 +207,7 @@ class StaleIndex:
 
     async def search(self, scope: Scope, **arguments: Any) -> Candidates:
         found = await self._inner.search(scope, **arguments)
-        ghosts = tuple(Candidate(chunk, "gone", 1, Standing(1, 9.0)) for chunk in self._stale)
+        ghosts = tuple(Candidate(chunk, "gone", 1, StageScore(1, 9.0)) for chunk in self._stale)
         return Candidates(dense=(*ghosts, *found.dense), sparse=(*ghosts, *found.sparse))
 
 

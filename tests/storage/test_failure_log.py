@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from ragstone.accounts.audit import Audit
-from ragstone.accounts.secret import Secret
-from ragstone.accounts.tenants import Tenants
 from ragstone.errors import IndexUnavailable, RagstoneError
-from ragstone.ingestion.erase import tables_of_tenants
+from ragstone.identity.audit import Audit
+from ragstone.identity.secrets import Secret
+from ragstone.identity.tenants import Tenants
+from ragstone.ingestion.tenant_deletion import tables_of_tenants
 from ragstone.storage.database import EVERY_TENANT, Database, unscoped
 from ragstone.storage.failure_log import FailureLog, run_flush
 from ragstone.storage.schema import failures

@@ -29,7 +29,7 @@ from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.logs import configure_logs
 from ragstone.telemetry.tracing import configure_tracing
 from tests.api.people import Installation, installation
-from tests.integrations.librechat.stand import LIBRECHAT, minted
+from tests.librechat.setup import LIBRECHAT, minted
 
 SHAPED = {
     "vendor key": "sk-ant-canary1-AbCdEf0123456789_x",

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ragstone.accounts.key_form import start_of, well_formed
 from ragstone.errors import ConfigurationError
+from ragstone.identity.api_keys import start_of, well_formed
 from ragstone.telemetry.redaction import Redactor, StreamMask
 
 A_KEY = "rs_sk_" + "hlOeIjzy8XLSRDbY6JqaDxfWN5GRUdNK" + "0e0eWs"  # made like any, and nobody has it

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ragstone.errors import ConfigurationError
-from ragstone.resilience.guards import GuardOptions, Guards
-from ragstone.telemetry.correlation import outgoing_headers, request_id
+from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.request_id import outgoing_headers, request_id
 from ragstone.telemetry.tracing import Span, configure_tracing, served, span, traceparent
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -222,7 +222,7 @@ async def test_a_call_of_another_server_is_a_span_of_its_request():
     close = configure_tracing("http://127.0.0.1:1", "test", exporter=exporter)
     try:
         with span("ask"):
-            await Guards(GuardOptions(), metrics=Metrics()).guard("models.example").call(_answered)
+            await UpstreamPolicies(UpstreamOptions(), metrics=Metrics()).guard("models.example").call(_answered)
     finally:
         close()
     called, asked = exporter.get_finished_spans()

@@ -7,9 +7,9 @@ from pathlib import Path
 import jwt
 import pytest
 
-from ragstone.accounts.interceptors import Interceptor, InterceptorKeys, InterceptorSettings, Pipeline
 from ragstone.errors import InvalidInput
-from ragstone.wiring.interceptor_defaults import interceptor_of
+from ragstone.tenants.settings import Interceptor, InterceptorKeys, InterceptorSettings, Pipeline
+from ragstone.wiring.infrastructure import interceptor_of
 from tests.platforms import small_platform, small_settings
 
 EXPIRED = jwt.encode({"exp": 1_700_000_000}, "k" * 32, algorithm="HS256")

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, StringConstraints
 
-from ragstone.accounts.api_keys import MAX_COLLECTIONS, MAX_DOMAINS, MAX_OVERLAP_S, ROTATION_OVERLAP_S
-from ragstone.accounts.tenants import TenantState
-from ragstone.accounts.users import UserState
 from ragstone.api.examples import shown
 from ragstone.api.requests import Collection, PlainText, Request
 from ragstone.api.responses import Out
-from ragstone.principals import Kind, Permission, Role
+from ragstone.identity.api_keys import MAX_COLLECTIONS, MAX_DOMAINS, MAX_OVERLAP_S, ROTATION_OVERLAP_S
+from ragstone.identity.tenants import TenantState
+from ragstone.identity.users import UserState
+from ragstone.principals import CredentialType, Permission, Role
 
 USER_ID = "5b0d2f8e47c14a6cb3e9a1f07d62c8e4"
 KEY_ID = "e81c6a3fd05b4f2793ac6de1487b90f5"
@@ -140,7 +140,7 @@ class MeOut(Out):
     )
 
     id: str
-    kind: Kind
+    kind: CredentialType
     tenant: str
     plan: str
     permissions: list[Permission]

@@ -18,14 +18,19 @@ from ragstone.api.responses import (
     DeltaOut,
     RetrievedOut,
 )
-from ragstone.chat.ask import Chat, Exchange
-from ragstone.chat.events import Event, Finished, Retrieved
-from ragstone.chat.memory import Conversation
+from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
+from ragstone.chat.conversations import Conversation
 from ragstone.generation.base import Delta
-from ragstone.http.asking import AdmittedAsking
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import (
+    Admitted,
+    AdmittedAsking,
+    AdmittedScope,
+    AdmittedStream,
+    OpenPlatform,
+    PathId,
+    admitted_router,
+)
 from ragstone.http.streaming import StreamEvent, unless_disconnected
 from ragstone.principals import Permission
 from ragstone.vocabulary import Citation

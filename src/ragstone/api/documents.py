@@ -11,9 +11,8 @@ from ragstone.api.requests import Collection, PlainText, Request
 from ragstone.api.responses import DocumentOut, DocumentPage, JobOut, TextOut
 from ragstone.api.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, metadata_field, named, uploads
 from ragstone.errors import InvalidInput
-from ragstone.http.auth import UploadRoute, admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import Admitted, AdmittedScope, OpenPlatform, PathId, UploadRoute, admitted_router
 from ragstone.principals import Permission
 from ragstone.vocabulary import DEFAULT_COLLECTION, Document, Job
 

@@ -12,9 +12,8 @@ from ragstone.api.examples import CONVERSATION_ID, TURN_ID, shown
 from ragstone.api.requests import PlainText, Request
 from ragstone.api.responses import Out
 from ragstone.chat.feedback import MAX_COMMENT_CHARS, Feedback
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import Admitted, AdmittedScope, OpenPlatform, PathId, admitted_router
 from ragstone.principals import Permission
 from ragstone.vocabulary import COLLECTION_PATTERN
 

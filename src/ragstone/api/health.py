@@ -22,8 +22,7 @@ from sqlalchemy import text
 
 from ragstone.api.responses import HealthOut, PartOut, ReadyOut
 from ragstone.errors import Forbidden, RagstoneError, Unavailable
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, OpenPlatform
+from ragstone.http.routing import Admitted, OpenPlatform, admitted_router
 from ragstone.principals import Permission
 from ragstone.storage.database import EVERY_TENANT
 from ragstone.storage.redis import Redis

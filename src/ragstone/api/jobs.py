@@ -15,10 +15,9 @@ from ragstone.api.examples import JOB
 from ragstone.api.requests import IngestBody
 from ragstone.api.responses import JobList, JobOut
 from ragstone.errors import Forbidden, InvalidInput
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
 from ragstone.http.file_names import visible_line
+from ragstone.http.routing import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId, admitted_router
 from ragstone.http.streaming import StreamEvent
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission, Principal

@@ -6,12 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from ragstone.accounts.api_keys import ApiKey, NewKey
 from ragstone.api.account_models import KeyBody, KeyChangeBody, KeyList, KeyOut, NewKeyOut, RotationBody
-from ragstone.api.granting import check_key
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import ActingTenant, Admitted, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import ActingTenant, Admitted, OpenPlatform, PathId, admitted_router
+from ragstone.identity.api_keys import ApiKey, NewKey
+from ragstone.identity.granting import check_key
 from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission
 
 MAX_PAGE = 500

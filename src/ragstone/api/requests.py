@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ragstone.api.examples import shown
-from ragstone.http.dependencies import ID_PATTERN
+from ragstone.http.routing import ID_PATTERN
 from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Filters, MetadataValue
 
 MAX_METADATA_FIELDS = 32

@@ -6,10 +6,8 @@ from fastapi import APIRouter
 
 from ragstone.api.requests import SearchBody
 from ragstone.api.responses import SearchOut, StatsOut
-from ragstone.http.asking import AdmittedAsking
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, OpenPlatform
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import Admitted, AdmittedAsking, AdmittedScope, OpenPlatform, admitted_router
 from ragstone.principals import Permission
 from ragstone.retrieval.retrieve import Retrieval
 from ragstone.storage.library import Stats

@@ -2,18 +2,208 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from ragstone.accounts.source_links import SourceRef
-from ragstone.accounts.tenants import TenantState
-from ragstone.api.source_page import PAGE_HEADERS, SourcePage, excerpt, missing_html, source_html
 from ragstone.errors import NotFound, RateLimited
-from ragstone.http.auth import open_router
-from ragstone.http.dependencies import OpenPlatform
-from ragstone.http.errors import problems
-from ragstone.http.rates import whole_seconds
+from ragstone.http.error_handlers import problems
+from ragstone.http.rate_limit_headers import whole_seconds
+from ragstone.http.routing import OpenPlatform, open_router
+from ragstone.identity.source_links import SourceRef
+from ragstone.identity.tenants import TenantState
 from ragstone.wiring import Platform
+
+NEIGHBOURHOOD_CHARS = 1500  # about a screen before the passage, and one after it
+MAX_PASSAGE_CHARS = 20_000  # far above any chunk
+WORD_CHARS = 80  # how far a cut may move to lie between two words
+MAX_TITLE_CHARS = 300
+_WRAPPED = re.compile(r"^([^\s#|>`][^\n]{59,})\n(?=[^\s#|>*+`-])(?!\d+[.)]\s)", re.MULTILINE)
+"""A long line of a paragraph that goes on in the next: somebody's editor broke it, and a page breaks its own lines."""
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """`before + passage + after` is a span of a text; `begins` and `ends` say whether the text does there."""
+
+    before: str
+    passage: str
+    after: str
+    begins: bool
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePage:
+    """What a page shows. With `changed`, the excerpt is of another text than the one that was cited."""
+
+    title: str
+    source: str
+    headings: tuple[str, ...]
+    page: int | None
+    excerpt: Excerpt
+    until: datetime
+    changed: bool = False
+
+
+def excerpt(text: str, start: int, end: int) -> Excerpt:
+    """The span with what stands around it, cut between words; a span outside of the text is moved into it."""
+    start = min(start, len(text))
+    end = min(max(start, end), len(text), start + MAX_PASSAGE_CHARS)
+    first = _later_word(text, max(start - NEIGHBOURHOOD_CHARS, 0), start)
+    last = _earlier_word(text, min(end + NEIGHBOURHOOD_CHARS, len(text)), end)
+    return Excerpt(text[first:start], text[start:end], text[end:last], first == 0, last == len(text))
+
+
+def source_html(page: SourcePage) -> str:
+    """The page of a source that is there."""
+    title = escape(_title(page.title))
+    notice = _CHANGED if page.changed else ""
+    skip = "" if page.changed else '<a class="skip" href="#passage">Skip to the cited passage</a>\n'
+    body = (
+        f'{skip}<header>\n<p class="kind">Cited source</p>\n'
+        f'<h1 lang="" dir="auto">{title}</h1>\n{_path(page.headings)}{_place(page)}</header>\n'
+        f'<main>\n{notice}<div class="text" lang="" dir="auto">{_marked(page)}</div>\n</main>\n'
+        f"<footer><p>This link shows this passage alone, and is good until {page.until:%d %B %Y} (UTC).</p></footer>\n"
+    )
+    return _document(title, body)
+
+
+def missing_html(heading: str, sentence: str) -> str:
+    """The page of a source that cannot be shown."""
+    body = f"<main>\n<h1>{escape(heading)}</h1>\n<p>{escape(sentence)}</p>\n</main>\n"
+    return _document(escape(heading), body)
+
+
+def _later_word(text: str, cut: int, most: int) -> int:
+    """The first place after white space from `cut` on, not far away; `cut` itself at the text's beginning."""
+    if cut == 0:
+        return 0
+    found = re.compile(r"\s+").search(text, cut, min(cut + WORD_CHARS, most))
+    return found.end() if found else cut
+
+
+def _earlier_word(text: str, cut: int, least: int) -> int:
+    """The last place before white space up to `cut`, not far away; `cut` itself at the text's end."""
+    if cut == len(text):
+        return cut
+    window = max(cut - WORD_CHARS, least)
+    blanks = [found.start() for found in re.finditer(r"\s+", text[window:cut])]
+    return window + blanks[-1] if blanks else cut
+
+
+def _title(title: str) -> str:
+    line = " ".join(title.split()) or "Untitled"
+    return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1] + "…"
+
+
+def _path(headings: tuple[str, ...]) -> str:
+    if not headings:
+        return ""
+    items = "".join(f'<li lang="" dir="auto">{escape(_title(heading))}</li>' for heading in headings)
+    return f'<nav aria-label="Place in the document"><ol>{items}</ol></nav>\n'
+
+
+def _place(page: SourcePage) -> str:
+    parts = [f"Page {page.page}"] if page.page is not None else []
+    if _is_public(page.source):
+        address = escape(page.source)
+        parts.append(f'<a href="{address}" rel="noopener noreferrer nofollow">Original</a>')
+    return f'<p class="place">{" · ".join(parts)}</p>\n' if parts else ""
+
+
+def _is_public(source: str) -> bool:
+    """Whether the source is a page of the web, and no file of the server or of somebody's."""
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
+
+
+def _marked(page: SourcePage) -> str:
+    found = page.excerpt
+    before = ("" if found.begins else "… ") + _text(found.before)
+    after = _text(found.after) + ("" if found.ends else " …")
+    passage = _text(found.passage)
+    if page.changed:
+        return f"{before}{passage}{after}"
+    # With `autofocus` a browser begins at the passage, which may lie a screen below the page's top.
+    return f'{before}<mark id="passage" tabindex="-1" autofocus>{passage}</mark>{after}'
+
+
+def _text(text: str) -> str:
+    """The text as it reads: headings bold, long lines that an editor has broken joined again."""
+    return _HEADING.sub(r"<b>\1</b>", escape(_WRAPPED.sub(r"\1 ", text)))
+
+
+def _document(title: str, body: str) -> str:
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="robots" content="noindex, nofollow">\n<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title} – cited source</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+
+
+_CHANGED = (
+    '<p class="notice" role="note"><strong>The document has changed since it was cited.</strong> '
+    "This is what stands at the same place now; it may say something else.</p>\n"
+)
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2329; --soft: #57606a; --page: #fbfaf8; --line: #d8d4cc;
+  --mark: #fff0b3; --edge: #c78a00; --link: #0b57a4; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e6e8; --soft: #a3abb3; --page: #16191d; --line: #373d44; --mark: #4a3c10; --edge: #e0b341;
+    --link: #8ec2ff; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 44rem; background: var(--page); color: var(--ink);
+  font: 1.0625rem/1.65 Charter, "Bitstream Charter", "Source Serif 4", Georgia, serif; }
+header { border-bottom: 1px solid var(--line); margin-bottom: 1.75rem; padding-bottom: 1rem; }
+.kind, nav, .place, .notice, footer { font-family: system-ui, "Segoe UI", Roboto, sans-serif; font-size: 0.875rem;
+  color: var(--soft); margin: 0; }
+.kind { letter-spacing: 0.04em; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0.25rem 0 0.5rem; overflow-wrap: anywhere; }
+nav ol { list-style: none; margin: 0; padding: 0; }
+nav li { display: inline; overflow-wrap: anywhere; }
+nav li + li::before { content: " › "; }
+a { color: var(--link); }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
+mark { background: var(--mark); color: inherit; padding: 0.1em 0.15em; margin: 0 -0.15em; scroll-margin: 30vh;
+  box-shadow: 0 2px 0 var(--edge); -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+mark::before, mark::after { content: " [cited passage begins] "; position: absolute; width: 1px; height: 1px;
+  overflow: hidden; clip-path: inset(100%); white-space: nowrap; }
+mark::after { content: " [cited passage ends] "; }
+.notice { color: var(--ink); border: 1px solid var(--line); border-inline-start: 4px solid var(--edge);
+  padding: 0.75rem 1rem; margin-bottom: 1.5rem; border-radius: 4px; }
+footer { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1rem; }
+.skip { position: absolute; inset-inline-start: 1rem; top: -4rem; background: var(--page); padding: 0.5rem 0.75rem;
+  border: 2px solid currentcolor; border-radius: 4px; font: 0.875rem system-ui, sans-serif; }
+.skip:focus { top: 0.5rem; }
+mark:focus { outline: none; }
+:focus-visible { outline: 3px solid var(--edge); outline-offset: 2px; }
+@media print { .skip, footer { display: none; } body { max-width: none; } }
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+PAGE_HEADERS = {
+    "content-security-policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "cache-control": "private, no-cache",  # a document that was removed is gone from the next look on
+    "x-robots-tag": "noindex, nofollow",
+    "vary": "accept",
+}
+
 
 PAGES_PER_MINUTE = 600  # of one tenant: far above what its readers look at, far below a flood
 _GONE = "What was cited here has been removed, and is not kept. Ask the question again for what is there now."
@@ -83,7 +273,7 @@ async def _page(platform: Platform, token: str) -> SourcePage:
         RateLimited: the tenant's pages are looked at too often.
     """
     ref = platform.accounts.source_links.opened(token)
-    await platform.accounts.limits.attempt(f"sources:{ref.scope.tenant}", limit=PAGES_PER_MINUTE, window_s=60)
+    await platform.accounts.limits.windows.attempt(f"sources:{ref.scope.tenant}", limit=PAGES_PER_MINUTE, window_s=60)
     try:
         tenant = await platform.accounts.tenants.get(ref.scope.tenant)
         if tenant.state is TenantState.ACTIVE:
@@ -98,7 +288,7 @@ async def _found(platform: Platform, ref: SourceRef) -> SourcePage:
     document = await platform.library.document(ref.scope, ref.document_id)
     changed = document.active_version != ref.version
     text = await platform.library.text(ref.scope, ref.document_id, version=None if changed else ref.version)
-    headings, page = ((), None) if changed else await _place(platform, ref)
+    headings, page = ((), None) if changed else await _place_in_text(platform, ref)
     return SourcePage(
         title=document.title,
         source=document.source,
@@ -110,7 +300,7 @@ async def _found(platform: Platform, ref: SourceRef) -> SourcePage:
     )
 
 
-async def _place(platform: Platform, ref: SourceRef) -> tuple[tuple[str, ...], int | None]:
+async def _place_in_text(platform: Platform, ref: SourceRef) -> tuple[tuple[str, ...], int | None]:
     """The headings above the passage, and its page."""
     for chunk in await platform.library.chunks(ref.scope, ref.document_id):
         if chunk.start <= ref.start < chunk.end:

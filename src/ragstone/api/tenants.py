@@ -6,12 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from ragstone.accounts.tenants import Tenant, TenantChange
 from ragstone.api.account_models import TenantBody, TenantChangeBody, TenantList, TenantOut
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, OpenPlatform, PathId
-from ragstone.http.errors import problems
-from ragstone.ingestion import erase
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import Admitted, OpenPlatform, PathId, admitted_router
+from ragstone.identity.tenants import Tenant, TenantChange
+from ragstone.ingestion import tenant_deletion as erase
 from ragstone.principals import Permission
 
 MAX_PAGE = 500

@@ -11,14 +11,12 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
-from ragstone.accounts.usage_csv import records_csv
-from ragstone.accounts.usage_sums import UsageSum
 from ragstone.api.examples import shown
 from ragstone.api.responses import Out
+from ragstone.billing.ledger import UsageSum, records_csv
 from ragstone.errors import Forbidden, InvalidInput, NotFound
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, OpenPlatform
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import Admitted, OpenPlatform, admitted_router
 from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import COLLECTION_PATTERN
 

@@ -6,13 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from ragstone.accounts.users import User, UserChange
 from ragstone.api.account_models import UserBody, UserChangeBody, UserList, UserOut
-from ragstone.api.granting import check_role, user_of
 from ragstone.errors import Forbidden
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import ActingTenant, Admitted, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import ActingTenant, Admitted, OpenPlatform, PathId, admitted_router
+from ragstone.identity.granting import check_role, user_of
+from ragstone.identity.users import User, UserChange
 from ragstone.principals import Permission
 
 MAX_PAGE = 500

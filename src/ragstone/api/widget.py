@@ -14,7 +14,7 @@ from ragstone.api.examples import DOCUMENT_ID, JOB_ID, shown
 from ragstone.api.requests import Collection, PlainText, Request
 from ragstone.api.responses import DeltaOut, Out
 from ragstone.api.uploads import MAX_FIELD_BYTES, MAX_FIELDS, metadata_field, named, uploads
-from ragstone.api.visitors import (
+from ragstone.api.widget_answers import (
     ConfigOut,
     QuoteOut,
     VisitorAnswerOut,
@@ -23,16 +23,23 @@ from ragstone.api.visitors import (
     VisitorRetrievedOut,
 )
 from ragstone.api.widgets import WidgetSettings
-from ragstone.chat.ask import Chat, Exchange
-from ragstone.chat.events import Event, Finished, Retrieved
+from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
 from ragstone.errors import Conflict, InvalidInput
 from ragstone.generation.base import Delta
-from ragstone.http.asking import AdmittedAsking, Asking
-from ragstone.http.auth import UploadRoute, admitted_router
-from ragstone.http.dependencies import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import (
+    Admitted,
+    AdmittedAsking,
+    AdmittedScope,
+    AdmittedStream,
+    ChatExchange,
+    OpenPlatform,
+    PathId,
+    UploadRoute,
+    admitted_router,
+)
 from ragstone.http.streaming import StreamEvent, unless_disconnected
-from ragstone.ingestion.progress import Progress, ProgressState, progress
+from ragstone.ingestion.jobs import Progress, ProgressState, progress
 from ragstone.ingestion.submit import too_large
 from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import DEFAULT_COLLECTION, Citation, Scope
@@ -116,7 +123,7 @@ async def chat_stream(
 
 
 async def _begin(
-    platform: Platform, principal: Principal, asking: Asking, body: VisitorQuestion
+    platform: Platform, principal: Principal, asking: ChatExchange, body: VisitorQuestion
 ) -> tuple[Exchange, WidgetSettings]:
     scope, settings = await _asked(platform, principal, body.widget)
     exchange = await asking.begin(scope, body.question, conversation_id=body.conversation_id)

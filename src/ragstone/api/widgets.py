@@ -8,14 +8,13 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Query, status
 from pydantic import AliasPath, ConfigDict, Field, StringConstraints
 
-from ragstone.accounts.widgets import Widget
 from ragstone.api.examples import shown
 from ragstone.api.requests import Collection, PlainText, Request
 from ragstone.api.responses import Out
-from ragstone.http.auth import admitted_router
-from ragstone.http.dependencies import Admitted, OpenPlatform, PathId
-from ragstone.http.errors import problems
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import Admitted, OpenPlatform, PathId, admitted_router
 from ragstone.principals import Permission
+from ragstone.tenants.widgets import Widget
 from ragstone.vocabulary import DEFAULT_COLLECTION
 
 MAX_PAGE = 200

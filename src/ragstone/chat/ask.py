@@ -9,21 +9,44 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from ragstone.accounts.usage import Ledger
-from ragstone.chat.bill import Bill
-from ragstone.chat.events import Event, Finished, Retrieved
-from ragstone.chat.memory import Conversations
-from ragstone.chat.models import Answering, ModelChain
+from ragstone.billing.ledger import Ledger
+from ragstone.chat.conversations import Conversations
+from ragstone.chat.plan_models import AnsweringModel, ModelChain
+from ragstone.chat.usage_meter import UsageMeter
 from ragstone.errors import RagstoneError
 from ragstone.generation.answer import Generator
 from ragstone.generation.base import Delta
 from ragstone.llm.base import Message
-from ragstone.llm.spent import counted
+from ragstone.llm.token_usage import counted
 from ragstone.principals import LOCAL, Principal
-from ragstone.retrieval.retrieve import PassageFinder
+from ragstone.retrieval.base import Retriever
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
-from ragstone.vocabulary import Answer, Citation, Filters, Query, Scope, Turn, Usage
+from ragstone.vocabulary import Answer, Citation, Filters, Passage, Query, Scope, Turn, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The passages the answer will be written from, best first.
+
+    `question` is what was looked up: the question itself, or a follow-up made whole.
+    """
+
+    question: str
+    passages: tuple[Passage, ...]
+    degraded: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The complete answer; its text is authoritative. The exchange has been saved."""
+
+    answer: Answer
+    conversation_id: str
+    turn_id: str = ""
+
+
+Event = Retrieved | Delta | Citation | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +62,8 @@ class Exchange:
     conversation_id: str | None
     history: tuple[Turn, ...]
     principal: Principal
-    answering: Answering
-    bill: Bill
+    answering: AnsweringModel
+    bill: UsageMeter
 
 
 class Chat:
@@ -53,7 +76,7 @@ class Chat:
     def __init__(
         self,
         *,
-        retriever: PassageFinder,
+        retriever: Retriever,
         generator: Generator,
         conversations: Conversations,
         chain: ModelChain,
@@ -100,7 +123,7 @@ class Chat:
             history = await self._history(scope, conversation_id, principal)
         answering = await self._chain.of(principal)
         # Last, so that nothing which is refused has a row.
-        bill = await Bill.open(self._ledger, replace(principal, tenant=scope.tenant), "chat", overage=overage)
+        bill = await UsageMeter.open(self._ledger, replace(principal, tenant=scope.tenant), "chat", overage=overage)
         return Exchange(scope, question, query, conversation_id, history, principal, answering, bill)
 
     async def answer(self, exchange: Exchange) -> AsyncGenerator[Event, None]:

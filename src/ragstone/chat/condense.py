@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ragstone.errors import ModelUnavailable
 from ragstone.llm.base import LanguageModel, Message
-from ragstone.llm.spent import Spent, counted
+from ragstone.llm.token_usage import TokenUsage, counted
 from ragstone.vocabulary import Turn, Usage
 
 MODEL_TIMEOUT_S = 5.0  # a rewrite that takes longer than the answer is worth less than the rule
@@ -53,7 +53,7 @@ _INSTRUCTION = (
 class Condenser(Protocol):
     """Turns a question and what came before into a question that stands alone."""
 
-    async def condense(self, question: str, history: Sequence[Turn], spent: Spent | None = None) -> str:
+    async def condense(self, question: str, history: Sequence[Turn], spent: TokenUsage | None = None) -> str:
         """The question made whole; itself where it stands alone or nothing came before.
 
         `spent` is kept up to date with what that costs.
@@ -64,7 +64,7 @@ class Condenser(Protocol):
 class RuleCondenser:
     """See the module: the rule for those without a model."""
 
-    async def condense(self, question: str, history: Sequence[Turn], spent: Spent | None = None) -> str:
+    async def condense(self, question: str, history: Sequence[Turn], spent: TokenUsage | None = None) -> str:
         """See `Condenser.condense`."""
         return condense_by_rule(question, history)
 
@@ -75,19 +75,19 @@ class ModelCondenser:
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
 
-    async def condense(self, question: str, history: Sequence[Turn], spent: Spent | None = None) -> str:
+    async def condense(self, question: str, history: Sequence[Turn], spent: TokenUsage | None = None) -> str:
         """See `Condenser.condense`."""
         if not history:
             return question
         try:
             async with asyncio.timeout(MODEL_TIMEOUT_S):
-                rewritten = await self._rewrite(question, history, spent or Spent())
+                rewritten = await self._rewrite(question, history, spent or TokenUsage())
         except (ModelUnavailable, TimeoutError):
             rewritten = ""
         usable = 0 < len(rewritten) <= MAX_REWRITE_CHARS
         return rewritten if usable else condense_by_rule(question, history)
 
-    async def _rewrite(self, question: str, history: Sequence[Turn], spent: Spent) -> str:
+    async def _rewrite(self, question: str, history: Sequence[Turn], spent: TokenUsage) -> str:
         lines = [line for turn in history for line in (f"User: {turn.question}", f"Assistant: {turn.answer}")]
         messages = [
             Message("system", _INSTRUCTION, cacheable=True),

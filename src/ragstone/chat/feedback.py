@@ -37,7 +37,7 @@ class Feedback:
     answer: str
 
 
-class FeedbackBook:
+class FeedbackStore:
     """Keeps one word of each author on each answer; a later one replaces it."""
 
     def __init__(self, database: Database) -> None:

@@ -13,9 +13,9 @@ from ragstone.cli.output import complain, one_line, say, say_json, say_table
 from ragstone.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from ragstone.accounts.audit import AuditEntry
-    from ragstone.accounts.tenants import Tenant
-    from ragstone.accounts.users import User, Users
+    from ragstone.identity.audit import AuditEntry
+    from ragstone.identity.tenants import Tenant
+    from ragstone.identity.users import User, Users
     from ragstone.principals import Role
 
 ACTOR = "local"  # `principals.LOCAL.id`; to import it would load NumPy for `--help`
@@ -97,7 +97,7 @@ async def change_tenant(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Change a tenant's name, plan, state or retention."""
-    from ragstone.accounts.tenants import TenantChange, TenantState
+    from ragstone.identity.tenants import TenantChange, TenantState
 
     state = None if suspend is None else TenantState.SUSPENDED if suspend else TenantState.ACTIVE
     change = TenantChange(name=name, plan=plan, state=state, retention_days=retention_days)
@@ -116,7 +116,7 @@ async def remove_tenant(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Lock a tenant out and delete all it has; a worker does it."""
-    from ragstone.ingestion import erase
+    from ragstone.ingestion import tenant_deletion as erase
 
     async with opened_records(data_dir) as records:
         found = await records.accounts.tenants.get(tenant)
@@ -167,7 +167,7 @@ async def create_user(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Make a user; the password is asked for."""
-    from ragstone.accounts.users import checked_email
+    from ragstone.identity.users import checked_email
 
     checked_email(email)  # before a password is typed for nothing
     wanted = _role(role)
@@ -195,7 +195,7 @@ async def change_user(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Change a user; all but a new name ends the sessions."""
-    from ragstone.accounts.users import UserChange, UserState
+    from ragstone.identity.users import UserChange, UserState
 
     state = None if suspend is None else UserState.SUSPENDED if suspend else UserState.ACTIVE
     async with opened_records(data_dir) as records:

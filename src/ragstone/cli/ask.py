@@ -16,7 +16,7 @@ from ragstone.cli.output import complain, one_line, say, say_json, say_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragstone.chat.events import Finished
+    from ragstone.chat.ask import Finished
     from ragstone.vocabulary import Answer, Citation, Passage, Scope
     from ragstone.wiring import Platform
 
@@ -65,7 +65,7 @@ async def _answer(
     platform: Platform, scope: Scope, question: str, conversation: str | None, limit: int | None, *, streams: bool
 ) -> Finished:
     """The end of the answer; on a terminal its text is shown as it comes."""
-    from ragstone.chat.events import Finished
+    from ragstone.chat.ask import Finished
     from ragstone.generation.base import Delta
 
     shown = ""

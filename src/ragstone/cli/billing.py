@@ -15,8 +15,8 @@ from ragstone.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragstone.accounts.plans import ModelEntry, Plan
-    from ragstone.accounts.usage_sums import UsageSum
+    from ragstone.billing.ledger import UsageSum
+    from ragstone.billing.plans import ModelEntry, Plan
     from ragstone.wiring import Records
 
 ACTOR = "local"  # `principals.LOCAL.id`; to import it would load NumPy for `--help`
@@ -187,7 +187,7 @@ async def usage(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Sum up what was used, and what it costs."""
-    from ragstone.accounts.usage_csv import sums_csv
+    from ragstone.billing.ledger import sums_csv
 
     if by not in {"day", "month"}:
         raise InvalidInput(f"--by is {by!r}; use day or month.")
@@ -234,7 +234,7 @@ def _limit(name: str, text: str) -> int | None:
 
 
 async def _plan(records: Records, plan_id: str) -> Plan:
-    from ragstone.accounts.plans import Plan
+    from ragstone.billing.plans import Plan
 
     try:
         return await records.accounts.plans.get(plan_id)
@@ -243,7 +243,7 @@ async def _plan(records: Records, plan_id: str) -> Plan:
 
 
 async def _model(records: Records, model_id: str, provider: str | None) -> ModelEntry:
-    from ragstone.accounts.plans import ModelEntry
+    from ragstone.billing.plans import ModelEntry
 
     try:
         return await records.accounts.plans.model(model_id)

@@ -1,4 +1,4 @@
-"""`ragstone interceptor`: how the chats of a tenant are enriched, and where they go on to."""
+"""`ragstone intercept`: the interceptor alone, in a small process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragstone.cli.accounts import ACTOR, DEFAULT, TenantName
-from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
+from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run, settings_for
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragstone.accounts.interceptors import InterceptorSettings, Pipeline
+    from ragstone.tenants.settings import InterceptorSettings, Pipeline
 
 MAX_KEY_FILE_BYTES = 16_384  # twice the longest key
 TEXTS = {"collection", "knowledge", "upstream_url", "anthropic_url"}  # settings whose value is no JSON
@@ -115,7 +115,7 @@ def _value(name: str, text: str) -> object:
 
 
 def _pipeline(value: object) -> Pipeline | None:
-    from ragstone.accounts.interceptors import Pipeline
+    from ragstone.tenants.settings import Pipeline
 
     if value is None:
         return None
@@ -162,3 +162,26 @@ def _show(settings: InterceptorSettings, keys_set: Mapping[str, datetime], *, as
 def _shown(name: str, value: object) -> str:
     """A value as `set` takes it."""
     return value if name in TEXTS and isinstance(value, str) else json.dumps(value)
+
+
+@run
+async def intercept(
+    *,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
+    ] = None,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Serve the interceptor alone.
+
+    Chats under /v1 go on to a model's server, enriched from pipelines; there is no index, no model
+    and no worker in it, so it takes a fraction of the memory. Ends with Ctrl-C or SIGTERM.
+    """
+    settings = settings_for(data_dir)
+    from ragstone.intercepting.starting import become, prepared
+
+    listener = await prepared(settings, host, port)
+    become(settings, listener)

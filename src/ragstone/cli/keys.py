@@ -15,7 +15,7 @@ from ragstone.errors import InvalidInput
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragstone.accounts.api_keys import ApiKey
+    from ragstone.identity.api_keys import ApiKey
     from ragstone.principals import Permission
 
 keys = typer.Typer(cls=ListByDefault, help="The keys of a tenant.", rich_markup_mode=None)
@@ -67,7 +67,7 @@ async def create_key(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Make a key, and show it this once."""
-    from ragstone.accounts.api_keys import NewKey
+    from ragstone.identity.api_keys import NewKey
 
     new = NewKey(
         kind="publishable" if publishable else "secret",

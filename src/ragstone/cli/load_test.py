@@ -16,10 +16,10 @@ from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from ragstone.cli.loading.asking import Target
-    from ragstone.cli.loading.drive import Run
-    from ragstone.cli.loading.figures import Figures
-    from ragstone.cli.loading.plan import Plan
+    from ragstone.cli.load.asking import Target
+    from ragstone.cli.load.drive import Run
+    from ragstone.cli.load.figures import Figures
+    from ragstone.cli.load.plan import Plan
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # `settings.LOOPBACK_HOSTS`; to import it would make `--help` slow
 QUESTION = "What is this about?"
@@ -67,8 +67,8 @@ async def load_test(
     failed. Answers may cost money; --kind openai may call a model upstream.
     """
     check_target(url, i_own_this_host)
-    from ragstone.cli.loading.figures import figures
-    from ragstone.cli.loading.plan import Plan, checked
+    from ragstone.cli.load.figures import figures
+    from ragstone.cli.load.plan import Plan, checked
 
     plan = checked(Plan(rate, to or rate, seconds_of(ramp) if to else 0.0, seconds_of(hold)))
     target = _target(url, kind, key_file, question_file, model, seconds_of(longest))
@@ -113,7 +113,7 @@ def _arrivals(name: str) -> Literal["poisson", "constant"]:
 def _target(
     url: str, kind: str, key_file: Path | None, question_file: Path | None, model: str, timeout_s: float
 ) -> Target:
-    from ragstone.cli.loading.asking import Target
+    from ragstone.cli.load.asking import Target
 
     if kind not in {"chat", "openai"}:
         raise InvalidInput(f"There is no kind {kind[:40]!r}. Use chat or openai.")
@@ -145,9 +145,9 @@ def questions_of(file: Path) -> Sequence[str]:
 async def _drive(
     plan: Plan, target: Target, kind: Literal["poisson", "constant"], *, seed: int, most: int, quiet: bool
 ) -> Run:
-    from ragstone.cli.loading.asking import Asker, session
-    from ragstone.cli.loading.drive import drive
-    from ragstone.cli.loading.plan import arrivals
+    from ragstone.cli.load.asking import Asker, session
+    from ragstone.cli.load.drive import drive
+    from ragstone.cli.load.plan import arrivals
 
     moments = arrivals(plan, kind, seed=seed)
     complain(f"Sending {len(moments):,} requests in {plan.duration_s:g} s to {target.address}. Ctrl-C ends it.")
@@ -181,7 +181,7 @@ def _facts(plan: Plan, target: Target, arrivals: str, seed: int, most: int) -> d
 
 
 def _write(file: Path, plan: Plan, done: Run, found: Figures, facts: dict[str, str]) -> None:
-    from ragstone.cli.loading.report import page
+    from ragstone.cli.load.report import page
 
     try:
         file.write_text(page(plan, done, found, facts), encoding="utf-8")
@@ -200,7 +200,7 @@ def _tell(found: Figures, *, as_json: bool) -> None:
 
 
 def _show(found: Figures) -> None:
-    from ragstone.cli.loading.report import ms, row
+    from ragstone.cli.load.report import ms, row
 
     say_table(COLUMNS, [row(span) for span in (*found.steps, found.whole)])
     say("Times are milliseconds, by nearest rank in the sorted samples, from when a request was due.")

@@ -11,16 +11,14 @@ from ragstone.cli.accounts import accounts
 from ragstone.cli.ask import ask, search
 from ragstone.cli.billing import models, plans, usage
 from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
-from ragstone.cli.doctor import doctor
+from ragstone.cli.doctor.report import doctor
 from ragstone.cli.documents import documents
 from ragstone.cli.ingest import ingest, rebuild
-from ragstone.cli.intercept import intercept
-from ragstone.cli.interceptor import interceptor
+from ragstone.cli.interceptor import intercept, interceptor
 from ragstone.cli.jobs import jobs
 from ragstone.cli.keys import keys
 from ragstone.cli.operate import operate
-from ragstone.cli.serve import serve
-from ragstone.cli.worker import worker
+from ragstone.cli.serve import serve, worker
 
 app = typer.Typer(
     name="ragstone",

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, settings_for
+from ragstone.cli.doctor.validate import validate_config
+from ragstone.cli.errors import errors
 from ragstone.cli.load_test import load_test
-from ragstone.cli.operate_errors import errors
-from ragstone.cli.operate_watch import circuits, metrics
+from ragstone.cli.metrics import circuits, metrics
 from ragstone.cli.output import complain, say, say_json, say_table
-from ragstone.cli.validation.validate import validate_config
 from ragstone.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from ragstone.ingestion.remains import Report
+    from ragstone.ingestion.tenant_deletion import Report
     from ragstone.wiring import Platform
 
 operate = typer.Typer(help="Look after the installation.", no_args_is_help=True, rich_markup_mode=None)

@@ -1,13 +1,15 @@
-"""`ragstone serve`: the HTTP server and its worker."""
+"""`ragstone worker`: a process that works on what others submit."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
-from ragstone.cli.command import DataDir, ExitCode, run, settings_for
+from ragstone.cli.command import DataDir, ExitCode, opened, run, settings_for
 from ragstone.cli.output import say
 
 
@@ -41,3 +43,28 @@ async def serve(
 def _announce(sentence: str) -> None:
     say(sentence)
     sys.stdout.flush()  # whoever started the server waits for this line
+
+
+@run
+async def worker(*, data_dir: DataDir = None) -> ExitCode:
+    """Work on submitted documents, callbacks and deletions.
+
+    Beside `ragstone serve --no-worker`, or beside another worker: any number may run on one
+    installation. Ends with Ctrl-C or SIGTERM, after the documents that it has in hand.
+    """
+    settings = settings_for(data_dir)
+    from ragstone import worker as story
+    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.redaction import Redactor
+
+    async with opened(data_dir) as platform:
+        configure_logs(settings.log.level, settings.log.json_lines, Redactor(settings.privacy.patterns))
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        say("The worker waits for work.")
+        sys.stdout.flush()  # whoever started it waits for this line
+        watching = asyncio.create_task(platform.accounts.admission.watch())
+        await story.run(platform, stop)
+        watching.cancel()
+    return ExitCode.OK

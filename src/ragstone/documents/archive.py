@@ -10,8 +10,7 @@ import zipfile
 import zlib
 from io import BytesIO
 
-from ragstone.documents.base import ParserLimits
-from ragstone.documents.limits import limit_reached
+from ragstone.documents.base import ParserLimits, limit_reached
 from ragstone.errors import EncryptedDocument, UnreadableDocument
 
 _ENCRYPTED_FLAG = 0x1

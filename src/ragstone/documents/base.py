@@ -2,10 +2,88 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import resource
+import signal
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
+from ragstone.errors import ParserLimit
 from ragstone.vocabulary import PageSpan
+
+LimitName = Literal[
+    "max_memory_bytes",
+    "max_cpu_s",
+    "max_wall_s",
+    "max_expanded_bytes",
+    "max_archive_entries",
+    "max_pages",
+    "max_text_chars",
+]
+
+MAX_OPEN_FILES = 64  # a parser reads from memory; files are for imports only
+MAX_WRITTEN_BYTES = 16 << 20  # byte-code of imports, and the worker's stderr
+ALARM_GRACE_S = 5  # the parent's clock comes first; this one serves orphans
+
+_SETTING_PREFIX = "RAGSTONE_PARSER__"
+
+
+def limit_reached(limits: ParserLimits, name: LimitName) -> ParserLimit:
+    """The error for a limit: what ran out, how much there was, and the setting's name."""
+    match name:
+        case "max_memory_bytes":
+            what = f"Parsing needs more memory than the {_mebibytes(limits.max_memory_bytes)} allowed"
+        case "max_cpu_s":
+            what = f"Parsing took more than the {limits.max_cpu_s:g} s of CPU time allowed"
+        case "max_wall_s":
+            what = f"Parsing took longer than the {limits.max_wall_s:g} s allowed"
+        case "max_expanded_bytes":
+            what = f"The file unpacks to more than the {_mebibytes(limits.max_expanded_bytes)} allowed"
+        case "max_archive_entries":
+            what = f"The file holds more than the {limits.max_archive_entries} packed parts allowed"
+        case "max_pages":
+            what = f"The document has more than the {limits.max_pages} pages, slides or sheets allowed"
+        case "max_text_chars":
+            what = f"The document's text is longer than the {limits.max_text_chars} characters allowed"
+    return ParserLimit(f"{what}. Split the document, or raise {_SETTING_PREFIX}{name.upper()} if you trust it.")
+
+
+def limit_process(limits: ParserLimits) -> None:
+    """Bind this process for good: address space, files, and no core dumps."""
+    _limit("RLIMIT_AS", limits.max_memory_bytes)
+    _limit("RLIMIT_NOFILE", MAX_OPEN_FILES)
+    _limit("RLIMIT_FSIZE", MAX_WRITTEN_BYTES)
+    _limit("RLIMIT_CORE", 0)
+
+
+def limit_next_parse(limits: ParserLimits) -> None:
+    """Allow `max_cpu_s` from now on, then SIGXCPU; and an alarm a little after `max_wall_s`.
+
+    Both signals end the process, in the midst of C code too.
+    """
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _limit("RLIMIT_CPU", math.ceil(usage.ru_utime + usage.ru_stime + limits.max_cpu_s), keep_hard=True)
+    signal.setitimer(signal.ITIMER_REAL, limits.max_wall_s + ALARM_GRACE_S)
+
+
+def parse_is_over() -> None:
+    """Stop the alarm of `limit_next_parse`."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _limit(name: str, value: int, *, keep_hard: bool = False) -> None:
+    which = getattr(resource, name, None)
+    if which is None:
+        return
+    _, hard = resource.getrlimit(which)
+    soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    with contextlib.suppress(OSError, ValueError):  # macOS knows RLIMIT_AS and refuses it
+        resource.setrlimit(which, (soft, hard if keep_hard else soft))
+
+
+def _mebibytes(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 20):g} MiB"
 
 
 @dataclass(frozen=True, slots=True)

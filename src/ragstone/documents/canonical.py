@@ -20,8 +20,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from ragstone.documents.base import ParsedDocument, ParserLimits
-from ragstone.documents.limits import limit_reached
+from ragstone.documents.base import ParsedDocument, ParserLimits, limit_reached
 from ragstone.errors import EmptyDocument
 from ragstone.vocabulary import PageSpan
 
@@ -51,7 +50,7 @@ _INVISIBLE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class MarkdownDraft:
     """What the reader of one format found: Markdown that is not canonical yet.
 
     `parts` are the pages, in order, if the format has pages (`paged`), else any pieces
@@ -73,7 +72,7 @@ def canonical_text(text: str) -> str:
     return _without_outer_blank_lines(unicodedata.normalize("NFC", visible))
 
 
-def finish(draft: Draft, *, media_type: str, limits: ParserLimits) -> ParsedDocument:
+def finish(draft: MarkdownDraft, *, media_type: str, limits: ParserLimits) -> ParsedDocument:
     """Put the parts of a draft together, and say where each page lies.
 
     Raises:
@@ -92,7 +91,7 @@ def finish(draft: Draft, *, media_type: str, limits: ParserLimits) -> ParsedDocu
     )
 
 
-def _joined(draft: Draft, limits: ParserLimits) -> tuple[str, tuple[PageSpan, ...]]:
+def _joined(draft: MarkdownDraft, limits: ParserLimits) -> tuple[str, tuple[PageSpan, ...]]:
     pieces: list[str] = []
     pages: list[PageSpan] = []
     position = 0

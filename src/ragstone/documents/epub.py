@@ -13,7 +13,7 @@ from defusedxml.ElementTree import fromstring
 
 from ragstone.documents.archive import opened_archive
 from ragstone.documents.base import ParserLimits
-from ragstone.documents.canonical import Draft
+from ragstone.documents.canonical import MarkdownDraft
 from ragstone.documents.encodings import decode
 from ragstone.documents.html import fragment_to_markdown
 from ragstone.errors import EncryptedDocument, UnreadableDocument
@@ -22,7 +22,7 @@ _CHAPTER_TYPES = frozenset({"application/xhtml+xml", "text/html"})
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 
 
-def read_epub(content: bytes, limits: ParserLimits) -> Draft:
+def read_epub(content: bytes, limits: ParserLimits) -> MarkdownDraft:
     """Each chapter in reading order; its headings are the book's.
 
     Raises:
@@ -41,7 +41,7 @@ def read_epub(content: bytes, limits: ParserLimits) -> Draft:
         chapters, missing = _chapters(archive, paths)
     title = package.findtext(f".//{_DUBLIN_CORE}title")
     warnings = tuple(f"The chapter {path!r} is listed but missing or damaged." for path in missing)
-    return Draft((_about(package), *chapters), title=title, warnings=warnings)
+    return MarkdownDraft((_about(package), *chapters), title=title, warnings=warnings)
 
 
 def _package_path(archive: zipfile.ZipFile) -> str:

@@ -12,7 +12,7 @@ from defusedxml.ElementTree import fromstring
 
 from ragstone.documents.archive import opened_archive
 from ragstone.documents.base import ParserLimits
-from ragstone.documents.canonical import Draft
+from ragstone.documents.canonical import MarkdownDraft
 from ragstone.documents.html import fragment_to_markdown
 
 _FORMULA = b"<m:oMath"
@@ -26,7 +26,7 @@ p[style-name='HTML Preformatted'] => pre:separator('\\n')
 """
 
 
-def read_docx(content: bytes, limits: ParserLimits) -> Draft:
+def read_docx(content: bytes, limits: ParserLimits) -> MarkdownDraft:
     """Headings, lists, tables, emphasis and notes; pictures by their description only."""
     with opened_archive(content, limits) as archive:
         title = core_title(archive)
@@ -38,7 +38,7 @@ def read_docx(content: bytes, limits: ParserLimits) -> Draft:
         convert_image=mammoth.images.img_element(lambda _: {"src": ""}),
     )
     warnings = ("Formulas were left out; export the document as PDF to keep them.",) if has_formulas else ()
-    return Draft((fragment_to_markdown(result.value),), title=title, warnings=warnings)
+    return MarkdownDraft((fragment_to_markdown(result.value),), title=title, warnings=warnings)
 
 
 def core_title(archive: ZipFile) -> str | None:

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage, raw
 
-from ragstone.documents.base import ParserLimits
-from ragstone.documents.canonical import Draft
-from ragstone.documents.limits import limit_reached
+from ragstone.documents.base import ParserLimits, limit_reached
+from ragstone.documents.canonical import MarkdownDraft
 from ragstone.errors import EmptyDocument, EncryptedDocument, UnreadableDocument
 
 HEADING_RATIO = 1.15  # of the body's type size; footnote marks and bold text stay below
@@ -46,7 +45,7 @@ class _Line:
     bottom: float
 
 
-def read_pdf(content: bytes, limits: ParserLimits) -> Draft:
+def read_pdf(content: bytes, limits: ParserLimits) -> MarkdownDraft:
     """The text of each page in reading order, words divided at line ends joined again.
 
     Raises:
@@ -71,7 +70,7 @@ def read_pdf(content: bytes, limits: ParserLimits) -> Draft:
         *_about_pages(without_text, "holds no text; if it is a scan, recognise its text (OCR) first"),
         *_about_pages(broken, "is damaged and was left out"),
     )
-    return Draft(parts, paged=True, title=_title(document), warnings=warnings)
+    return MarkdownDraft(parts, paged=True, title=_title(document), warnings=warnings)
 
 
 def _opened(content: bytes) -> PdfDocument:

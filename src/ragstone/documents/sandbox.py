@@ -5,7 +5,7 @@ limits of its first frame before it reads a file, imports a format's parser when
 first such file comes, and exits when its parent is gone, because its stdin ends then.
 
 A frame is a 4-byte and an 8-byte big-endian length, a JSON header and a body of these
-lengths. Nothing is ever unpickled. In: `Request` and the file. Out: `Reply` and the text.
+lengths. Nothing is ever unpickled. In: `ParseRequest` and the file. Out: `ParseReply` and the text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
-from ragstone.documents.base import ParsedDocument, ParserLimits
-from ragstone.documents.limits import limit_next_parse, limit_process, limit_reached, parse_is_over
+from ragstone.documents.base import (
+    ParsedDocument,
+    ParserLimits,
+    limit_next_parse,
+    limit_process,
+    limit_reached,
+    parse_is_over,
+)
 from ragstone.errors import RagstoneError, UnreadableDocument
 
 LENGTHS = struct.Struct(">IQ")  # bytes of header, bytes of body
@@ -43,14 +49,14 @@ _FORBIDDEN_EVENTS = (
 )
 
 
-class Request(TypedDict):
+class ParseRequest(TypedDict):
     """Header of a file to parse."""
 
     name: str
     media_type: str | None
 
 
-class Reply(TypedDict, total=False):
+class ParseReply(TypedDict, total=False):
     """Header of an answer: an error, or all of a `ParsedDocument` but its text."""
 
     error: str
@@ -94,22 +100,22 @@ def forbid_reaching_out() -> None:
     sys.addaudithook(refuse)
 
 
-def _answer(request: Mapping[str, Any], content: bytes, limits: ParserLimits) -> tuple[Reply, bytes]:
+def _answer(request: Mapping[str, Any], content: bytes, limits: ParserLimits) -> tuple[ParseReply, bytes]:
     limit_next_parse(limits)
     try:
         document = _parsed(request, content, limits)
         return _reply(document), document.text.encode()
     except RagstoneError as error:
-        return Reply(error=error.code, message=error.message), b""
+        return ParseReply(error=error.code, message=error.message), b""
     except MemoryError:
         reached = limit_reached(limits, "max_memory_bytes")
-        return Reply(error=reached.code, message=reached.message, retiring=True), b""
+        return ParseReply(error=reached.code, message=reached.message, retiring=True), b""
     finally:
         parse_is_over()
 
 
 def _parsed(request: Mapping[str, Any], content: bytes, limits: ParserLimits) -> ParsedDocument:
-    from ragstone.documents.reading import read
+    from ragstone.documents.read import read
 
     try:
         return read(content, name=request["name"], media_type=request["media_type"], limits=limits)
@@ -122,8 +128,8 @@ def _parsed(request: Mapping[str, Any], content: bytes, limits: ParserLimits) ->
         ) from error
 
 
-def _reply(document: ParsedDocument) -> Reply:
-    return Reply(
+def _reply(document: ParsedDocument) -> ParseReply:
+    return ParseReply(
         media_type=document.media_type,
         title=document.title,
         pages=[(page.number, page.start, page.end) for page in document.pages],

@@ -14,14 +14,13 @@ from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
 
 from ragstone.documents.archive import opened_archive
-from ragstone.documents.base import ParserLimits
-from ragstone.documents.canonical import Draft
-from ragstone.documents.limits import limit_reached
+from ragstone.documents.base import ParserLimits, limit_reached
+from ragstone.documents.canonical import MarkdownDraft
 from ragstone.documents.office import core_title
-from ragstone.documents.tables import cell_text, markdown_table, one_line, table_block
+from ragstone.documents.sheets import cell_text, markdown_table, one_line, table_block
 
 
-def read_pptx(content: bytes, limits: ParserLimits) -> Draft:
+def read_pptx(content: bytes, limits: ParserLimits) -> MarkdownDraft:
     """Each slide as a page: its title as a heading, text as lists, tables, charts, speaker notes."""
     with opened_archive(content, limits) as archive:
         title = core_title(archive)
@@ -29,7 +28,7 @@ def read_pptx(content: bytes, limits: ParserLimits) -> Draft:
     slides = presentation.slides
     if len(slides) > limits.max_pages:
         raise limit_reached(limits, "max_pages")
-    return Draft(tuple("\n\n".join(_slide(slide)) for slide in slides), paged=True, title=title)
+    return MarkdownDraft(tuple("\n\n".join(_slide(slide)) for slide in slides), paged=True, title=title)
 
 
 def _slide(slide: Slide) -> Iterator[str]:

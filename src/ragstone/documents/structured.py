@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragstone.documents.canonical import Draft
+from ragstone.documents.canonical import MarkdownDraft
 from ragstone.documents.encodings import decode
-from ragstone.documents.tables import cell_text, markdown_table, one_line
+from ragstone.documents.sheets import cell_text, markdown_table, one_line
 from ragstone.documents.text import fenced, markdown_title
 from ragstone.errors import UnreadableDocument
 
@@ -19,7 +19,7 @@ RECORD_NAMES = ("title", "name", "heading", "question", "id", "_id", "key")
 _NOT_JSON = "It is not valid JSON and was read as plain text."
 
 
-def read_json(content: bytes, *, lines: bool) -> Draft:
+def read_json(content: bytes, *, lines: bool) -> MarkdownDraft:
     """Objects as lists of `path.to.key: value`, top-level ones under headings; like records as a table.
 
     What does not parse (comments, a cut-off end) is kept as plain text, with a warning.
@@ -31,12 +31,12 @@ def read_json(content: bytes, *, lines: bool) -> Draft:
         )
         markdown = "\n\n".join(_blocks(data))
     except (ValueError, RecursionError):
-        return Draft((decoded.text,), warnings=(*decoded.warnings, _NOT_JSON))
+        return MarkdownDraft((decoded.text,), warnings=(*decoded.warnings, _NOT_JSON))
     title = data.get("title") or data.get("name") if isinstance(data, dict) else None
-    return Draft((markdown,), title=title if isinstance(title, str) else None, warnings=decoded.warnings)
+    return MarkdownDraft((markdown,), title=title if isinstance(title, str) else None, warnings=decoded.warnings)
 
 
-def read_notebook(content: bytes) -> Draft:
+def read_notebook(content: bytes) -> MarkdownDraft:
     """Text cells as they are, code cells in fences, text output below its cell."""
     decoded = decode(content)
     try:
@@ -50,7 +50,7 @@ def read_notebook(content: bytes) -> Draft:
         ) from error
     markdown = "\n\n".join(blocks)
     title = notebook.get("metadata", {}).get("title")
-    return Draft((markdown,), title=title if isinstance(title, str) else markdown_title(markdown))
+    return MarkdownDraft((markdown,), title=title if isinstance(title, str) else markdown_title(markdown))
 
 
 def _loaded_lines(text: str) -> list[object]:

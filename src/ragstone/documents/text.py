@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ragstone.documents.canonical import Draft
+from ragstone.documents.canonical import MarkdownDraft
 from ragstone.documents.encodings import decode
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n(?:---|\.\.\.)\s*\n", re.DOTALL)
@@ -13,22 +13,22 @@ _FIRST_HEADING = re.compile(r"^#\s+(.+?)\s*#*$|^(\S[^\n]*)\n=+\s*$", re.MULTILIN
 _TITLE_WITHIN_CHARS = 20_000  # a heading further down is not the document's title
 
 
-def read_markdown(content: bytes) -> Draft:
+def read_markdown(content: bytes) -> MarkdownDraft:
     """Markdown as it is; its title is that of the front matter, else the first heading of level one."""
     decoded = decode(content)
-    return Draft((decoded.text,), title=markdown_title(decoded.text), warnings=decoded.warnings)
+    return MarkdownDraft((decoded.text,), title=markdown_title(decoded.text), warnings=decoded.warnings)
 
 
-def read_plain(content: bytes) -> Draft:
+def read_plain(content: bytes) -> MarkdownDraft:
     """Text as it is, without a title."""
     decoded = decode(content)
-    return Draft((decoded.text,), warnings=decoded.warnings)
+    return MarkdownDraft((decoded.text,), warnings=decoded.warnings)
 
 
-def read_code(content: bytes, *, language: str) -> Draft:
+def read_code(content: bytes, *, language: str) -> MarkdownDraft:
     """Source code in one fence, so that its comments are not taken for headings."""
     decoded = decode(content)
-    return Draft((fenced(decoded.text, language),), warnings=decoded.warnings)
+    return MarkdownDraft((fenced(decoded.text, language),), warnings=decoded.warnings)
 
 
 def fenced(code: str, language: str) -> str:

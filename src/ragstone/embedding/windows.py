@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from ragstone.embedding.base import Embedder, Matrix
-from ragstone.embedding.cached import cache_key
+from ragstone.embedding.cache import cache_key
 from ragstone.vocabulary import Chunk
 
 HEAD_SHARE = 2  # title, headings and table header take at most half of a window

@@ -17,7 +17,7 @@ from ragstone.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TestDocument:
     """One document of a collection."""
 
     id: str
@@ -34,7 +34,7 @@ class TestCollection:
 
     __test__ = False  # the name is the field's, and not meant for pytest
 
-    documents: Mapping[str, Entry]
+    documents: Mapping[str, TestDocument]
     questions: Mapping[str, str]
     relevance: Mapping[str, Mapping[str, int]]
 
@@ -46,7 +46,9 @@ def read_collection(folder: Path) -> TestCollection:
         InvalidInput: a file is missing, or a line is not as the layout has it.
     """
     relevance = _relevance(folder / "qrels.tsv")
-    documents = {_id(row): Entry(_id(row), row.get("title", ""), row["text"]) for row in _rows(folder / "corpus.jsonl")}
+    documents = {
+        _id(row): TestDocument(_id(row), row.get("title", ""), row["text"]) for row in _rows(folder / "corpus.jsonl")
+    }
     questions = {_id(row): row["text"] for row in _rows(folder / "queries.jsonl")}
     answered = {key: text for key, text in questions.items() if any(relevance.get(key, {}).values())}
     return TestCollection(documents, answered, relevance)

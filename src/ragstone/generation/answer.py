@@ -17,7 +17,7 @@ from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained, Answerer, Delta
 from ragstone.generation.citations import cite
 from ragstone.generation.markers import MarkerFilter
-from ragstone.llm.spent import Spent
+from ragstone.llm.token_usage import TokenUsage
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Passage, Turn, Usage
@@ -43,7 +43,7 @@ class _Late(ModelUnavailable):
 class _Draft:
     """One answer as it grows."""
 
-    def __init__(self, spent: Spent) -> None:
+    def __init__(self, spent: TokenUsage) -> None:
         self.spent = spent
         self.text = ""
         self.abstained = False
@@ -94,7 +94,7 @@ class Generator:
         history: Sequence[Turn] = (),
         *,
         answerers: Sequence[Answerer] = (),
-        spent: Spent | None = None,
+        spent: TokenUsage | None = None,
     ) -> AsyncGenerator[Delta | Citation | Answer, None]:
         """Answer `question` from `passages`: text as it comes, then citations, then one `Answer`.
 
@@ -104,7 +104,7 @@ class Generator:
         so in `degraded`: `llm_unavailable` or `llm_timeout`. `spent` is kept up to date
         with what every one of them used. Closing the iterator closes the model's connection.
         """
-        draft = _Draft(spent or Spent())
+        draft = _Draft(spent or TokenUsage())
         with span("answer", passages=len(passages)), self._metrics.timed("answer"):
             async with aclosing(
                 self._deltas(draft, answerers or self._answerers, question, passages, history)

@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from ragstone.generation.base import Abstained
 from ragstone.generation.facts import Facts, content_terms, facts, plain_text
-from ragstone.generation.relevance import Candidate, candidates, relevance
+from ragstone.generation.relevance import SentenceCandidate, candidates, relevance
 from ragstone.vocabulary import Passage, Turn, Usage
 
 NAME = "extractive"
@@ -63,7 +63,7 @@ class ExtractiveAnswerer:
         yield Usage(NAME)
 
 
-def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions) -> list[Candidate]:
+def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions) -> list[SentenceCandidate]:
     """The sentences that answer, in reading order; none if there seems to be no answer.
 
     Where a heading asks the very question, its author has said where the answer begins.
@@ -75,7 +75,7 @@ def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions)
     if not found.ranked or found.answerable < options.answer_at:
         return []
     best = found.ranked[0][1]
-    chosen: list[Candidate] = []
+    chosen: list[SentenceCandidate] = []
     for candidate, odds in found.ranked:
         if odds < best - options.within or len(chosen) == options.max_sentences:
             break
@@ -84,7 +84,7 @@ def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions)
     return sorted(chosen, key=lambda candidate: (candidate.passage, candidate.place))
 
 
-def section_opening(question: str, found: Sequence[Candidate]) -> list[Candidate]:
+def section_opening(question: str, found: Sequence[SentenceCandidate]) -> list[SentenceCandidate]:
     """The sentences below the first heading that says what the question says, up to the next heading.
 
     Both have the same content words, but for a fifth at most, and agree in negation.
@@ -99,7 +99,7 @@ def section_opening(question: str, found: Sequence[Candidate]) -> list[Candidate
     return []
 
 
-def shown(candidate: Candidate) -> str:
+def shown(candidate: SentenceCandidate) -> str:
     """The sentence as a reader sees it, without Markdown's marks, and with its own marker."""
     text = _IMAGE.sub("", candidate.text)
     if candidate.kind != "code":
@@ -111,7 +111,7 @@ def shown(candidate: Candidate) -> str:
     return f"{body.rstrip()} [{candidate.passage + 1}]{stop}"
 
 
-def _below(heading: Candidate, one: Candidate) -> bool:
+def _below(heading: SentenceCandidate, one: SentenceCandidate) -> bool:
     return one.passage == heading.passage and one.kind != "heading"
 
 
@@ -120,6 +120,6 @@ def _alike(asked: Facts, heading: Facts) -> bool:
     return bool(either) and len(shared) >= SAME_QUESTION * len(either) and asked.negates == heading.negates
 
 
-def _same(one: Candidate, other: Candidate, same_at: float) -> bool:
+def _same(one: SentenceCandidate, other: SentenceCandidate, same_at: float) -> bool:
     mine, theirs = content_terms(one.text), content_terms(other.text)
     return len(mine & theirs) >= same_at * max(1, min(len(mine), len(theirs)))

@@ -10,7 +10,7 @@ from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained
 from ragstone.generation.prompts import ABSTENTION, messages
 from ragstone.llm.base import LanguageModel
-from ragstone.llm.spent import counted
+from ragstone.llm.token_usage import counted
 from ragstone.vocabulary import Passage, Turn, Usage
 
 BOUNDARY_BYTES = 8

@@ -9,16 +9,113 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Literal
 
 from ragstone.documents.sentences import Kind, Sentence, sentences
 from ragstone.embedding.sparse import STOPWORDS, terms
-from ragstone.generation.facts import Facts, facts
-from ragstone.generation.questions import Question, holds_kind, read
+from ragstone.generation.facts import MONTHS, Facts, content_terms, facts
 from ragstone.generation.verification import opposed
 from ragstone.vocabulary import Passage
+
+QuestionKind = Literal["date", "number", "person", "place", "reason", "thing"]
+
+# "What happens when …" does not ask for a date, nor "the man who …" for a person: the word must begin or end a part.
+_BEGINS = r"(?:^\W*|[,;:] |\b(?:and|or|but|since|until|by|to|from|for|of|in|with|at) )"
+_ASKS_DATE = re.compile(
+    rf"{_BEGINS}when\b|\bwhen\W*$|\b(?:in )?(?:what|which) (?:year|date|day|month|decade|century)\b", re.IGNORECASE
+)
+_ASKS_NUMBER = re.compile(
+    r"\bhow (?:many|much|often)\b|\bhow (?=(?:long|far|old|large|big|tall|high|deep|wide|fast|heavy)\b)"
+    r"|\b(?:what|which) (?=(?:percent|percentage|number|amount|fraction|proportion|size|price|cost|age|population)\b)",
+    re.IGNORECASE,
+)
+_ASKS_PERSON = re.compile(rf"{_BEGINS}who\b|\bwho\W*$|\bwhose\b|\bwhom\b", re.IGNORECASE)
+_ASKS_PLACE = re.compile(
+    rf"{_BEGINS}where\b|\bwhere\W*$|\b(?:in )?(?:what|which) (?:city|country|state|place|region|town|continent)\b",
+    re.IGNORECASE,
+)
+_ASKS_REASON = re.compile(
+    r"\bwhy\b|\b(?:what|which) (?:is |was |were |are )?(?:the )?(?:reason|cause|purpose)\b", re.IGNORECASE
+)
+_ASKS: dict[QuestionKind, re.Pattern[str]] = {
+    "date": _ASKS_DATE,
+    "number": _ASKS_NUMBER,
+    "person": _ASKS_PERSON,
+    "place": _ASKS_PLACE,
+    "reason": _ASKS_REASON,
+}
+_DATE = re.compile(
+    rf"\b(?:1\d{{3}}|20\d\d)(?:s|\b)|\b\d{{1,2}}(?:st|nd|rd|th) century|\b(?:{'|'.join(MONTHS)})\b|\bago\b"
+)
+_NUMBER = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand|million|billion|half)\b"
+)
+_REASON = re.compile(
+    r"\bbecause\b|\bdue to\b|\bsince\b|\bso that\b|\bin order to\b|\bas a result\b|\btherefore\b|\breason\b|\bto \w+"
+    r"|\bcause|\bled to\b|\bfor \w+ing\b"
+)
+_NO_FOCUS = "is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must|of|kind|type|other"
+_FOCUS = re.compile(rf"\b(?:what|which) (?!(?:{_NO_FOCUS})\b)([a-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `read` finds.
+
+    `ordered` are its content terms without the words that say what is asked for ("how
+    many"), since no answer repeats those; `weights` how rare each is among the sentences;
+    `focus` the word after what or which, `""` if none.
+    """
+
+    text: str
+    asks: QuestionKind
+    ordered: tuple[str, ...]
+    weights: dict[str, float]
+    facts: Facts
+    focus: str
+
+
+def read(text: str, sentences: Sequence[Facts]) -> Question:
+    """Take `text` apart; a term's weight is its idf over `sentences`, as in BM25."""
+    asks, rest = _asks(text)
+    content = content_terms(rest)
+    ordered = tuple(dict.fromkeys(term for term in terms(rest) if term in content))
+    counts = Counter(term for sentence in sentences for term in sentence.terms & content)
+    weights = {term: math.log(1 + (len(sentences) - counts[term] + 0.5) / (counts[term] + 0.5)) for term in ordered}
+    focus = _FOCUS.search(rest.lower())
+    return Question(text, asks, ordered, weights, facts(rest), "".join(terms(focus[1])[:1]) if focus else "")
+
+
+def holds_kind(asked: Question, lower: str, stated: Facts) -> bool | None:
+    """Whether a sentence holds, beyond the question's words, the kind of thing asked for; `None` if any thing may do.
+
+    `lower` is the sentence in lower case, `stated` its facts.
+    """
+    match asked.asks:
+        case "date":
+            return any(found not in asked.text.lower() for found in _DATE.findall(lower))
+        case "number":
+            new = bool(set(stated.numbers) - set(asked.facts.numbers)) or "half" in lower or "hundred" in lower
+            return new and bool(_NUMBER.search(lower))
+        case "person" | "place":
+            return bool(set(stated.names) - set(asked.facts.names) - asked.facts.terms)
+        case "reason":
+            return bool(_REASON.search(lower))
+        case "thing":
+            return None
+
+
+def _asks(text: str) -> tuple[QuestionKind, str]:
+    """The kind of thing asked for, and the question without the words that say so."""
+    for kind, pattern in _ASKS.items():
+        if found := pattern.search(text):
+            return kind, f"{text[: found.start()]} {text[found.end() :]}"
+    return "thing", text
+
 
 ADJACENT_TERMS = 3
 """Two question terms stand together in a sentence if they are at most this many terms apart."""
@@ -35,7 +132,7 @@ _TAGS_ONLY = re.compile(r"\s*(?:</?[A-Za-z][^<>]*>\s*)+")
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SentenceCandidate:
     """A sentence that may answer: `passages[passage].chunk.text[start:end]`."""
 
     passage: int
@@ -83,7 +180,7 @@ rarest term that the passage does not hold; `focus_missing`: the word after what
 class Relevance:
     """What the words show: each candidate with its rank value, best first, and whether there is an answer at all."""
 
-    ranked: tuple[tuple[Candidate, float], ...]
+    ranked: tuple[tuple[SentenceCandidate, float], ...]
     answerable: float
 
 
@@ -92,7 +189,7 @@ class _Unit:
 
     __slots__ = ("candidate", "facts", "length", "lower", "places", "words")
 
-    def __init__(self, candidate: Candidate) -> None:
+    def __init__(self, candidate: SentenceCandidate) -> None:
         self.candidate = candidate
         self.facts = facts(candidate.text)
         self.words = _words(self.facts)
@@ -102,10 +199,10 @@ class _Unit:
         self.places = {term: place for place, term in reversed(list(enumerate(ordered)))}
 
 
-def candidates(passages: Sequence[Passage]) -> list[Candidate]:
+def candidates(passages: Sequence[Passage]) -> list[SentenceCandidate]:
     """Every sentence of every passage, passages in their order; lines of nothing but HTML tags are none."""
     return [
-        Candidate(number, place, unit.start, unit.end, unit.kind, passage.chunk.text[unit.start : unit.end])
+        SentenceCandidate(number, place, unit.start, unit.end, unit.kind, passage.chunk.text[unit.start : unit.end])
         for number, passage in enumerate(passages)
         for place, unit in enumerate(_saying_something(passage.chunk.text))
     ]
@@ -115,7 +212,7 @@ def _saying_something(text: str) -> list[Sentence]:
     return [unit for unit in sentences(text) if not _TAGS_ONLY.fullmatch(text, unit.start, unit.end)]
 
 
-def relevance(question: str, passages: Sequence[Passage], found: Sequence[Candidate]) -> Relevance:
+def relevance(question: str, passages: Sequence[Passage], found: Sequence[SentenceCandidate]) -> Relevance:
     """Rank the candidates found in `passages`, and judge whether the best one answers.
 
     Headings lend their words to what stands below them, and are no answers themselves.
@@ -131,7 +228,7 @@ def relevance(question: str, passages: Sequence[Passage], found: Sequence[Candid
     return Relevance(tuple((found[place], odds[place]) for place in order), answerable)
 
 
-def features(question: str, passages: Sequence[Passage], found: Sequence[Candidate]) -> list[tuple[float, ...]]:
+def features(question: str, passages: Sequence[Passage], found: Sequence[SentenceCandidate]) -> list[tuple[float, ...]]:
     """One row for each candidate, in the order of `FEATURES`."""
     units = [_Unit(candidate) for candidate in found]
     asked = read(question, [unit.facts for unit in units])

@@ -28,7 +28,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 log = structlog.get_logger()
 
 
-class RequestFrame:
+class RequestMiddleware:
     """Frames each request. Takes the caller's `x-request-id` if it is 8 to 64 letters, digits, `-` or `_`."""
 
     def __init__(self, app: ASGIApp) -> None:

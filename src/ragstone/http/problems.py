@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from ragstone.errors import CircuitOpen, Overloaded, RagstoneError, RateLimited, Unauthenticated
-from ragstone.http.rates import whole_seconds
+from ragstone.http.rate_limit_headers import whole_seconds
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:ragstone:problem:"

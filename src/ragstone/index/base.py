@@ -1,4 +1,7 @@
-"""The port of the index: points in, candidates out."""
+"""What every index checks before a vector reaches its engine, which may not.
+
+Qdrant Edge takes NaN without a word and aborts on rows of unequal length.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ragstone.vocabulary import Filters, MetadataValue, Scope, SparseVector, Standing
+from ragstone.errors import InvalidVector
+from ragstone.vocabulary import Filters, MetadataValue, Scope, SparseVector, StageScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Candidate:
     chunk_id: str
     document_id: str
     version: int
-    standing: Standing
+    standing: StageScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +103,68 @@ class Index(Protocol):
     async def close(self) -> None:
         """Let go of the index; calls after it raise `IndexUnavailable`."""
         ...
+
+
+UNIT_TOLERANCE = 1e-3
+"""How far from 1 the length of a unit vector may be; float16 models stay below it."""
+
+
+def check_point(point: Point, dimensions: int) -> None:
+    """Refuse a point whose vectors the index could not score.
+
+    Raises:
+        InvalidVector: names the chunk and what is wrong with its vectors.
+    """
+    owner = f"chunk {point.chunk_id}"
+    dense = point.dense
+    if dense.ndim != 2 or dense.shape[0] == 0 or dense.shape[1] != dimensions:
+        raise InvalidVector(
+            f"The dense vectors of {owner} have the shape {dense.shape}, not (windows, {dimensions}). "
+            "Embed it again with the embedder that this index was made for."
+        )
+    _check_dense_values(dense, owner)
+    lengths = np.linalg.norm(dense, axis=1)
+    if (abs(lengths - 1) > UNIT_TOLERANCE).any():
+        raise InvalidVector(f"A dense vector of {owner} is not of length 1. Normalise the vectors first.")
+    _check_sparse(point.sparse, owner)
+
+
+def check_query(
+    dense: NDArray[np.float32] | None, sparse: SparseVector | None, dimensions: int
+) -> NDArray[np.float32] | None:
+    """Refuse a query that the index could not score; return the dense vector at length 1.
+
+    Raises:
+        InvalidVector: says what is wrong with it.
+    """
+    if sparse is not None:
+        _check_sparse(sparse, "the query")
+    if dense is None:
+        return None
+    if dense.shape != (dimensions,):
+        raise InvalidVector(
+            f"The query's dense vector has the shape {dense.shape}, not ({dimensions},). "
+            "Embed the question with the embedder that this index was made for."
+        )
+    _check_dense_values(dense, "the query")
+    length = np.linalg.norm(dense)
+    if length == 0:
+        raise InvalidVector("The query's dense vector is zero, and points nowhere. Ask by its terms alone.")
+    return dense / length
+
+
+def _check_dense_values(dense: NDArray[np.float32], owner: str) -> None:
+    if dense.dtype != np.float32:
+        raise InvalidVector(f"The dense vector of {owner} holds {dense.dtype}, not float32. Convert it first.")
+    if not np.isfinite(dense).all():
+        raise InvalidVector(f"The dense vector of {owner} holds NaN or infinity. Embed the text again.")
+
+
+def _check_sparse(sparse: SparseVector, owner: str) -> None:
+    indices, values = sparse.indices, sparse.values
+    if indices.dtype != np.uint32 or values.dtype != np.float32 or indices.shape != values.shape or indices.ndim != 1:
+        raise InvalidVector(f"The sparse vector of {owner} is not two rows of uint32 and float32 of one length.")
+    if (indices[1:] <= indices[:-1]).any():
+        raise InvalidVector(f"The sparse vector of {owner} has indices out of order or twice. Sort and merge them.")
+    if not np.isfinite(values).all():
+        raise InvalidVector(f"The sparse vector of {owner} holds NaN or infinity. Make it again from the text.")

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragstone.errors import IndexUnavailable
-from ragstone.index.base import Candidate, Candidates, Index, Point
-from ragstone.index.vectors import check_point, check_query
-from ragstone.vocabulary import Filters, MetadataValue, Scope, SparseVector, Standing
+from ragstone.index.base import Candidate, Candidates, Index, Point, check_point, check_query
+from ragstone.vocabulary import Filters, MetadataValue, Scope, SparseVector, StageScore
 
 Key = tuple[str, str]
 """Collection and chunk id: unique within a tenant."""
@@ -181,4 +180,4 @@ def _holds(point: Point, name: str, values: Sequence[MetadataValue]) -> bool:
 
 
 def _candidate(point: Point, rank: int, score: float) -> Candidate:
-    return Candidate(point.chunk_id, point.document_id, point.version, Standing(rank, score))
+    return Candidate(point.chunk_id, point.document_id, point.version, StageScore(rank, score))

@@ -1,290 +1,225 @@
-"""INGEST: how submitted bytes become searchable, whatever happens on the way.
+"""WORK: what one worker does with the files whose turn it is.
 
-Submitting keeps the bytes and writes a job. A worker takes files of it from the queue, and
-of each makes a version of its document (see `work`), which one transaction makes the active one.
+Of each it makes the next version of its document: parse → chunk → embed → upsert points. Then one
+SQL transaction makes that version the active one, which is the moment searches change,
+and the points of older versions are deleted. A worker may die at any step: another one
+claims the file again and makes one more version; what the first left behind is swept.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
-from ragstone.accounts.audit import Audit
 from ragstone.documents.base import Parser
 from ragstone.documents.chunking import ChunkingOptions
 from ragstone.embedding.base import Embedder
-from ragstone.errors import InvalidInput, Unavailable
+from ragstone.errors import IndexUnavailable, RagstoneError
 from ragstone.index.base import Index
-from ragstone.ingestion import changes
-from ragstone.ingestion.claims import ClaimOptions, Claims
-from ragstone.ingestion.dead_letters import DeadFile, DeadLetters, Replay
-from ragstone.ingestion.jobs import Jobs
-from ragstone.ingestion.queue import Queue
+from ragstone.ingestion.build import EMBED_CHUNKS, make_draft, make_points, sources
+from ragstone.ingestion.jobs import Task
+from ragstone.ingestion.publish import PreparedVersion, fail, publish
+from ragstone.ingestion.queue import Claims, Queue
 from ragstone.ingestion.quotas import Quota
-from ragstone.ingestion.rebuild import missing_chunks, rebuild
-from ragstone.ingestion.remove import remove
-from ragstone.ingestion.submission import Submission, write_job
-from ragstone.ingestion.submit import Uploads, file_sources, store
-from ragstone.ingestion.work import Tools, Worker
-from ragstone.principals import LOCAL
+from ragstone.ingestion.remove import clear_points, sweep_blobs, sweep_leftover
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
-from ragstone.storage.library import Library
 from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Job, Scope
+from ragstone.telemetry.tracing import span
+from ragstone.vocabulary import FileState, Scope
 
 log = structlog.get_logger()
 
-RECIPE = 1  # raise it when parsing or chunking changes: unchanged files are then ingested anew
+FILES_AT_ONCE = 32  # claimed together, so that small files share embedding batches and transactions
+PARSE_AHEAD = 2  # files parsed while the one before is embedded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngestionOptions:
-    """How documents come in; see `claims.ClaimOptions` for leases and retries.
+class Tools:
+    """What a worker works with; see `Ingestion`."""
 
-    `poll_s` is how often an idle worker looks for work.
-    """
+    database: Database
+    blobs: LocalBlobs
+    parser: Parser
+    embedder: Embedder
+    cached: Callable[[str], Embedder]
+    index: Index
+    metrics: Metrics
+    chunking: ChunkingOptions
+    max_attempts: int
+    quota: Quota | None
+    reached: Callable[[str], None]
+    failures: Failures
 
-    chunking: ChunkingOptions = ChunkingOptions()
-    max_file_bytes: int = 50 << 20
-    lease_s: float = 10.0
-    max_attempts: int = 5
-    retry_s: float = 1.0
-    poll_s: float = 0.5
 
+class Worker:
+    """Ingests by turns, with claims of its own."""
 
-class Ingestion:
-    """Submits, ingests, removes and rebuilds; any number of processes may do so at once.
+    def __init__(self, tools: Tools, claims: Claims, queue: Queue) -> None:
+        self._tools = tools
+        self._claims = claims
+        self._queue = queue
 
-    `cached` gives each tenant the embedder with its own cache, `quota` its plan; without it
-    there are no limits. `audit` records who submitted and removed. `forget` empties what
-    caches hold of a tenant when documents are removed. `faults` is called with the name of
-    each step before the next one begins, so that a test can end the process there.
-    """
+    async def turn(self, stop: asyncio.Event) -> bool:
+        """Ingest the next files, or clear something up; whether there was anything to do.
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        blobs: LocalBlobs,
-        library: Library,
-        parser: Parser,
-        embedder: Embedder,
-        cached: Callable[[str], Embedder] | None = None,
-        index: Index,
-        metrics: Metrics,
-        failures: Failures | None = None,
-        options: IngestionOptions = IngestionOptions(),
-        audit: Audit | None = None,
-        quota: Quota | None = None,
-        forget: Callable[[str], Awaitable[None]] | None = None,
-        faults: Callable[[str], None] = lambda _step: None,
-    ) -> None:
-        self._database = database
-        self._blobs = blobs
-        self._library = library
-        self._parser = parser
-        self._embedder = embedder
-        self._cached = cached or (lambda _tenant: embedder)
-        self._index = index
-        self._metrics = metrics
-        self._failures = failures if failures is not None else Failures()
-        self._options = options
-        self._quota = quota
-        self._forget = forget
-        self._audit = audit
-        self._reached = faults
-        self._jobs = Jobs(database)
-        self._dead_letters = DeadLetters(database)
-
-    async def submit(
-        self, scope: Scope, uploads: Uploads, *, principal: str = LOCAL.id, callback_url: str | None = None
-    ) -> Job:
-        """Keep the bytes of `uploads` and queue a job for them; read one at a time.
-
-        `principal` is who submits. When the job is finished, `callback_url` is told, if given.
-
-        Raises:
-            InvalidInput: a source or metadata that cannot be used; nothing is queued.
-            QuotaExceeded: the plan has no room for all of it; nothing is queued.
-            DataDirectoryError: the disk is full or read-only; nothing is queued.
-        """
-        return await self._submit(scope, uploads, Submission(principal=principal, callback_url=callback_url))
-
-    async def submit_directory(
-        self, scope: Scope, directory: Path, *, pattern: str = "**/*", prune: bool = False, principal: str = LOCAL.id
-    ) -> Job:
-        """Queue a job for the files below `directory`; see `submit_paths`.
-
-        Raises:
-            NotFound: there is no such directory.
-            InvalidInput: it is a file, or the pattern cannot match anything.
-        """
-        if await asyncio.to_thread(directory.is_file):
-            raise InvalidInput(f"{str(directory)!r} is a file. Name the folder it lies in.")
-        return await self.submit_paths(scope, [directory], pattern=pattern, prune=prune, principal=principal)
-
-    async def submit_paths(
-        self,
-        scope: Scope,
-        paths: Sequence[Path],
-        *,
-        pattern: str = "**/*",
-        prune: bool = False,
-        principal: str = LOCAL.id,
-    ) -> Job:
-        """Queue one job for files and the folders' files that match `pattern` (see `changes`).
-
-        With `prune`, documents are removed whose file lay below one of the folders,
-        matches the pattern, and exists no more.
-
-        Raises:
-            NotFound: one of the paths does not exist.
-            InvalidInput: one is neither file nor folder, or the pattern cannot match anything.
-            QuotaExceeded: the plan has no room for all of it; nothing is queued.
-        """
-        resolved = await asyncio.to_thread(changes.resolve, paths, pattern)
-        files = changes.uploads(resolved, pattern=pattern, max_file_bytes=self._options.max_file_bytes)
-        vanished: list[str] = []
-        if prune:
-            known = await file_sources(self._database, scope)
-            vanished = await asyncio.to_thread(changes.vanished, resolved, pattern, known)
-        return await self._submit(scope, changes.in_threads(files), Submission(principal=principal, vanished=vanished))
-
-    async def remove(self, scope: Scope, document_id: str, *, principal: str = LOCAL.id) -> None:
-        """Remove a document: searches miss it when this returns, and its points and bytes are gone.
-
-        Should the index be down, the points are deleted when it is back. What a cache holds
-        of the tenant is forgotten; one that is down forgets it with its time.
-
-        Raises:
-            NotFound: no such document in the scope.
-        """
-        cached = self._cached(scope.tenant)
-        await remove(
-            self._database,
-            self._index,
-            self._blobs,
-            self._claims(),
-            cached,
-            scope,
-            document_id,
-            principal=principal,
-            audit=self._audit,
-        )
-        await self._empty_caches(scope.tenant)
-
-    async def job(self, scope: Scope, job_id: str) -> Job:
-        """See `Jobs.job`."""
-        return await self._jobs.job(scope, job_id)
-
-    async def jobs(self, scope: Scope, *, limit: int = 50) -> list[Job]:
-        """See `Jobs.jobs`."""
-        return await self._jobs.jobs(scope, limit=limit)
-
-    def watch(self, scope: Scope, job_id: str, *, poll_s: float = 0.2) -> AsyncGenerator[Job, None]:
-        """See `Jobs.watch`."""
-        return self._jobs.watch(scope, job_id, poll_s=poll_s)
-
-    async def dead(self, tenant: str | None = None) -> list[DeadFile]:
-        """See `DeadLetters.dead`."""
-        return await self._dead_letters.dead(tenant)
-
-    async def replay(self, tenant: str, *, files: Sequence[int] = (), job_id: str | None = None) -> Replay:
-        """See `DeadLetters.replay`."""
-        return await self._dead_letters.replay(tenant, files=files, job_id=job_id)
-
-    async def rebuild(self, *, progress: Callable[[int, int], None] | None = None) -> int:
-        """See `rebuild.rebuild`."""
-        count = await rebuild(self._database, self._index, self._cached, self._claims(), progress=progress)
-        log.info("rebuild.done", chunks=count)
-        return count
-
-    async def missing_chunks(self) -> int:
-        """See `rebuild.missing_chunks`."""
-        return await missing_chunks(self._database, self._index)
-
-    async def heal(self) -> int:
-        """Fill the index if it lacks chunks, while searches go on.
-
-        Returns:
-            How many chunks were lacking.
-        """
-        missing = await self.missing_chunks()
-        if missing:
-            log.warning("index.healing", missing=missing)
-            await rebuild(self._database, self._index, self._cached, self._claims(), clear=False)
-        return missing
-
-    async def work(self, *, stop: asyncio.Event | None = None, until_job: tuple[Scope, str] | None = None) -> None:
-        """Ingest what waits, of all tenants in turn, until `stop` is set or `until_job` is finished.
+        Files that were not begun when `stop` is set are given back.
 
         Raises:
             DataDirectoryError: the disk is full or read-only; nothing is lost, call again.
-            NotFound: there is no such job as `until_job`.
         """
-        stop = stop or asyncio.Event()
-        claims = self._claims()
-        worker = Worker(self._tools(), claims, Queue(self._database, claims, self._lease_options()))
-        while not stop.is_set():
-            if until_job is not None and await self._jobs.finished(*until_job):
-                return
-            if not await worker.turn(stop):
-                await _either(stop, self._options.poll_s)
+        tasks = await self._queue.take(FILES_AT_ONCE)
+        if tasks is None:
+            return await self._sweep()
+        if tasks:
+            self._tools.reached("claimed")
+            async with self._claims.kept(tasks[0].scope.tenant) as leaving:
+                jobs = len({task.job_id for task in tasks})
+                with span("ingest", tenant=tasks[0].scope.tenant, jobs=jobs, files=len(tasks)), self._running(jobs):
+                    await self._ingest(tasks, lambda: stop.is_set() or leaving.is_set())
+        return True
 
-    async def _submit(self, scope: Scope, uploads: Uploads, submission: Submission) -> Job:
-        recipe = f"{RECIPE}|{self._options.chunking!r}|{self._embedder.name}"
-        limit = self._options.max_file_bytes
-        entries = await store(self._blobs, scope, uploads, recipe=recipe, max_file_bytes=limit)
-        self._reached("stored")
-        plan = await self._quota(scope.tenant) if self._quota else None
-        job_id = await write_job(self._database, self._blobs, scope, entries, submission, plan=plan, audit=self._audit)
-        if submission.vanished:
-            await self._empty_caches(scope.tenant)
-        log.info("submit.done", job=job_id, files=len(entries), vanished=len(submission.vanished))
-        return await self._jobs.job(scope, job_id)
+    @contextmanager
+    def _running(self, jobs: int) -> Iterator[None]:
+        """Count them as being worked on meanwhile."""
+        self._tools.metrics.jobs_running.inc(jobs)
+        try:
+            yield
+        finally:
+            self._tools.metrics.jobs_running.dec(jobs)
 
-    async def _empty_caches(self, tenant: str) -> None:
-        """Nobody finds a removed document's words by asking; here they also stop lying in memory.
+    async def _sweep(self) -> bool:
+        await sweep_blobs(self._tools.database, self._tools.blobs)
+        try:
+            return await sweep_leftover(self._tools.database, self._tools.index, self._claims)
+        except IndexUnavailable as error:
+            log.warning("sweep.index_unavailable", code=error.code)
+            return False
 
-        A cache that is down forgets them with its time.
-        """
-        if self._forget:
-            with suppress(Unavailable):
-                await self._forget(tenant)
+    async def _ingest(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> None:
+        """Make and publish a version of each task's document; small ones in common batches."""
+        batch: list[PreparedVersion] = []
+        async with aclosing(self._drafts(tasks, ended)) as drafts:
+            async for draft in drafts:
+                batch.append(draft)
+                if sum(len(each.chunks) for each in batch) >= EMBED_CHUNKS:
+                    await self._finish(batch)
+                    batch = []
+        if batch:
+            await self._finish(batch)
 
-    def _tools(self) -> Tools:
-        return Tools(
-            database=self._database,
-            blobs=self._blobs,
-            parser=self._parser,
-            embedder=self._embedder,
-            cached=self._cached,
-            index=self._index,
-            metrics=self._metrics,
-            failures=self._failures,
-            chunking=self._options.chunking,
-            max_attempts=self._options.max_attempts,
-            quota=self._quota,
-            reached=self._reached,
+    async def _drafts(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> AsyncGenerator[PreparedVersion, None]:
+        """Drafts in order, parsing ahead of whoever takes them; failures are recorded and left out."""
+        waiting = deque(tasks)
+        ahead: deque[tuple[Task, asyncio.Task[PreparedVersion]]] = deque()
+        try:
+            while (waiting or ahead) and not ended():
+                while waiting and len(ahead) < PARSE_AHEAD:
+                    ahead.append((waiting[0], asyncio.create_task(self._draft(waiting.popleft()))))
+                task, making = ahead[0]
+                try:
+                    draft = await making
+                except RagstoneError as error:
+                    await self._fail([task], error)
+                else:
+                    self._tools.reached("parsed")
+                    yield draft
+                ahead.popleft()
+        finally:
+            unfinished = [making for _, making in ahead]
+            for making in unfinished:
+                making.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+        await self._claims.give_back([*(task for task, _ in ahead), *waiting])
+
+    async def _draft(self, task: Task) -> PreparedVersion:
+        with working_on(task), span("parse_and_chunk"), self._tools.metrics.timed("parse_and_chunk"):
+            return await make_draft(
+                task,
+                blobs=self._tools.blobs,
+                parser=self._tools.parser,
+                embedder=self._tools.embedder,
+                chunking=self._tools.chunking,
+            )
+
+    async def _finish(self, drafts: Sequence[PreparedVersion]) -> None:
+        """Index the drafts' points, make the drafts active, delete what they replace."""
+        tasks = [draft.task for draft in drafts]
+        try:
+            with working_on(*tasks), span("index_points", files=len(tasks)):
+                await self._index_points(drafts)
+        except RagstoneError as error:
+            await self._fail(tasks, error)
+            return
+        scope = tasks[0].scope
+        plan = await self._tools.quota(scope.tenant) if self._tools.quota else None
+        published = await publish(
+            self._tools.database, self._claims, drafts, model=self._tools.embedder.name, plan=plan
         )
+        self._tools.reached("published")
+        await self._clear([*published.active, *published.gone])
+        await self._release_refused(scope, published.refused)
+        self._tools.reached("cleared")
+        for draft in published.active:
+            self._tools.metrics.files.labels(FileState.DONE).inc()
+            self._tools.metrics.chunks.inc(len(draft.chunks))
+            task = draft.task
+            with working_on(task):
+                log.info("ingest.done", document=task.document_id, version=task.version, chunks=len(draft.chunks))
 
-    def _claims(self) -> Claims:
-        return Claims(self._database, secrets.token_hex(16), self._lease_options())
+    async def _index_points(self, drafts: Sequence[PreparedVersion]) -> None:
+        scope = drafts[0].task.scope
+        chunks = [source for draft in drafts for source in sources(draft)]
+        async with aclosing(make_points(chunks, self._tools.cached(scope.tenant))) as batches:
+            async for points in batches:
+                self._tools.reached("embedded")
+                with self._tools.metrics.timed("index_upsert"):
+                    await self._tools.index.upsert(scope, points)
+                self._tools.reached("upserted")
 
-    def _lease_options(self) -> ClaimOptions:
-        options = self._options
-        return ClaimOptions(lease_s=options.lease_s, max_attempts=options.max_attempts, retry_s=options.retry_s)
+    async def _clear(self, drafts: Sequence[PreparedVersion]) -> None:
+        """Delete the points of older versions, and let go of the documents."""
+        if not drafts:
+            return
+        scope = drafts[0].task.scope
+        older = [draft.task.document_id for draft in drafts if draft.task.version > 1]
+        try:
+            for document_id in older:
+                await clear_points(self._tools.database, self._tools.index, scope, document_id)
+                self._tools.reached("old_points_deleted")
+        except IndexUnavailable as error:
+            log.warning("ingest.sweep_later", documents=len(older), code=error.code)
+            await self._claims.release(scope, [draft.task.document_id for draft in drafts], clean=False)
+            return
+        await self._claims.release(scope, [draft.task.document_id for draft in drafts])
+
+    async def _release_refused(self, scope: Scope, refused: Sequence[PreparedVersion]) -> None:
+        """Leave the points of versions that the plan had no room for to the sweeper."""
+        if refused:
+            self._tools.metrics.files.labels(FileState.FAILED).inc(len(refused))
+            await self._claims.release(scope, [draft.task.document_id for draft in refused], clean=False)
+
+    async def _fail(self, tasks: Sequence[Task], error: RagstoneError) -> None:
+        for task in tasks:
+            # In a batch the fault may be another file's: then each gets an attempt alone.
+            attempts = self._tools.max_attempts if error.retryable or len(tasks) > 1 else 1
+            final = await fail(self._tools.database, self._claims, task, error, max_attempts=attempts)
+            if final:
+                self._tools.metrics.files.labels(FileState.FAILED).inc()
+            with working_on(task):
+                self._tools.failures.note("ingest", error, tenant=task.scope.tenant)
+                log.warning("ingest.failed", document=task.document_id, code=error.code, final=final)
+            await self._claims.release(task.scope, [task.document_id], clean=False)
 
 
-async def _either(stop: asyncio.Event, seconds: float) -> None:
-    """Wait until `stop` is set, at most for `seconds`."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+def working_on(*tasks: Task) -> AbstractContextManager[object]:
+    """Meanwhile log lines and outside calls carry what all of the tasks share: tenant, job, and who asked for it."""
+    ids = [(("tenant", task.scope.tenant), ("job", task.job_id), ("request_id", task.request_id)) for task in tasks]
+    shared = {name: value for name, value in set.intersection(*map(set, ids)) if value}
+    return structlog.contextvars.bound_contextvars(**shared)

@@ -1,21 +1,24 @@
-"""Jobs as SQL keeps them: written when submitted, counted as files finish, read by their owners."""
+"""How far a single document is on its way into the index, for whoever sent it and waits."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import bindparam, case
+from sqlalchemy import Row, bindparam, case
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import NotFound, RagstoneError
-from ragstone.ingestion import callbacks
+from ragstone.ingestion import webhooks as callbacks
 from ragstone.storage.database import Database, any_of, scoped, scoped_update
-from ragstone.storage.schema import discarded_blobs, job_files, jobs
-from ragstone.vocabulary import FileState, Job, JobFile, JobState, MetadataValue, Scope
+from ragstone.storage.schema import claims, discarded_blobs, documents, job_files, jobs
+from ragstone.vocabulary import DocumentState, FileState, Job, JobFile, JobState, MetadataValue, Scope
 
 _COUNTERS = {
     FileState.DONE: jobs.c.done,
@@ -102,7 +105,7 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class FileOutcome:
     """The final state of a file, and what to tell its owner; `dead`: it failed for reasons that are not its own."""
 
     file_id: int
@@ -114,7 +117,7 @@ class Fate:
     dead: bool = False
 
 
-async def settle(connection: AsyncConnection, scope: Scope, fates: Sequence[Fate]) -> None:
+async def settle(connection: AsyncConnection, scope: Scope, fates: Sequence[FileOutcome]) -> None:
     """Give files their final state and count them in their jobs, which may finish by it.
 
     A file that has met its fate already keeps it.
@@ -160,14 +163,14 @@ async def discard_blobs(
         await connection.execute(database.insert_missing(discarded_blobs), rows)
 
 
-async def _count(connection: AsyncConnection, scope: Scope, job_id: str, fates: Sequence[Fate]) -> None:
+async def _count(connection: AsyncConnection, scope: Scope, job_id: str, fates: Sequence[FileOutcome]) -> None:
     counted = {counter: counter + sum(fate.state is state for fate in fates) for state, counter in _COUNTERS.items()}
     counted[jobs.c.chunks] = jobs.c.chunks + sum(fate.chunks for fate in fates)
     await connection.execute(scoped_update(jobs, scope).where(jobs.c.id == job_id).values(counted))
     await finish_if_complete(connection, scope, job_id)
 
 
-def _outcome(fate: Fate) -> dict[str, object]:
+def _outcome(fate: FileOutcome) -> dict[str, object]:
     return {
         "file_id": fate.file_id,
         "state": fate.state,
@@ -205,3 +208,49 @@ def _file(row: RowMapping) -> JobFile:
         error=row["error"],
         warnings=tuple(row["warnings"]),
     )
+
+
+class ProgressState(StrEnum):
+    """`processing`: a worker has it in hand now; `ready` and `failed` are final until it is sent again."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a document stands; `chunks` and `pages` are those in service, `error` is for its owner."""
+
+    document_id: str
+    state: ProgressState
+    error: str | None
+    chunks: int
+    pages: int | None
+
+
+async def progress(
+    database: Database, scope: Scope, document_id: str, *, clock: Callable[[], float] = time.time
+) -> Progress:
+    """The standing of the bytes that were sent last.
+
+    Raises:
+        NotFound: no such document in the scope.
+    """
+    async with database.read(scope) as connection:
+        document = (await connection.execute(scoped(documents, scope).where(documents.c.id == document_id))).first()
+        if document is None:
+            raise NotFound(f"There is no document {document_id[:80]!r} here. Use the id that sending it returned.")
+        state = await _state(connection, scope, document, clock())
+    error = document.error if state is ProgressState.FAILED else None
+    return Progress(document_id, state, error, document.chunk_count, document.page_count)
+
+
+async def _state(connection: AsyncConnection, scope: Scope, document: Row[Any], now: float) -> ProgressState:
+    sent = scoped(job_files, scope, job_files.c.state).where(job_files.c.id == document.wanted_file)
+    if (await connection.execute(sent)).scalar() == FileState.PENDING:
+        held = scoped(claims, scope).where(claims.c.document_id == document.id, claims.c.lease_until > now)
+        in_hand = (await connection.execute(held)).first() is not None
+        return ProgressState.PROCESSING if in_hand else ProgressState.PENDING
+    return ProgressState(DocumentState(document.state).value)

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from sqlalchemy import and_, case, func, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ragstone.accounts.plans import Plan
-from ragstone.accounts.tenants import TenantState
+from ragstone.billing.plans import Plan
 from ragstone.errors import NotFound, QuotaExceeded
+from ragstone.identity.tenants import TenantState
 from ragstone.storage.database import any_of, scoped
 from ragstone.storage.schema import audit_heads, documents, job_files, tenants
 from ragstone.vocabulary import FileState

@@ -10,8 +10,8 @@ from sqlalchemy.engine import RowMapping
 
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
-from ragstone.ingestion.claims import Claims
-from ragstone.ingestion.making import Source, make_points
+from ragstone.ingestion.build import SourceFile, make_points
+from ragstone.ingestion.queue import Claims
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, unscoped
 from ragstone.storage.library import chunk_of
 from ragstone.storage.schema import chunks, documents
@@ -110,7 +110,7 @@ async def _next_document(database: Database, after: str) -> RowMapping | None:
         return row
 
 
-async def document_sources(database: Database, scope: Scope, document_id: str) -> list[Source]:
+async def document_sources(database: Database, scope: Scope, document_id: str) -> list[SourceFile]:
     """The chunks of a document's active version, with all that their points are made from."""
     active: ColumnElement[bool] = (documents.c.id == chunks.c.document_id) & (
         documents.c.active_version == chunks.c.version
@@ -123,4 +123,4 @@ async def document_sources(database: Database, scope: Scope, document_id: str) -
     )
     async with database.read(scope) as connection:
         rows = (await connection.execute(of_document)).mappings().all()
-    return [Source(chunk_of(row), row["title"], row["media_type"], row["metadata"]) for row in rows]
+    return [SourceFile(chunk_of(row), row["title"], row["media_type"], row["metadata"]) for row in rows]

@@ -15,8 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from ragstone.chat.ask import Chat, Exchange
-from ragstone.chat.events import Finished, Retrieved
+from ragstone.chat.ask import Chat, Exchange, Finished, Retrieved
 from ragstone.errors import ConfigurationError
 from ragstone.principals import LOCAL, Principal
 from ragstone.vocabulary import Answer, Filters, Scope

@@ -16,15 +16,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ragstone.errors import Forbidden, NotFound, RagstoneError
-from ragstone.http.door import Door, let_in
-from ragstone.http.middleware import RequestFrame
+from ragstone.http.authentication import Authenticator, let_in
+from ragstone.http.middleware import RequestMiddleware
 from ragstone.http.problems import problem_response
-from ragstone.integrations.interceptor.assembling import assembled
-from ragstone.integrations.interceptor.bodies import MAX_BODY_BYTES
-from ragstone.integrations.interceptor.dialects import DialectName, dialect_of
-from ragstone.integrations.interceptor.health import health_of
-from ragstone.integrations.interceptor.serving import Serving
 from ragstone.intercepting.station import Station
+from ragstone.interceptor.assembling import assembled
+from ragstone.interceptor.handle import Serving
+from ragstone.interceptor.health import health_of
+from ragstone.interceptor.request import MAX_BODY_BYTES
+from ragstone.interceptor.wire_formats import DialectName, dialect_of
 from ragstone.principals import Permission
 from ragstone.storage.database import EVERY_TENANT
 
@@ -97,11 +97,11 @@ def create_app(station: Station) -> Starlette:
             Route("/metrics", _metrics),
             Route("/rage/health", _rage_health),
         ],
-        middleware=[Middleware(RequestFrame)],
+        middleware=[Middleware(RequestMiddleware)],
         exception_handlers={RagstoneError: _refused, HTTPException: _refused},
     )
     app.router.redirect_slashes = False  # the redirect would repeat whatever the Host header says
-    app.state.door = Door.of(station.settings.server)
+    app.state.door = Authenticator.of(station.settings.server)
     app.state.platform = station
     app.state.interceptor = assembled(station, own=None, embeddings=None)
     return app

@@ -12,13 +12,7 @@ import structlog
 import uvicorn
 
 from ragstone.errors import RagstoneError
-from ragstone.http.listening import (
-    configuration,
-    keep_out_of_collections,
-    meanwhile,
-    signals_end_the_server_only,
-    where,
-)
+from ragstone.http.server import configuration, keep_out_of_collections, meanwhile, signals_end_the_server_only, where
 from ragstone.intercepting.app import create_app
 from ragstone.intercepting.station import Station, open_station
 from ragstone.storage.failure_log import FailureLog, run_flush

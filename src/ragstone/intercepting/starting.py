@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from ragstone.errors import ConfigurationError
-from ragstone.http.listening import check_address, listen
+from ragstone.http.server import check_address, listen
 from ragstone.intercepting.handing_over import handed_over
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragstone.errors import NoIndex
-from ragstone.index.vectorize import VectorizeClient
-from ragstone.resilience.guards import Guards
 from ragstone.resilience.http_client import HttpClient
-from ragstone.retrieval.base import PassageFinder, Retrieval
+from ragstone.resilience.upstream_policy import UpstreamPolicies
+from ragstone.retrieval.base import Retrieval, Retriever
+from ragstone.retrieval.vectorize.client import VectorizeClient
 from ragstone.storage.cache import Cache, MemoryCache, RedisCache
 from ragstone.storage.database import Database
 from ragstone.storage.redis import Redis
@@ -21,8 +21,7 @@ from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.telemetry.tracing import configure_tracing
 from ragstone.vocabulary import Query, Scope
-from ragstone.wiring.accounts import Accounts
-from ragstone.wiring.foundation import lay_foundation, prepare_data_dir
+from ragstone.wiring.infrastructure import Accounts, open_infrastructure, prepare_data_dir
 from ragstone.wiring.knowledge import routed
 
 if TYPE_CHECKING:
@@ -36,18 +35,18 @@ class Station:
     settings: Settings
     database: Database
     accounts: Accounts
-    retriever: PassageFinder
+    retriever: Retriever
     cache: Cache
     http: HttpClient
-    guards: Guards
+    guards: UpstreamPolicies
     metrics: Metrics
     failures: Failures
     redactor: Redactor
     redis: Redis | None
 
 
-class NowhereFinder:
-    """See `PassageFinder`: the index of a process that has none. Beside a pipeline it finds nothing."""
+class NoIndexRetriever:
+    """See `Retriever`: the index of a process that has none. Beside a pipeline it finds nothing."""
 
     async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
         """Raises: NoIndex."""
@@ -75,7 +74,7 @@ async def open_station(settings: Settings) -> AsyncIterator[Station]:
     """
     folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
-        base = await lay_foundation(settings, folder, stack)
+        base = await open_infrastructure(settings, folder, stack)
         if endpoint := settings.telemetry.otlp_endpoint:
             stop_tracing = configure_tracing(endpoint, settings.telemetry.service_name, redactor=base.redactor)
             stack.push_async_callback(asyncio.to_thread, stop_tracing)
@@ -84,7 +83,7 @@ async def open_station(settings: Settings) -> AsyncIterator[Station]:
             settings=settings,
             database=base.database,
             accounts=base.accounts,
-            retriever=routed(NowhereFinder(), settings, base.accounts.interceptors, client, base.metrics),
+            retriever=routed(NoIndexRetriever(), settings, base.accounts.interceptors, client, base.metrics),
             cache=RedisCache(base.redis) if base.redis else MemoryCache(),
             http=base.http,
             guards=base.guards,

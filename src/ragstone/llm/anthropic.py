@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ragstone.llm.base import Message
-from ragstone.llm.faults import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.llm.errors import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
 from ragstone.llm.sse import count, events_of
-from ragstone.telemetry.correlation import outgoing_headers
+from ragstone.telemetry.request_id import outgoing_headers
 from ragstone.vocabulary import Usage
 
 ANTHROPIC_URL = "https://api.anthropic.com"

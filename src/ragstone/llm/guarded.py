@@ -8,9 +8,9 @@ from functools import partial
 
 from ragstone.errors import CircuitOpen, ModelUnavailable, Overloaded
 from ragstone.llm.base import LanguageModel, Message
-from ragstone.llm.faults import ModelFault, broken_off
-from ragstone.resilience.guards import Guard
+from ragstone.llm.errors import ModelFault, broken_off
 from ragstone.resilience.retry import UpstreamFault
+from ragstone.resilience.upstream_policy import UpstreamPolicy
 from ragstone.vocabulary import Usage
 
 Pieces = AsyncGenerator[str | Usage, None]
@@ -35,7 +35,7 @@ class GuardedModel:
     def __init__(
         self,
         inner: LanguageModel,
-        guard: Guard,
+        guard: UpstreamPolicy,
         *,
         tenant: Callable[[], str] = lambda: "",
         patience_s: float | None = None,

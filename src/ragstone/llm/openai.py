@@ -7,9 +7,9 @@ from contextlib import aclosing
 from typing import Any
 
 from ragstone.llm.base import Message
-from ragstone.llm.faults import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.llm.errors import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
 from ragstone.llm.sse import count, events_of
-from ragstone.telemetry.correlation import outgoing_headers
+from ragstone.telemetry.request_id import outgoing_headers
 from ragstone.vocabulary import Usage
 
 OPENAI_URL = "https://api.openai.com/v1"

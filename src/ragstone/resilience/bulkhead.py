@@ -19,7 +19,7 @@ RETRY_AFTER_S = 5.0  # nobody knows when a place becomes free; an answer takes s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceOptions:
+class ConcurrencyOptions:
     """How many calls at once; `queue_s` is how long one waits for its place. As many wait, at most, as run."""
 
     max_calls: int = 1000
@@ -30,7 +30,9 @@ class PlaceOptions:
 class Bulkhead:
     """The places of one server. A tenant without a call, running or waiting, takes no memory."""
 
-    def __init__(self, name: str, *, options: PlaceOptions, on_change: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, name: str, *, options: ConcurrencyOptions, on_change: Callable[[int], None] | None = None
+    ) -> None:
         """`name` is for the reader of errors; `on_change` hears how many calls run."""
         self._name = name
         self._options = options

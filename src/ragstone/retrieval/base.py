@@ -38,7 +38,7 @@ class Retrieval:
     degraded: tuple[str, ...] = ()
 
 
-class PassageFinder(Protocol):
+class Retriever(Protocol):
     """What a `Retriever` does, whether it looks, remembers, or asks somebody else."""
 
     async def retrieve(self, scope: Scope, query: Query) -> Retrieval:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from ragstone.index.base import Candidate, Candidates
-from ragstone.vocabulary import Hit, Standing
+from ragstone.vocabulary import Hit, StageScore
 
 RRF_K = 60  # Cormack, Clarke, Büttcher: "Reciprocal Rank Fusion …", SIGIR 2009
 
@@ -97,13 +97,13 @@ def by_range(leg: Sequence[Candidate]) -> dict[str, float]:
 
 
 def _fused(candidates: Candidates, *, dense: Mapping[str, float], sparse: Mapping[str, float]) -> tuple[Hit, ...]:
-    stages: dict[str, dict[str, Standing]] = {}
+    stages: dict[str, dict[str, StageScore]] = {}
     for name, leg in (("dense", candidates.dense), ("sparse", candidates.sparse)):
         for candidate in leg:
             stages.setdefault(candidate.chunk_id, {})[name] = candidate.standing
     scores = {chunk: dense.get(chunk, 0.0) + sparse.get(chunk, 0.0) for chunk in stages}
     order = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))
     return tuple(
-        Hit(chunk, scores[chunk], {**stages[chunk], "fused": Standing(rank, scores[chunk])})
+        Hit(chunk, scores[chunk], {**stages[chunk], "fused": StageScore(rank, scores[chunk])})
         for rank, chunk in enumerate(order, start=1)
     )

@@ -17,7 +17,7 @@ from ragstone.embedding.sparse import STOPWORDS, query_vector, terms
 from ragstone.errors import IndexUnavailable, InvalidVector, ModelUnavailable, RagstoneError
 from ragstone.index.base import Candidates, Index
 from ragstone.retrieval import fusion
-from ragstone.retrieval.base import PassageFinder, Retrieval, RetrievalOptions, checked_query, within_budget
+from ragstone.retrieval.base import Retrieval, RetrievalOptions, Retriever, checked_query, within_budget
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 Vector = NDArray[np.float32]
 
 __all__ = [
-    "PassageFinder",
+    "HybridRetriever",
     "Retrieval",
     "RetrievalOptions",
     "Retriever",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-class Retriever:
+class HybridRetriever:
     """Finds the passages of a collection that bear on a question."""
 
     def __init__(
@@ -58,12 +58,12 @@ class Retriever:
         self._options = options
 
     async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """See `PassageFinder.retrieve`."""
+        """See `Retriever.retrieve`."""
         found = await self.search(scope, query)
         return Retrieval(within_budget(found.passages, self._options.context_tokens), found.degraded)
 
     async def search(self, scope: Scope, query: Query) -> Retrieval:
-        """See `PassageFinder.search`."""
+        """See `Retriever.search`."""
         checked_query(query, max_chars=self._options.max_question_chars)
         with span("retrieve", tenant=scope.tenant, limit=query.limit):
             return await self._search(scope, query)
@@ -85,7 +85,7 @@ class Retriever:
         return Retrieval(passages, degraded)
 
     async def check(self, scope: Scope, query: Query) -> None:
-        """See `PassageFinder.check`."""
+        """See `Retriever.check`."""
         checked_query(query, max_chars=self._options.max_question_chars)
         await self._library.generation(scope)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragstone.errors import Conflict, DataDirectoryError
-from ragstone.storage.failures import database_failure, disk_failure
+from ragstone.storage.error_translation import database_failure, disk_failure
 
 ATTEMPTS = 5  # each needs a document replaced between two steps of a few milliseconds
 DATABASE_NAME = "ragstone.db"

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from ragstone.errors import DataDirectoryError, NotFound
-from ragstone.storage.failures import disk_failure
+from ragstone.storage.error_translation import disk_failure
 from ragstone.vocabulary import Scope
 
 _KEY = re.compile(r"[0-9a-f]{64}")

@@ -37,7 +37,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
-from ragstone.storage.failures import NOT_TEXT
+from ragstone.storage.error_translation import NOT_TEXT
 from ragstone.storage.schema import HEAD_REVISION
 from ragstone.storage.sqlite import Sqlite
 from ragstone.storage.transactions import EVERY_TENANT, Backend, EveryTenant, Whose, revision_of

@@ -1,4 +1,7 @@
-"""The read side: documents, texts, chunks and passages, as SQL knows them."""
+"""The generation of a collection: a number that grows with whatever changes what searches may find.
+
+Whoever remembers an answer of a search remembers the generation with it, and asks again when it has grown.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Select, and_, func, or_
 from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import NotFound
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database, any_of, scoped
+from ragstone.storage.database import Database, any_of, scoped, scoped_update
 from ragstone.storage.schema import chunks, collections, document_texts, documents, jobs
 from ragstone.vocabulary import Chunk, Document, DocumentState, Heading, Hit, JobState, PageSpan, Passage, Scope
 
@@ -226,3 +230,8 @@ def _unknown(document_id: str) -> NotFound:
 
 def _not_ready(document_id: str) -> NotFound:
     return NotFound(f"Document {document_id!r} is not ready yet. Wait for its job to finish, or read its error.")
+
+
+async def grow(connection: AsyncConnection, scope: Scope) -> None:
+    """Count a change, in the transaction that makes it; as its last statement, for all writers touch this row."""
+    await connection.execute(scoped_update(collections, scope).values(generation=collections.c.generation + 1))

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from ragstone.errors import ConfigurationError, RagstoneError
-from ragstone.storage.failures import CONFUSED, postgres_failure
+from ragstone.storage.error_translation import CONFUSED, postgres_failure
 from ragstone.storage.transactions import Whose, compact_json, revision_of, tenant_of
 
 TENANT_ROLE = "ragstone_tenant"

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ragstone.errors import DataDirectoryError, RagstoneError
-from ragstone.storage.failures import database_failure, disk_failure
+from ragstone.storage.error_translation import database_failure, disk_failure
 from ragstone.storage.transactions import EVERY_TENANT, Whose, compact_json, revision_of
 
 BUSY_TIMEOUT_S = 30.0  # how long one process waits for another one's write to end

@@ -11,10 +11,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from ragstone.telemetry.own_patterns import own_shapes
-from ragstone.telemetry.personal_shapes import PERSONAL
-from ragstone.telemetry.secret_shapes import SECRETS
-from ragstone.telemetry.shapes import BEFORE_CHARS, OPEN_CHARS, Find, Shape
+from ragstone.telemetry.custom_patterns import own_shapes
+from ragstone.telemetry.detectors import BEFORE_CHARS, OPEN_CHARS, PERSONAL, SECRETS, Find, Shape
 
 _LAST_DIGIT = 0x1FBF9  # SEGMENTED DIGIT NINE, the last decimal digit of Unicode 16
 

@@ -6,12 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ragstone.wiring.accounts import Accounts
     from ragstone.wiring.engines import open_embedder, open_index
-    from ragstone.wiring.foundation import prepare_data_dir
+    from ragstone.wiring.infrastructure import Accounts, prepare_data_dir
     from ragstone.wiring.opening import open_platform
-    from ragstone.wiring.platform import Platform, Records
-    from ragstone.wiring.records import open_records
+    from ragstone.wiring.platform import Platform, Records, open_records
 
 __all__ = [
     "Accounts",
@@ -25,14 +23,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Accounts": "accounts",
+    "Accounts": "infrastructure",
     "Platform": "platform",
     "Records": "platform",
     "open_embedder": "engines",
     "open_index": "engines",
     "open_platform": "opening",
-    "open_records": "records",
-    "prepare_data_dir": "foundation",
+    "open_records": "platform",
+    "prepare_data_dir": "infrastructure",
 }
 
 

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from ragstone.accounts.plans import ModelEntry
-from ragstone.chat.models import ModelFactory
+from ragstone.billing.plans import ModelEntry
+from ragstone.chat.plan_models import ModelFactory
 from ragstone.documents.base import ParserLimits
 from ragstone.documents.chunking import ChunkingOptions
-from ragstone.documents.parsing import SandboxedParser
+from ragstone.documents.parser import SandboxedParser
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
-from ragstone.ingestion.ingest import IngestionOptions
+from ragstone.ingestion.service import IngestionOptions
 from ragstone.llm.base import LanguageModel
 from ragstone.llm.guarded import GuardedModel
-from ragstone.resilience.guards import Guards
+from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import RetrievalOptions
 from ragstone.settings import Settings
-from ragstone.telemetry.correlation import bound_tenant
+from ragstone.telemetry.request_id import bound_tenant
 
 PATIENCE = 0.9  # of the time to the first token
 
@@ -59,7 +59,7 @@ async def open_index(settings: Settings, folder: Path, embedder: Embedder, *, re
     """
     match settings.index.engine:
         case "edge":
-            from ragstone.index.qdrant_edge import EdgeIndex
+            from ragstone.index.qdrant_edge.index import EdgeIndex
 
             return await EdgeIndex.connect(
                 folder / "index", dimensions=embedder.dimensions, embedder=embedder.name, recreate=recreate
@@ -72,7 +72,7 @@ async def open_index(settings: Settings, folder: Path, embedder: Embedder, *, re
             assert_never(unknown)
 
 
-def language_model(settings: Settings, guards: Guards) -> LanguageModel | None:
+def language_model(settings: Settings, guards: UpstreamPolicies) -> LanguageModel | None:
     """The model of the settings, behind the guard of its server; None where answers are extractive."""
     answer = settings.answer
     key = answer.api_key.get_secret_value() if answer.api_key else None
@@ -82,19 +82,19 @@ def language_model(settings: Settings, guards: Guards) -> LanguageModel | None:
     return _opened(entry, key, settings, guards)
 
 
-def _guarded(model: LanguageModel, guards: Guards, settings: Settings, base_url: str) -> LanguageModel:
+def _guarded(model: LanguageModel, guards: UpstreamPolicies, settings: Settings, base_url: str) -> LanguageModel:
     """The model behind the guard of its server, which all models of that server share."""
     guard = guards.guard(urlsplit(base_url).netloc)
     # A generator gives up after `first_token_s`: by then it has to be known that the server hangs.
     return GuardedModel(model, guard, tenant=bound_tenant, patience_s=PATIENCE * settings.answer.first_token_s)
 
 
-def plan_models(settings: Settings, guards: Guards) -> ModelFactory:
+def plan_models(settings: Settings, guards: UpstreamPolicies) -> ModelFactory:
     """Opens the models that plans name; they report usage under their id in the price list."""
     return partial(_opened, settings=settings, guards=guards)
 
 
-def _opened(entry: ModelEntry, key: str | None, settings: Settings, guards: Guards) -> LanguageModel | None:
+def _opened(entry: ModelEntry, key: str | None, settings: Settings, guards: UpstreamPolicies) -> LanguageModel | None:
     timeout_s = settings.answer.total_s
     match entry.provider:
         case "extractive":

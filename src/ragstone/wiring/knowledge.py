@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ragstone.accounts.interceptors import Interceptors
-from ragstone.index.vectorize import RemotePipeline, VectorizeClient, pipeline_address
-from ragstone.retrieval.base import PassageFinder
-from ragstone.retrieval.pipelines import PipelineOptions
-from ragstone.retrieval.routed import Knowledge, RoutedFinder
+from ragstone.retrieval.base import Retriever
+from ragstone.retrieval.router import Knowledge, RetrieverRouter
+from ragstone.retrieval.vectorize.client import RemotePipeline, VectorizeClient, pipeline_address
+from ragstone.retrieval.vectorize.retriever import PipelineOptions
 from ragstone.telemetry.metrics import Metrics
+from ragstone.tenants.settings import Interceptors
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
-from ragstone.wiring.interceptor_defaults import check_token, interceptor_of
+from ragstone.wiring.infrastructure import check_token, interceptor_of
 
-if TYPE_CHECKING:  # see `ragstone.wiring`
+if TYPE_CHECKING:
     from ragstone.settings import Settings
 
 SHARE_OF_BUDGET = (
@@ -63,10 +63,10 @@ def knowledge_of(settings: Settings, interceptors: Interceptors) -> KnowledgeOf:
 
 
 def routed(
-    local: PassageFinder, settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics
-) -> RoutedFinder:
+    local: Retriever, settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics
+) -> RetrieverRouter:
     """What finds passages wherever the knowledge of a scope lies; `local` finds those of the index."""
-    return RoutedFinder(
+    return RetrieverRouter(
         local,
         knowledge_of=knowledge_of(settings, interceptors),
         client=client,

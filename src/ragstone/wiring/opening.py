@@ -12,31 +12,30 @@ from pathlib import Path
 
 import structlog
 
-from ragstone.accounts.plans import Plan
+from ragstone.billing.plans import Plan
 from ragstone.chat.ask import Chat
-from ragstone.chat.feedback import FeedbackBook
-from ragstone.chat.memory import Conversations, MemoryOptions
-from ragstone.chat.models import ModelChain
-from ragstone.documents.parsing import SandboxedParser
+from ragstone.chat.conversations import Conversations, MemoryOptions
+from ragstone.chat.feedback import FeedbackStore
+from ragstone.chat.plan_models import ModelChain
+from ragstone.documents.parser import SandboxedParser
 from ragstone.embedding.base import Embedder
-from ragstone.embedding.cached import CachedEmbedder
+from ragstone.embedding.cache import CachedEmbedder
 from ragstone.errors import NotFound
 from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.index.base import Index
-from ragstone.index.vectorize import VectorizeClient
-from ragstone.ingestion.callbacks import Deliveries
-from ragstone.ingestion.erase import Eraser
-from ragstone.ingestion.ingest import Ingestion
-from ragstone.ingestion.remains import Remains
+from ragstone.ingestion.service import Ingestion
+from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
+from ragstone.ingestion.webhooks import Webhooks
 from ragstone.llm.base import LanguageModel
 from ragstone.principals import UNLIMITED_PLAN
 from ragstone.resilience.outbound import Outbound
-from ragstone.retrieval.base import PassageFinder
-from ragstone.retrieval.cached import CachedRetriever
-from ragstone.retrieval.retrieve import Retriever
+from ragstone.retrieval.base import Retriever
+from ragstone.retrieval.cache import CachedRetriever
+from ragstone.retrieval.retrieve import HybridRetriever
+from ragstone.retrieval.vectorize.client import VectorizeClient
 from ragstone.settings import Settings, load_settings
 from ragstone.storage.cache import Cache, CachedVectors, MemoryCache, RedisCache, SqlVectorStore
 from ragstone.storage.library import Library
@@ -44,7 +43,6 @@ from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.telemetry.tracing import configure_tracing
-from ragstone.wiring.accounts import Accounts
 from ragstone.wiring.engines import (
     ingestion_options,
     language_model,
@@ -54,7 +52,7 @@ from ragstone.wiring.engines import (
     retrieval_options,
     sandboxed_parser,
 )
-from ragstone.wiring.foundation import Foundation, lay_foundation, prepare_data_dir
+from ragstone.wiring.infrastructure import Accounts, Infrastructure, open_infrastructure, prepare_data_dir
 from ragstone.wiring.knowledge import routed
 from ragstone.wiring.platform import Platform
 
@@ -79,7 +77,7 @@ async def open_platform(
     settings = settings or load_settings(**overrides)
     folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
-        foundation = await lay_foundation(settings, folder, stack)
+        foundation = await open_infrastructure(settings, folder, stack)
         _trace(settings, foundation.redactor, stack)
         platform = await _assemble(settings, folder, foundation, stack, recreate_index=recreate_index)
         if not recreate_index:
@@ -120,7 +118,7 @@ class _Engines:
 
 
 async def _open_engines(
-    settings: Settings, folder: Path, base: Foundation, stack: AsyncExitStack, *, recreate_index: bool
+    settings: Settings, folder: Path, base: Infrastructure, stack: AsyncExitStack, *, recreate_index: bool
 ) -> _Engines:
     embedder = await open_embedder(settings, folder)
     stack.push_async_callback(asyncio.to_thread, embedder.close)
@@ -136,7 +134,7 @@ async def _open_engines(
 
 
 async def _assemble(
-    settings: Settings, folder: Path, base: Foundation, stack: AsyncExitStack, *, recreate_index: bool
+    settings: Settings, folder: Path, base: Infrastructure, stack: AsyncExitStack, *, recreate_index: bool
 ) -> Platform:
     engines = await _open_engines(settings, folder, base, stack, recreate_index=recreate_index)
     outbound = Outbound(allowed=frozenset(settings.outbound.allowed_hosts))
@@ -158,9 +156,9 @@ async def _assemble(
         ingestion=_ingestion(settings, base, engines),
         retriever=retriever,
         conversations=conversations,
-        feedback=FeedbackBook(base.database),
+        feedback=FeedbackStore(base.database),
         outbound=outbound,
-        deliveries=Deliveries(base.database, base.accounts.secret, outbound, metrics=base.metrics),
+        deliveries=Webhooks(base.database, base.accounts.secret, outbound, metrics=base.metrics),
         chat=_chat(settings, base, engines, retriever, conversations, stack),
         metrics=base.metrics,
         accounts=base.accounts,
@@ -176,7 +174,7 @@ async def _assemble(
     )
 
 
-def _ingestion(settings: Settings, base: Foundation, engines: _Engines) -> Ingestion:
+def _ingestion(settings: Settings, base: Infrastructure, engines: _Engines) -> Ingestion:
     def cached(tenant: str) -> Embedder:
         kept = SqlVectorStore(base.database, tenant)
         # Without Redis a cache before the database would be this process's memory, for what is rarely read twice.
@@ -200,9 +198,9 @@ def _ingestion(settings: Settings, base: Foundation, engines: _Engines) -> Inges
     )
 
 
-def _retriever(settings: Settings, base: Foundation, engines: _Engines) -> PassageFinder:
+def _retriever(settings: Settings, base: Infrastructure, engines: _Engines) -> Retriever:
     options = retrieval_options(settings)
-    inner = Retriever(
+    inner = HybridRetriever(
         embedder=engines.embedder,
         index=engines.index,
         library=engines.library,
@@ -223,9 +221,9 @@ def _retriever(settings: Settings, base: Foundation, engines: _Engines) -> Passa
 
 def _chat(
     settings: Settings,
-    base: Foundation,
+    base: Infrastructure,
     engines: _Engines,
-    retriever: PassageFinder,
+    retriever: Retriever,
     conversations: Conversations,
     stack: AsyncExitStack,
 ) -> Chat:
@@ -250,8 +248,8 @@ def _chat(
     )
 
 
-def _eraser(base: Foundation, engines: _Engines) -> Eraser:
-    return Eraser(
+def _eraser(base: Infrastructure, engines: _Engines) -> TenantDeletion:
+    return TenantDeletion(
         database=base.database,
         index=engines.index,
         blobs=base.blobs,
@@ -261,8 +259,8 @@ def _eraser(base: Foundation, engines: _Engines) -> Eraser:
     )
 
 
-def _remains(base: Foundation, engines: _Engines) -> Remains:
-    return Remains(
+def _remains(base: Infrastructure, engines: _Engines) -> DeletionCheck:
+    return DeletionCheck(
         database=base.database,
         index=engines.index,
         blobs=base.blobs,

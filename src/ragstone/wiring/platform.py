@@ -1,28 +1,28 @@
-"""What an open Ragstone consists of."""
+"""What SQL knows, opened without model and index."""
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragstone.chat.ask import Chat
-from ragstone.chat.events import Finished
-from ragstone.chat.feedback import FeedbackBook
-from ragstone.chat.memory import Conversations
+from ragstone.chat.ask import Chat, Finished
+from ragstone.chat.conversations import Conversations
+from ragstone.chat.feedback import FeedbackStore
 from ragstone.documents.base import Parser
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
-from ragstone.ingestion.callbacks import Deliveries
-from ragstone.ingestion.erase import Eraser
-from ragstone.ingestion.ingest import Ingestion
 from ragstone.ingestion.jobs import Jobs
-from ragstone.ingestion.remains import Remains
+from ragstone.ingestion.service import Ingestion
+from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
+from ragstone.ingestion.webhooks import Webhooks
 from ragstone.llm.base import LanguageModel
-from ragstone.resilience.guards import Guards
 from ragstone.resilience.http_client import HttpClient
 from ragstone.resilience.outbound import Outbound
-from ragstone.retrieval.base import PassageFinder, Retrieval
+from ragstone.resilience.upstream_policy import UpstreamPolicies
+from ragstone.retrieval.base import Retrieval, Retriever
 from ragstone.settings import Settings
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.cache import Cache
@@ -33,7 +33,7 @@ from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.vocabulary import Answer, Filters, Job, Query, Scope
-from ragstone.wiring.accounts import Accounts
+from ragstone.wiring.infrastructure import Accounts, open_infrastructure, prepare_data_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,19 @@ class Platform:
     embedder: Embedder
     index: Index
     ingestion: Ingestion
-    retriever: PassageFinder
+    retriever: Retriever
     conversations: Conversations
-    feedback: FeedbackBook
+    feedback: FeedbackStore
     outbound: Outbound
-    deliveries: Deliveries
+    deliveries: Webhooks
     chat: Chat
     metrics: Metrics
     accounts: Accounts
-    eraser: Eraser
-    remains: Remains
+    eraser: TenantDeletion
+    remains: DeletionCheck
     cache: Cache
     http: HttpClient
-    guards: Guards
+    guards: UpstreamPolicies
     failures: Failures
     redactor: Redactor
     redis: Redis | None = None
@@ -99,3 +99,16 @@ class Records:
     jobs: Jobs
     accounts: Accounts
     database: Database
+
+
+@asynccontextmanager
+async def open_records(settings: Settings) -> AsyncIterator[Records]:
+    """Open the database alone; quick, as no model is loaded and no index process started.
+
+    Raises:
+        ConfigurationError: a setting or the data directory needs mending.
+    """
+    folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    async with AsyncExitStack() as stack:
+        base = await open_infrastructure(settings, folder, stack)
+        yield Records(Library(base.database, base.blobs), Jobs(base.database), base.accounts, base.database)

@@ -1,1 +1,0 @@
-"""Who may come in, what they may do, and what they used. Accounts know no documents."""

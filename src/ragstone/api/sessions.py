@@ -1,0 +1,119 @@
+"""Coming in and going out: login, logout, who am I, and the sessions that run."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response, status
+
+from ragstone.api.account_models import LoginBody, LoginOut, MeOut, PasswordBody, SessionList, SessionOut, UserOut
+from ragstone.errors import InvalidInput, NotFound
+from ragstone.http.authentication import Authenticator
+from ragstone.http.error_handlers import problems
+from ragstone.http.routing import ActingTenant, Admitted, OpenPlatform, PathId, admitted_router, open_router
+from ragstone.identity.granting import user_of
+from ragstone.identity.sessions import Session
+from ragstone.identity.users import UserChange
+from ragstone.principals import Permission, Principal
+from ragstone.wiring import Platform
+
+PASSWORDS_PER_MINUTE = 5  # guesses at the present password by whoever holds a session
+
+login_router = open_router(tag="accounts")
+router = admitted_router(tag="accounts", needs=Permission.READ)
+
+
+@login_router.post("/api/accounts/login", response_model=LoginOut, summary="Log in")
+async def log_in(body: LoginBody, platform: OpenPlatform, request: Request, response: Response) -> LoginOut:
+    """Open a session with e-mail address and password; several failures in a row have to wait.
+
+    The cookie is for browsers. Programs send `token` as `Authorization: Bearer …`, or better use an API key.
+    """
+    address = request.client.host if request.client else ""
+    accounts = platform.accounts
+    session, token = await accounts.sessions.login(body.email, body.password.get_secret_value(), address=address)
+    user = await accounts.users.get(session.tenant, session.user_id)
+    door: Authenticator = request.app.state.door
+    response.set_cookie(
+        door.site.cookie,
+        token,
+        max_age=int(platform.settings.accounts.session_max_s),
+        path="/",
+        secure=door.site.secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return LoginOut(token=token, expires_at=session.expires_at, user=UserOut.model_validate(user))
+
+
+@router.post("/api/accounts/logout", status_code=status.HTTP_204_NO_CONTENT, summary="Log out", responses=problems(400))
+async def log_out(principal: Admitted, platform: OpenPlatform, request: Request, response: Response) -> None:
+    """End the session of this request, everywhere, and have the browser forget its cookie."""
+    if user_of(principal) is None:
+        raise InvalidInput("Only sessions log out. Revoke a key with DELETE /api/accounts/keys/{key_id}.")
+    await platform.accounts.sessions.end(principal.id, principal.tenant, principal.credential)
+    site = request.app.state.door.site
+    response.delete_cookie(site.cookie, path="/", secure=site.secure, httponly=True, samesite="lax")
+
+
+@router.get("/api/accounts/me", response_model=MeOut, summary="Who am I?")
+async def show_me(principal: Admitted, platform: OpenPlatform) -> MeOut:
+    """Who asks, as the server sees it: tenant, plan, permissions, and the person behind a session."""
+    user_id = user_of(principal)
+    user = await platform.accounts.users.get(principal.tenant, user_id) if user_id else None
+    return MeOut(
+        id=principal.id,
+        kind=principal.kind,
+        tenant=principal.tenant,
+        plan=principal.plan,
+        permissions=sorted(principal.permissions),
+        collections=None if principal.collections is None else sorted(principal.collections),
+        user=UserOut.model_validate(user) if user else None,
+    )
+
+
+@router.post(
+    "/api/accounts/me/password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Change my password",
+    responses=problems(400, 429),
+)
+async def change_my_password(body: PasswordBody, principal: Admitted, platform: OpenPlatform) -> None:
+    """Set a new password of one's own. All sessions end, also this one: log in anew."""
+    user_id = user_of(principal)
+    if user_id is None:
+        raise InvalidInput("A key has no password. Rotate it with POST /api/accounts/keys/{key_id}/rotate.")
+    accounts = platform.accounts
+    await accounts.limits.windows.attempt(f"password:{user_id}", limit=PASSWORDS_PER_MINUTE, window_s=60)
+    user = await accounts.users.get(principal.tenant, user_id)
+    await accounts.users.authenticate(user.email, body.current.get_secret_value())
+    change = UserChange(password=body.new.get_secret_value())
+    await accounts.users.change(principal.id, principal.tenant, user_id, change)
+
+
+@router.get("/api/accounts/sessions", response_model=SessionList, summary="List sessions", responses=problems(404))
+async def list_sessions(principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> SessionList:
+    """The sessions that run: all of the tenant for those who manage it, one's own for others."""
+    found = await _visible(platform, principal, tenant)
+    return SessionList(sessions=[SessionOut.model_validate(each) for each in found])
+
+
+@router.delete(
+    "/api/accounts/sessions/{session_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="End a session",
+    responses=problems(404),
+)
+async def end_session(session_id: PathId, principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> None:
+    """End a session, effective within a second, also on streams that run."""
+    if session_id not in {each.id for each in await _visible(platform, principal, tenant)}:
+        raise NotFound(f"There is no session {session_id}. List them with GET /api/accounts/sessions.")
+    await platform.accounts.sessions.end(principal.id, tenant, session_id)
+
+
+async def _visible(platform: Platform, principal: Principal, tenant: str) -> list[Session]:
+    if principal.may(Permission.MANAGE):
+        return await platform.accounts.sessions.all(tenant)
+    user_id = user_of(principal)
+    return await platform.accounts.sessions.all(tenant, user_id) if user_id else []
+
+
+ROUTERS: tuple[APIRouter, ...] = (login_router, router)

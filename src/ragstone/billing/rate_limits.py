@@ -1,0 +1,230 @@
+"""Limits of a plan: requests an hour, calls a minute, concurrent streams.
+
+All servers count together where there is Redis. A stream holds a slot; in Redis each slot is a
+lease that its holder renews, so that a process that died gives its slots back by not renewing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from ragstone.billing.plans import WINDOW_S, Plans
+from ragstone.errors import RateLimited, Unavailable
+from ragstone.principals import Principal
+from ragstone.storage.rate_windows import (
+    RateWindows,
+    seconds_in_words,
+)
+from ragstone.storage.redis import Redis, Script
+from ragstone.telemetry.metrics import Metrics
+
+LEASE_S = 30.0  # a process that died has its slots back after this
+RETRY_S = 5.0  # nobody knows when a slot becomes free; an answer takes some seconds
+RENEWALS = 3  # in the time of one lease, so that a Redis that is briefly away loses none
+CALLS_PER_MINUTE = 3000  # of one tenant to one server: far above what pages and pollers need, far below a flood
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitStatus:
+    """Where a tenant stands after a request; `limit` None: its plan has none.
+
+    `reset_s` is how long until there is more room, `overage` whether this request is
+    beyond the limit, `shared` whether all servers counted it together.
+    """
+
+    limit: int | None
+    remaining: int
+    reset_s: float
+    overage: bool = False
+    shared: bool = False
+
+
+class RateLimits:
+    """Counts in Redis, else in this process: then each process holds the whole limit by itself."""
+
+    def __init__(
+        self,
+        plans: Plans,
+        redis: Redis | None,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._plans = plans
+        self._metrics = metrics
+        self.windows = RateWindows(redis, metrics, clock=clock)
+        self._local_slots = LocalSlots()
+        self._shared_slots = SharedSlots(redis, lease_s=lease_s) if redis else None
+
+    async def hit(self, principal: Principal) -> RateLimitStatus:
+        """Count one request against the plan of the principal's tenant.
+
+        Raises:
+            RateLimited: there is no room within the hour, and the plan has no overage.
+        """
+        plan = await self._plans.get(principal.plan)
+        limit = plan.requests_per_hour
+        if limit is None:
+            return RateLimitStatus(None, 0, 0.0)
+        count, shared = await self.windows.take(f"requests:{principal.tenant}", limit, WINDOW_S)
+        if not count.granted and not plan.overage:
+            raise RateLimited(
+                f"The plan has {limit} requests an hour, and all are used. "
+                f"Try again in {seconds_in_words(count.reset_s)}, or change to a larger plan.",
+                retry_after_s=count.reset_s,
+            )
+        return RateLimitStatus(
+            limit, max(0, limit - count.held), count.reset_s, overage=not count.granted, shared=shared
+        )
+
+    async def call(self, principal: Principal) -> None:
+        """Count a request that no plan counts, such as a look at a list, so that none of them floods the others.
+
+        Raises:
+            RateLimited: this server has answered `CALLS_PER_MINUTE` of the tenant's within the minute.
+        """
+        if (await self._plans.get(principal.plan)).requests_per_hour is None:
+            return
+        count = self.windows.take_here(f"calls:{principal.tenant}", CALLS_PER_MINUTE, 60.0)
+        if not count.granted:
+            raise RateLimited(
+                f"These are more than {CALLS_PER_MINUTE} requests a minute. "
+                f"Try again in {seconds_in_words(count.reset_s)}.",
+                retry_after_s=count.reset_s,
+            )
+
+    @asynccontextmanager
+    async def stream(self, principal: Principal) -> AsyncGenerator[None, None]:
+        """Hold one of the tenant's concurrent streams. Entering raises RateLimited if all are taken."""
+        limit = (await self._plans.get(principal.plan)).concurrent_streams
+        if limit is None:
+            yield
+            return
+        async with self._slot(principal.tenant, limit):
+            yield
+
+    @asynccontextmanager
+    async def _slot(self, tenant: str, limit: int) -> AsyncGenerator[None, None]:
+        async with self._local_slots.hold(tenant, limit):
+            if self._shared_slots is None:
+                yield
+                return
+            async with self._shared_slots.hold(tenant, limit) as shared:
+                if not shared:
+                    self._metrics.degraded.labels("limits_local").inc()
+                yield
+
+
+class LocalSlots:
+    """Slots of this process."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def hold(self, name: str, limit: int) -> AsyncGenerator[None, None]:
+        """Hold one of `limit` slots during the block. Raises: RateLimited, on entering."""
+        if self._held[name] >= limit:
+            raise _all_taken(limit)
+        self._held[name] += 1
+        try:
+            yield
+        finally:
+            self._held[name] -= 1
+            self._held += Counter()  # drops names that hold none
+
+
+class SharedSlots:
+    """Slots of all processes, leased in Redis."""
+
+    def __init__(self, redis: Redis, *, lease_s: float = LEASE_S) -> None:
+        self._redis = redis
+        self._lease_s = lease_s
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def hold(self, name: str, limit: int) -> AsyncGenerator[bool, None]:
+        """Hold one of `limit` slots during the block; gives False where Redis could not be asked.
+
+        Raises:
+            RateLimited: on entering.
+        """
+        key, holder, held = self._redis.key("slots", name), secrets.token_hex(8), True
+        try:
+            shared, held = await self._take(key, holder, limit)
+            if not held:
+                raise _all_taken(limit)
+            async with self._renewed(key, holder):
+                yield shared
+        finally:
+            if held:  # also if cancelled while Redis was asked: it may have said yes
+                await self._give_back(key, holder)
+
+    async def _take(self, key: str, holder: str, limit: int) -> tuple[bool, bool]:
+        try:
+            return True, bool(await self._redis.run_script(_TAKE_SLOT, [key], (holder, limit, self._lease_ms)))
+        except Unavailable:
+            return False, True
+
+    @asynccontextmanager
+    async def _renewed(self, key: str, holder: str) -> AsyncGenerator[None, None]:
+        renewing = asyncio.create_task(self._renew(key, holder))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+    async def _renew(self, key: str, holder: str) -> None:
+        """Renew the lease, or take it where Redis was away or emptied: the slot is held in any case."""
+        while True:
+            await asyncio.sleep(self._lease_s / RENEWALS)
+            with suppress(Unavailable):
+                await self._redis.run_script(_RENEW, [key], (holder, self._lease_ms))
+
+    async def _give_back(self, key: str, holder: str) -> None:
+        """Free the slot now, though the holder be cancelled once more; the lease ends should Redis be away."""
+
+        async def leave() -> None:
+            with suppress(Unavailable):
+                await self._redis.run(lambda client: client.zrem(key, holder))
+
+        leaving = asyncio.create_task(leave())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+        await asyncio.shield(leaving)
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self._lease_s * 1000)
+
+
+def _all_taken(limit: int) -> RateLimited:
+    return RateLimited(
+        f"The plan has {limit} answers at a time, and all are being written. Wait until one has ended.",
+        retry_after_s=RETRY_S,
+    )
+
+
+# A sorted set: holders by the millisecond their lease ends, by the clock of Redis.
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+_TAKE_SLOT = Script(f"""{_NOW}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+""")
+_RENEW = Script(f"""{_NOW}
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+""")

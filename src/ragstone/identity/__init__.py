@@ -1,0 +1,1 @@
+"""Tenants, users, keys and sessions: who calls, and what they may do."""

@@ -1,0 +1,183 @@
+"""Tenants: the customers of an installation, who know nothing of each other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.errors import Conflict, InvalidInput, NotFound
+from ragstone.identity.audit import Audit, Detail
+from ragstone.identity.cache_revision import CacheRevision
+from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
+from ragstone.storage.schema import audit_heads, plans, tenants
+from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_TENANT, Scope
+
+MAX_NAME_CHARS = 200
+
+
+def checked_name(text: str) -> str:
+    """The name without blanks around it; it may be empty.
+
+    Raises:
+        InvalidInput: it is too long, or has characters that are not seen.
+    """
+    name = text.strip()
+    if len(name) > MAX_NAME_CHARS:
+        raise InvalidInput(f"The name has {len(name)} characters. Use {MAX_NAME_CHARS} at most.")
+    if not name.isprintable():
+        raise InvalidInput("The name has control characters in it. Use letters, digits, blanks and signs.")
+    return name
+
+
+MAX_RETENTION_DAYS = 36_500  # a hundred years
+
+
+class TenantState(StrEnum):
+    """`suspended` and `deleting` tenants are not let in."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One customer. `retention_days`: conversations older than that are deleted; None keeps them."""
+
+    id: str
+    name: str
+    plan: str
+    state: TenantState
+    retention_days: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantChange:
+    """What to change of a tenant; None leaves it. `retention_days` 0 keeps conversations for ever."""
+
+    name: str | None = None
+    plan: str | None = None
+    state: TenantState | None = None
+    retention_days: int | None = None
+
+
+class Tenants:
+    """Makes, reads and changes tenants. `actor` is the id of the principal who asks for it."""
+
+    def __init__(self, database: Database, audit: Audit, changes: CacheRevision | None = None) -> None:
+        self._database = database
+        self._audit = audit
+        self._changes = changes or CacheRevision(database)
+
+    async def create(self, actor: str, tenant: str, *, name: str = "", plan: str = "free") -> Tenant:
+        """Make a tenant.
+
+        Raises:
+            InvalidInput: the id cannot be used (see `COLLECTION_PATTERN`), or there is no such plan.
+            Conflict: there is a tenant of that id, or there was one.
+        """
+        if not re.fullmatch(COLLECTION_PATTERN, tenant):
+            raise InvalidInput(f"{tenant[:80]!r} cannot name a tenant. Use up to 64 small letters, digits, - and _.")
+        named = checked_name(name) or tenant
+        new = Tenant(tenant, named, plan, TenantState.ACTIVE, None, datetime.now(UTC))
+        try:
+            async with self._changes.change(tenant) as connection:
+                await self._add(connection, new)
+                details: dict[str, Detail] = {"name": new.name, "plan": plan}
+                await self._audit.record(
+                    connection, tenant, actor=actor, action="tenant.created", target=tenant, details=details
+                )
+        except IntegrityError as error:
+            raise _taken(tenant) from error
+        return new
+
+    async def get(self, tenant: str) -> Tenant:
+        """One tenant. Raises: NotFound."""
+        async with self._database.read(tenant) as connection:
+            return await _found(connection, tenant)
+
+    async def all(self, *, limit: int = 100, after: str = "") -> list[Tenant]:
+        """Up to `limit` tenants by id; `after` is the last id seen."""
+        wanted = unscoped(tenants).where(tenants.c.tenant > after).order_by(tenants.c.tenant).limit(limit)
+        async with self._database.read(EVERY_TENANT) as connection:
+            return [_tenant(row) for row in await connection.execute(wanted)]
+
+    async def change(self, actor: str, tenant: str, change: TenantChange) -> Tenant:
+        """Change a tenant, effective within a second. Raises: NotFound, InvalidInput, Conflict."""
+        values = _values(change)
+        async with self._changes.change(tenant) as connection:
+            before = await _found(connection, tenant)
+            _check_state(before, change.state)
+            if change.plan is not None:
+                await _check_plan(connection, change.plan)
+            if values:
+                await connection.execute(scoped_update(tenants, tenant).values(values))
+                await self._audit.record(
+                    connection, tenant, actor=actor, action="tenant.changed", target=tenant, details=values
+                )
+            return await _found(connection, tenant)
+
+    async def _add(self, connection: AsyncConnection, new: Tenant) -> None:
+        await _check_plan(connection, new.plan)
+        # The audit log outlives its tenant: who came later would stand in the other's name.
+        for table in (tenants, audit_heads):
+            if (await connection.execute(scoped(table, new.id, table.c.tenant))).first():
+                raise _taken(new.id)
+        row = {"name": new.name, "plan": new.plan, "state": new.state.value, "created_at": new.created_at}
+        await connection.execute(scoped_insert(tenants, Scope(new.id)), row)
+
+
+def _taken(tenant: str) -> Conflict:
+    return Conflict(f"There is a tenant {tenant!r}, or there was one. Ids are not used twice; choose another.")
+
+
+async def _found(connection: AsyncConnection, tenant: str) -> Tenant:
+    row = (await connection.execute(scoped(tenants, tenant))).first()
+    if row is None:
+        raise NotFound(f"There is no tenant {tenant[:80]!r}. List them with `ragstone accounts tenants list`.")
+    return _tenant(row)
+
+
+async def _check_plan(connection: AsyncConnection, plan: str) -> None:
+    if (await connection.execute(unscoped(plans, plans.c.id).where(plans.c.id == plan))).first() is None:
+        raise InvalidInput(f"There is no plan {plan[:80]!r}. List them with `ragstone accounts plans list`.")
+
+
+def _check_state(before: Tenant, wanted: TenantState | None) -> None:
+    if wanted in {None, before.state}:
+        return
+    if before.id == DEFAULT_TENANT:
+        raise Conflict(f"The tenant {DEFAULT_TENANT!r} is the installation's own, and stays active.")
+    if before.state is TenantState.DELETING:
+        raise Conflict(f"The tenant {before.id!r} is being deleted, which cannot be taken back.")
+
+
+def _values(change: TenantChange) -> dict[str, Detail]:
+    values: dict[str, Detail] = {}
+    if change.name is not None:
+        values["name"] = checked_name(change.name)
+    if change.plan is not None:
+        values["plan"] = change.plan
+    if change.state is not None:
+        values["state"] = change.state.value
+    if change.retention_days is not None:
+        values["retention_days"] = _checked_retention(change.retention_days)
+    return values
+
+
+def _checked_retention(days: int) -> int | None:
+    if 0 <= days <= MAX_RETENTION_DAYS:
+        return days or None
+    raise InvalidInput(f"Conversations cannot be kept for {days} days. Say 1 to {MAX_RETENTION_DAYS}, or 0 for ever.")
+
+
+def _tenant(row: Row[Any]) -> Tenant:
+    return Tenant(row.tenant, row.name, row.plan, TenantState(row.state), row.retention_days, row.created_at)

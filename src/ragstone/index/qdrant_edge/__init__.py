@@ -1,0 +1,1 @@
+"""Qdrant Edge as an index, in a process of its own."""

@@ -1,0 +1,366 @@
+"""Every route that LibreChat, or another caller of rag_api, asks for; in rag_api's shapes.
+
+Each is there twice: below `/librechat`, and below `/librechat/tenants/{tenant}`. They are
+not in the OpenAPI description, which is of our own API; docs/librechat.md describes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import sqlalchemy
+import structlog
+from fastapi import APIRouter, Body, Depends, Form, Path, Query, Request, UploadFile
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from starlette.routing import Match
+from starlette.types import Scope as Connection
+
+from ragstone.errors import InvalidInput, NotFound, RagstoneError, UnreadableDocument, Unsupported
+from ragstone.http.routing import Admitted, AdmittedAsking, ChatExchange, OpenPlatform
+from ragstone.http.streaming import unless_disconnected
+from ragstone.ingestion.submit import too_large
+from ragstone.librechat.authentication import (
+    PREFIX,
+    FileRoute,
+    LibreChatRoute,
+    QueryRoute,
+    SearchRoute,
+    failure,
+    not_connected,
+    single_slashed,
+)
+from ragstone.librechat.content import UNKNOWN_IDS, chunks_of, local_file, whole_text
+from ragstone.librechat.files import Caller, FileStore, may_remove
+from ragstone.librechat.query import MAX_K, find, searchable
+from ragstone.librechat.upload import FileUpload, UploadOutcome, display_name, keep
+from ragstone.principals import Principal
+from ragstone.storage.database import EVERY_TENANT
+from ragstone.vocabulary import Scope
+from ragstone.wiring import Platform
+
+MAX_FILE_IDS = 1000
+MAX_FILE_ID_CHARS = 128
+MAX_ENTITY_CHARS = 256
+MAX_NAME_CHARS = 1024
+_UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _plain(text: str) -> str:
+    """Refuse control characters, and what no UTF-8 encodes."""
+    if _UNUSABLE.search(text):
+        raise ValueError("must not hold control characters or lone surrogates")
+    return text
+
+
+def _capped(k: int) -> int:
+    return min(max(k, 1), MAX_K)
+
+
+def _absent(value: object) -> object:
+    """None sent for nothing, as LibreChat's callers do."""
+    return "" if value is None else value
+
+
+FileId = Annotated[str, Field(min_length=1, max_length=MAX_FILE_ID_CHARS), AfterValidator(_plain)]
+"""LibreChat's name for a file: a UUID as a rule, and never anything to be taken apart."""
+
+EntityId = Annotated[str, Field(max_length=MAX_ENTITY_CHARS), AfterValidator(_plain), BeforeValidator(_absent)]
+"""LibreChat's name for an agent, or for a plain chat; empty: none."""
+
+FileIds = Annotated[list[FileId], Field(min_length=1, max_length=MAX_FILE_IDS)]
+
+Amount = Annotated[int, AfterValidator(_capped)]
+
+
+class QueryBody(BaseModel):
+    """What to look for in one file."""
+
+    query: str
+    file_id: FileId
+    k: Amount = 4
+    entity_id: EntityId = ""
+
+
+class QueryMultipleBody(BaseModel):
+    """What to look for in several files."""
+
+    query: str
+    file_ids: FileIds
+    k: Amount = 4
+    entity_id: EntityId = ""
+
+
+class LocalBody(BaseModel):
+    """A file that the server can read itself."""
+
+    filepath: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_plain)]
+    filename: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+    file_content_type: str = ""
+    file_id: FileId
+
+
+class Embedded(BaseModel):
+    """What became of a file; LibreChat keeps it only where `status` and `known_type` are true."""
+
+    status: bool
+    message: str
+    file_id: str
+    filename: str
+    known_type: bool | None
+
+
+class Extracted(BaseModel):
+    """The text of a file that is not kept."""
+
+    text: str
+    file_id: str
+    filename: str
+    known_type: bool = True
+
+
+CHECK_S = 2.0  # LibreChat gives up after 10 s, and reads the file itself
+
+log = structlog.get_logger()
+
+
+class HealthRoute(APIRoute):
+    """A route for everybody. Its address may hold doubled slashes."""
+
+    def matches(self, scope: Connection) -> tuple[Match, Connection]:
+        """See `LibreChatRoute.matches`."""
+        return super().matches(single_slashed(scope))
+
+
+async def health(request: Request, platform: OpenPlatform) -> JSONResponse:
+    """200 where database and index answer, else 503; the same for every tenant, known or not."""
+    if "tenant" not in request.path_params and platform.settings.librechat.jwt_secret is None:
+        response = failure(request, not_connected())
+        assert isinstance(response, JSONResponse)
+        return response
+    up = await _answers(platform)
+    return JSONResponse({"status": "UP" if up else "DOWN"}, 200 if up else 503)
+
+
+async def _answers(platform: Platform) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            await _database(platform)
+            await platform.index.count(Scope())
+    except (RagstoneError, OSError) as error:  # TimeoutError is one
+        log.warning("librechat.down", error=type(error).__name__)
+        return False
+    return True
+
+
+async def _database(platform: Platform) -> None:
+    async with platform.database.read(EVERY_TENANT) as connection:
+        await connection.execute(sqlalchemy.text("SELECT 1"))
+
+
+MAX_FORM_FIELDS = 8
+MAX_FIELD_BYTES = 64 << 10
+FORM_LIMITS: Any = {"max_files": 1, "max_fields": MAX_FORM_FIELDS, "max_part_size": MAX_FIELD_BYTES}
+
+
+async def _user(request: Request) -> str:
+    user: str = request.state.user  # missing on a route without the door: an error, never a pass
+    return user
+
+
+async def _scope(principal: Admitted, platform: OpenPlatform) -> Scope:
+    return principal.scope(platform.settings.librechat.collection)
+
+
+User = Annotated[str, Depends(_user)]
+InScope = Annotated[Scope, Depends(_scope)]
+FormFileId = Annotated[FileId, Form()]
+FormEntity = Annotated[EntityId, Form()]
+QueryEntity = Annotated[EntityId, Query()]
+
+
+async def query(
+    body: QueryBody, platform: OpenPlatform, scope: InScope, user: User, asking: AdmittedAsking
+) -> JSONResponse:
+    """The passages of one file that are nearest to a question; none, where it is not there or not the caller's."""
+    caller, question = Caller(user, body.entity_id), await _asked(platform, asking, body.query)
+    return JSONResponse(await find(platform, scope, caller, question=question, file_ids=[body.file_id], k=body.k))
+
+
+async def query_multiple(
+    body: QueryMultipleBody, platform: OpenPlatform, scope: InScope, user: User, asking: AdmittedAsking
+) -> JSONResponse:
+    """The passages of several files that are nearest to a question; 404 where there is none."""
+    caller, question = Caller(user, body.entity_id), await _asked(platform, asking, body.query)
+    pairs = await find(platform, scope, caller, question=question, file_ids=body.file_ids, k=body.k)
+    if not pairs:
+        raise NotFound("No documents found for the given query")
+    return JSONResponse(pairs)
+
+
+async def embed(
+    request: Request,
+    platform: OpenPlatform,
+    scope: InScope,
+    principal: Admitted,
+    user: User,
+    file_id: FormFileId,
+    file: UploadFile,
+    entity_id: FormEntity = "",
+) -> Embedded:
+    """Keep a file, and answer when it can be found."""
+    return await _embedded(request, platform, scope, principal, Caller(user, entity_id), file_id, file)
+
+
+async def embed_upload(
+    request: Request,
+    platform: OpenPlatform,
+    scope: InScope,
+    principal: Admitted,
+    user: User,
+    file_id: FormFileId,
+    uploaded_file: UploadFile,
+    entity_id: FormEntity = "",
+) -> Embedded:
+    """As `embed`, with another name for the part."""
+    return await _embedded(request, platform, scope, principal, Caller(user, entity_id), file_id, uploaded_file)
+
+
+async def embed_local(
+    request: Request,
+    body: LocalBody,
+    platform: OpenPlatform,
+    scope: InScope,
+    principal: Admitted,
+    user: User,
+    entity_id: QueryEntity = "",
+) -> Embedded:
+    """As `embed`, of a file below the upload root: of the installation's own LibreChat only, and in a user's folder."""
+    root = None if "tenant" in request.path_params else platform.settings.librechat.upload_root
+    limit = platform.settings.ingestion.max_file_bytes
+    content = await asyncio.to_thread(local_file, root, body.filepath, user=user, max_bytes=limit + 1)
+    incoming = FileUpload(body.file_id, display_name(body.filename), content)
+    caller = Caller(user, entity_id)
+    outcome = await keep(platform, scope, principal, caller, incoming, receive=request.receive)
+    return _told(incoming, outcome)
+
+
+async def text(
+    request: Request, platform: OpenPlatform, file_id: FormFileId, file: UploadFile, entity_id: FormEntity = ""
+) -> Extracted:
+    """The text of a file; nothing is kept. `entity_id` is taken, and means nothing here."""
+    incoming = await _incoming(platform, file_id, file)
+    limit = platform.settings.ingestion.max_file_bytes
+    try:
+        if len(incoming.content) > limit:
+            raise too_large(limit)
+        parsed = await unless_disconnected(request.receive, platform.parser.parse(incoming.content, name=incoming.name))
+    except (Unsupported, UnreadableDocument) as error:
+        raise InvalidInput(f"Error during text extraction: {error.message}") from error
+    return Extracted(text=parsed.text, file_id=file_id, filename=incoming.name)
+
+
+async def delete_documents(
+    file_ids: Annotated[FileIds, Body()], platform: OpenPlatform, scope: InScope, principal: Admitted, user: User
+) -> dict[str, str]:
+    """Remove files; then 404, if there was one that is unknown or not the caller's."""
+    known = await FileStore(platform.database, scope).known(file_ids)
+    mine = [file for file in known.values() if may_remove(Caller(user), file)]
+    for file in mine:
+        await platform.ingestion.remove(scope, file.document_id, principal=principal.id)
+    if len(mine) < len(set(file_ids)):
+        raise NotFound(UNKNOWN_IDS)
+    return {"message": f"Documents for {len(mine)} file{'s' if len(mine) > 1 else ''} deleted successfully"}
+
+
+async def context(
+    file_id: Annotated[FileId, Path()], platform: OpenPlatform, scope: InScope, user: User, entity_id: QueryEntity = ""
+) -> str:
+    """The whole text of a file, with its name and its pages."""
+    return await whole_text(platform, scope, Caller(user, entity_id), file_id)
+
+
+async def list_documents(
+    platform: OpenPlatform,
+    scope: InScope,
+    user: User,
+    ids: Annotated[FileIds, Query()],
+    entity_id: QueryEntity = "",
+) -> JSONResponse:
+    """Every chunk of some files; 404 where one of them is unknown or not the caller's."""
+    return JSONResponse(await chunks_of(platform, scope, Caller(user, entity_id), ids))
+
+
+async def list_ids(platform: OpenPlatform, scope: InScope, user: User, entity_id: QueryEntity = "") -> list[str]:
+    """The ids of the files that the caller may read."""
+    files = await FileStore(platform.database, scope).all_of(Caller(user, entity_id))
+    return [file.file_id for file in files if file.version is not None]
+
+
+async def _asked(platform: Platform, asking: ChatExchange, sent: str) -> str:
+    """What is searched for, on the bill of the tenant."""
+    question = searchable(sent, max_chars=platform.settings.retrieval.max_question_chars)
+    bill = await asking.bill("search")
+    bill.embedded(len(platform.embedder.token_offsets(question)))
+    return question
+
+
+async def _embedded(
+    request: Request,
+    platform: Platform,
+    scope: Scope,
+    principal: Principal,
+    caller: Caller,
+    file_id: str,
+    file: UploadFile,
+) -> Embedded:
+    incoming = await _incoming(platform, file_id, file)
+    outcome = await keep(platform, scope, principal, caller, incoming, receive=request.receive)
+    return _told(incoming, outcome)
+
+
+async def _incoming(platform: Platform, file_id: str, file: UploadFile) -> FileUpload:
+    """The file; of one that is too large only enough to see that."""
+    name = display_name(file.filename or "")
+    return FileUpload(file_id, name, await file.read(platform.settings.ingestion.max_file_bytes + 1))
+
+
+def _told(incoming: FileUpload, outcome: UploadOutcome) -> Embedded:
+    return Embedded(
+        status=outcome.kept,
+        message=outcome.message,
+        file_id=incoming.file_id,
+        filename=incoming.name,
+        known_type=outcome.known_type,
+    )
+
+
+_ROUTES: Sequence[tuple[str, str, Callable[..., Any], type[LibreChatRoute | HealthRoute]]] = (
+    ("GET", "/health", health, HealthRoute),
+    ("GET", "/ids", list_ids, LibreChatRoute),
+    ("GET", "/documents", list_documents, LibreChatRoute),
+    ("DELETE", "/documents", delete_documents, LibreChatRoute),
+    ("GET", "/documents/{file_id}/context", context, LibreChatRoute),
+    ("POST", "/query", query, QueryRoute),
+    ("POST", "/query_multiple", query_multiple, SearchRoute),
+    ("POST", "/embed", embed, FileRoute),
+    ("POST", "/embed-upload", embed_upload, FileRoute),
+    ("POST", "/local/embed", embed_local, LibreChatRoute),
+    ("POST", "/text", text, FileRoute),
+)
+
+
+def _router(prefix: str) -> APIRouter:
+    router = APIRouter(include_in_schema=False, strict_content_type=False)
+    for method, path, handler, kind in _ROUTES:
+        router.add_api_route(
+            prefix + path, handler, methods=[method], route_class_override=kind, form_limits=FORM_LIMITS
+        )
+    return router
+
+
+ROUTERS: tuple[APIRouter, ...] = (_router(PREFIX), _router(PREFIX + "/tenants/{tenant}"))

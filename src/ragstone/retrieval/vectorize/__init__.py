@@ -1,0 +1,1 @@
+"""A Vectorize.io pipeline as a retriever."""

@@ -1,0 +1,1 @@
+"""Settings and widgets of each tenant."""

@@ -1,0 +1,288 @@
+"""What every process stands on: the database, Redis if there is one, and the accounts."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragstone.billing.ledger import LIFETIME_S, Ledger
+from ragstone.billing.plans import MAX_MODELS, Plans
+from ragstone.billing.rate_limits import RateLimits
+from ragstone.errors import DataDirectoryError
+from ragstone.identity.api_keys import ApiKeys
+from ragstone.identity.audit import Audit
+from ragstone.identity.authenticate import Admission
+from ragstone.identity.cache_revision import CacheRevision
+from ragstone.identity.secrets import Secret
+from ragstone.identity.sessions import SessionOptions, Sessions
+from ragstone.identity.source_links import SourceLinks
+from ragstone.identity.tenants import Tenants
+from ragstone.identity.users import Users
+from ragstone.resilience.breaker import BreakerOptions
+from ragstone.resilience.bulkhead import ConcurrencyOptions
+from ragstone.resilience.http_client import CallTimeouts, HttpClient
+from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
+from ragstone.retrieval.vectorize.client import checked_token
+from ragstone.storage.blobs import LocalBlobs
+from ragstone.storage.database import Database
+from ragstone.storage.installation import installation_id
+from ragstone.storage.redis import PREFIX, Redis
+from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.redaction import Redactor
+from ragstone.tenants.settings import (
+    Interceptor,
+    InterceptorKeys,
+    Interceptors,
+    InterceptorSettings,
+    Knowledge,
+    Pipeline,
+)
+from ragstone.tenants.widgets import Widgets
+from ragstone.vocabulary import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from ragstone.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Who may come in, what they may do, and what they used."""
+
+    secret: Secret
+    audit: Audit
+    plans: Plans
+    tenants: Tenants
+    users: Users
+    sessions: Sessions
+    api_keys: ApiKeys
+    widgets: Widgets
+    limits: RateLimits
+    ledger: Ledger
+    admission: Admission
+    changes: CacheRevision
+    interceptors: Interceptors
+    source_links: SourceLinks
+
+
+def interceptor_of(settings: Settings, tenant: str) -> Interceptor:
+    """What holds for a tenant without settings of its own.
+
+    The pipeline is the default tenant's, and the secret of the LibreChat that of the tenant
+    its files belong to: neither is anything for the others.
+    """
+    given = settings.interceptor
+    pipeline = _pipeline(settings) if tenant == DEFAULT_TENANT else None
+    keys = InterceptorKeys(
+        upstream=_text(given.upstream_key),
+        anthropic=_text(given.anthropic_key),
+        pipeline=_text(settings.vectorize.token) if pipeline else None,
+        librechat=_text(settings.librechat.jwt_secret) if tenant == settings.librechat.tenant else None,
+    )
+    return Interceptor(
+        InterceptorSettings(
+            enabled=given.enabled,
+            rollout_percent=given.rollout_percent,
+            collection=given.collection,
+            limit=given.limit,
+            context_tokens=given.context_tokens,
+            context_window=given.context_window,
+            budget_s=given.budget_s,
+            source_list=given.source_list,
+            streams_only=given.streams_only,
+            upstream_url=_base(given.upstream_url),
+            anthropic_url=_base(given.anthropic_url),
+            models=given.models,
+            plain_models=given.plain_models,
+            knowledge=_knowledge(settings, pipeline),
+            pipeline=pipeline,
+            mask_context=settings.privacy.mask_context,
+            mask_answers=settings.privacy.mask_answers,
+        ),
+        keys,
+    )
+
+
+def check_token(token: str, pipeline: Pipeline | None) -> None:
+    """Refuse a token that a pipeline will not take; gateways of the older form, named by URL, have tokens of any form.
+
+    Raises:
+        ConfigurationError: it is no token, or has expired.
+    """
+    checked_token(token, now=datetime.now(UTC), opaque=pipeline is not None and pipeline.url is not None)
+
+
+def _pipeline(settings: Settings) -> Pipeline | None:
+    given = settings.vectorize
+    if given.token is None or not (given.url or (given.organization and given.pipeline)):
+        return None
+    return Pipeline(
+        organization=given.organization or "",
+        pipeline=given.pipeline or "",
+        url=given.url,
+        rerank=given.rerank,
+        filters=tuple(given.filters),
+    )
+
+
+def _knowledge(settings: Settings, pipeline: Pipeline | None) -> Knowledge:
+    if pipeline is None:
+        return "index"
+    return "both" if settings.vectorize.mode == "fused" else "pipeline"
+
+
+def _base(url: str | None) -> str | None:
+    return url.rstrip("/") if url else None
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+@dataclass(frozen=True, slots=True)
+class Infrastructure:
+    """What everything else stands on."""
+
+    database: Database
+    blobs: LocalBlobs
+    redis: Redis | None
+    accounts: Accounts
+    metrics: Metrics
+    guards: UpstreamPolicies
+    http: HttpClient
+    failures: Failures
+    redactor: Redactor
+
+
+async def open_infrastructure(settings: Settings, folder: Path, stack: AsyncExitStack) -> Infrastructure:
+    """Open the foundation; `stack` closes it."""
+    database = await _open_database(settings, folder)
+    stack.push_async_callback(database.close)
+    metrics = Metrics()
+    redis = await _redis(settings, database, metrics)
+    if redis:
+        stack.push_async_callback(redis.close)
+    accounts = await _accounts(settings, folder, database, redis, metrics)
+    stack.push_async_callback(accounts.ledger.close)
+    http = _http(settings)
+    stack.push_async_callback(http.close)
+    failures = Failures()
+    return Infrastructure(
+        database,
+        LocalBlobs(folder / "blobs"),
+        redis,
+        accounts,
+        metrics,
+        guards=UpstreamPolicies(_guard_options(settings), metrics=metrics, failures=failures),
+        http=http,
+        failures=failures,
+        redactor=Redactor(settings.privacy.patterns),
+    )
+
+
+def _http(settings: Settings) -> HttpClient:
+    given = settings.upstream
+    timeouts = CallTimeouts(
+        connect_s=given.connect_s, first_byte_s=given.first_byte_s, idle_s=given.idle_s, total_s=given.total_s
+    )
+    return HttpClient(allowed_hosts=frozenset(settings.outbound.allowed_hosts), timeouts=timeouts)
+
+
+def _guard_options(settings: Settings) -> UpstreamOptions:
+    given = settings.upstream
+    return UpstreamOptions(
+        attempts=given.attempts,
+        retry_budget=given.retry_budget,
+        breaker=BreakerOptions(failure_rate=given.failure_rate, open_s=given.open_s),
+        places=ConcurrencyOptions(
+            max_calls=given.max_calls, max_calls_per_tenant=given.max_calls_per_tenant, queue_s=given.queue_s
+        ),
+    )
+
+
+async def _open_database(settings: Settings, folder: Path) -> Database:
+    given = settings.database
+    return await Database.open(
+        given.url.get_secret_value() if given.url else f"sqlite+aiosqlite:///{folder / 'ragstone.db'}",
+        owner_url=given.owner_url.get_secret_value() if given.owner_url else None,
+        pool_size=given.pool_size,
+        pool_overflow=given.pool_overflow,
+        pool_timeout_s=given.pool_timeout_s,
+    )
+
+
+async def _redis(settings: Settings, database: Database, metrics: Metrics) -> Redis | None:
+    url = settings.redis.url
+    if url is None:
+        return None
+    prefix = f"{PREFIX}:{await installation_id(database)}"
+    return Redis(url.get_secret_value(), prefix=prefix, timeout_s=settings.redis.timeout_s, metrics=metrics)
+
+
+async def _accounts(
+    settings: Settings, folder: Path, database: Database, redis: Redis | None, metrics: Metrics
+) -> Accounts:
+    given = settings.secret_key
+    secret = await Secret.load(given.get_secret_value() if given else None, folder)
+    await secret.prove(database)
+    changes = CacheRevision(database, redis)
+    audit = Audit(database, secret)
+    plans = Plans(database, audit)
+    changes.listen(plans.forget)
+    users = Users(database, audit, changes)
+    limits = RateLimits(plans, redis, metrics)
+    times = settings.accounts
+    sessions = SessionOptions(
+        idle_s=times.session_idle_s,
+        max_s=times.session_max_s,
+        per_minute=times.logins_per_minute,
+        per_hour=times.logins_per_hour,
+    )
+    return Accounts(
+        secret=secret,
+        audit=audit,
+        plans=plans,
+        tenants=Tenants(database, audit, changes),
+        users=users,
+        sessions=Sessions(database, secret, audit, users, limits.windows, sessions, changes=changes),
+        api_keys=ApiKeys(database, secret, audit, changes=changes),
+        widgets=Widgets(database, audit),
+        limits=limits,
+        ledger=Ledger(database, plans, lifetime_s=LIFETIME_S + MAX_MODELS * settings.answer.total_s),
+        admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
+        changes=changes,
+        interceptors=Interceptors(
+            database,
+            secret,
+            audit,
+            changes,
+            defaults=partial(interceptor_of, settings),
+            allowed=frozenset(settings.outbound.allowed_hosts),
+            check_token=check_token,
+        ),
+        source_links=SourceLinks(secret, settings.server.public_url),
+    )
+
+
+def prepare_data_dir(folder: Path) -> Path:
+    """Create the data directory, for its owner alone, and return its absolute path.
+
+    Raises:
+        DataDirectoryError: it cannot be created, or is no directory.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataDirectoryError(f"{folder} is a file. Set RAGSTONE_DATA_DIR to a folder.") from error
+    except OSError as error:
+        raise DataDirectoryError(
+            f"The data directory {folder} cannot be created: {error.strerror}. "
+            "Set RAGSTONE_DATA_DIR to a folder that you may write to."
+        ) from error
+    return folder.resolve()

@@ -1,0 +1,190 @@
+"""A stand for ingestion tests: real storage, the keyless embedder, the exact index, and a plain parser."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ragstone.documents.base import ParsedDocument, Parser
+from ragstone.embedding.base import Embedder
+from ragstone.embedding.hashing import HashingEmbedder
+from ragstone.embedding.sparse import query_vector
+from ragstone.errors import EmptyDocument, IndexUnavailable, UnreadableDocument
+from ragstone.index.base import Point
+from ragstone.index.memory import MemoryIndex
+from ragstone.ingestion.quotas import Quota
+from ragstone.ingestion.service import Ingestion, IngestionOptions
+from ragstone.ingestion.submit import Upload
+from ragstone.storage.blobs import LocalBlobs
+from ragstone.storage.database import EVERY_TENANT, Database, unscoped
+from ragstone.storage.library import Library
+from ragstone.storage.schema import claims
+from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import Filters, Hit, Job, Passage, Scope
+
+SCOPE = Scope("us", "docs")
+QUICK = IngestionOptions(lease_s=0.3, retry_s=0.01, poll_s=0.01, max_file_bytes=10_000)
+
+
+class PlainParser:
+    """Reads UTF-8, and refuses the rest, as `Parser` says."""
+
+    async def parse(self, content: bytes, *, name: str, media_type: str | None = None) -> ParsedDocument:
+        if not content.strip():
+            raise EmptyDocument(f"{name} is empty.")
+        try:
+            return ParsedDocument(content.decode(), media_type or "text/markdown")
+        except UnicodeDecodeError as error:
+            raise UnreadableDocument(f"{name} is not text.") from error
+
+
+class FlakyIndex(MemoryIndex):
+    """The exact index behind a switch: while `down`, it does not answer; it also counts what fails."""
+
+    down = False
+    failures_left = 0
+
+    async def upsert(self, scope: Scope, points: Sequence[Point]) -> None:
+        self._answer()
+        await super().upsert(scope, points)
+
+    async def delete_document(self, scope: Scope, document_id: str, *, keep_version: int | None = None) -> None:
+        self._answer()
+        await super().delete_document(scope, document_id, keep_version=keep_version)
+
+    async def delete_tenant(self, tenant: str) -> None:
+        self._answer()
+        await super().delete_tenant(tenant)
+
+    def _answer(self) -> None:
+        if self.down or self.failures_left > 0:
+            self.failures_left -= 1
+            raise IndexUnavailable("The index does not answer. Try again in a moment.")
+
+
+@dataclass(frozen=True)
+class Stand:
+    """All parts of ingestion, and what a test wants to know of them."""
+
+    folder: Path
+    database_url: str
+    database: Database
+    blobs: LocalBlobs
+    library: Library
+    index: FlakyIndex
+    metrics: Metrics
+    ingestion: Ingestion
+
+    def another(
+        self,
+        *,
+        faults: Callable[[str], None] = lambda _step: None,
+        embedder: HashingEmbedder | None = None,
+        parser: Parser | None = None,
+        quota: Quota | None = None,
+        cached: Embedder | None = None,
+        **changes: object,
+    ) -> Ingestion:
+        """Ingestion as another process has it: on the same data."""
+        return Ingestion(
+            database=self.database,
+            blobs=self.blobs,
+            library=self.library,
+            parser=parser or PlainParser(),
+            embedder=embedder or HashingEmbedder(),
+            index=self.index,
+            metrics=self.metrics,
+            options=replace(QUICK, **changes),  # type: ignore[arg-type]  # fields of the options, by name
+            quota=quota,
+            cached=(lambda _tenant: cached) if cached else None,
+            faults=faults,
+        )
+
+    @asynccontextmanager
+    async def paused_at(self, step: str, job: Job, *, lease_s: float = 600.0) -> AsyncIterator[Callable[[], None]]:
+        """While the block runs, a worker with an event loop of its own stands still after `step`; then it goes on.
+
+        It stands as a stopped process does: without signs of life. What is yielded lets it go on early.
+        """
+        reached, go_on = threading.Event(), threading.Event()
+
+        def stand_still(at: str) -> None:
+            if at == step and not reached.is_set():
+                reached.set()
+                go_on.wait(30)
+
+        async def work() -> None:
+            database = await Database.open(self.database_url)
+            worker = replace(self, database=database).another(faults=stand_still, lease_s=lease_s)
+            await worker.work(until_job=(job.scope, job.id))
+            await database.close()
+
+        working = asyncio.create_task(asyncio.to_thread(asyncio.run, work()))
+        try:
+            assert await asyncio.to_thread(reached.wait, 30)
+            yield go_on.set
+        finally:
+            go_on.set()
+            await working
+
+    async def ingest(self, *uploads: Upload, scope: Scope = SCOPE) -> Job:
+        """Submit and work until the job is finished."""
+        return await self.finish(await self.ingestion.submit(scope, uploads))
+
+    async def finish(self, job: Job) -> Job:
+        await self.ingestion.work(until_job=(job.scope, job.id))
+        return await self.ingestion.job(job.scope, job.id)
+
+    async def settle(self) -> None:
+        """Work until no file waits and nothing is left to sweep."""
+        stop = asyncio.Event()
+
+        async def watch() -> None:
+            while True:
+                async with self.database.read(EVERY_TENANT) as connection:
+                    if (await connection.execute(unscoped(claims))).first() is None:
+                        stop.set()
+                        return
+                await asyncio.wait([asyncio.ensure_future(stop.wait())], timeout=0.02)
+
+        await asyncio.gather(self.ingestion.work(stop=stop), watch())
+
+    async def found(self, words: str, scope: Scope = SCOPE) -> list[Passage]:
+        """What a search for `words` sees: the lexical leg, then SQL's word on what is active."""
+        candidates = await self.index.search(
+            scope, dense=None, sparse=query_vector(words), filters=Filters(), limit=100
+        )
+        hits = [Hit(each.chunk_id, each.standing.score, {}) for each in candidates.sparse]
+        return await self.library.passages(scope, hits)
+
+    def stored_bytes(self) -> set[bytes]:
+        return {path.read_bytes() for path in (self.folder / "blobs").rglob("*") if path.is_file()}
+
+
+@asynccontextmanager
+async def open_stand(folder: Path, database_url: str) -> AsyncIterator[Stand]:
+    database = await Database.open(database_url)
+    blobs = LocalBlobs(folder / "blobs")
+    library = Library(database, blobs)
+    index = FlakyIndex(HashingEmbedder().dimensions)
+    metrics = Metrics()
+    ingestion = Ingestion(
+        database=database,
+        blobs=blobs,
+        library=library,
+        parser=PlainParser(),
+        embedder=HashingEmbedder(),
+        index=index,
+        metrics=metrics,
+        options=QUICK,
+    )
+    yield Stand(folder, database_url, database, blobs, library, index, metrics, ingestion)
+    await database.close()
+
+
+def upload(name: str, text: str, **changes: object) -> Upload:
+    return replace(Upload(f"upload:{name}", name, text.encode()), **changes)  # type: ignore[arg-type]  # by name
