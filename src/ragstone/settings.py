@@ -159,7 +159,7 @@ class EmbeddingSettings(Group):
     model: Literal["minilm", "hashing"] = Field(
         "minilm", description="minilm: all-MiniLM-L6-v2; hashing: no model at all, for tests."
     )
-    model_folder: Path | None = Field(None, description="Folder with model.safetensors and tokenizer.json.")
+    model_folder: Path | None = Field(None, description="Folder with the files of the package ragstone-minilm.")
     threads: int | None = Field(None, ge=1, le=256, description="CPU threads; unset, all cores.")
 
 

@@ -11,8 +11,7 @@ from tokenizers import Tokenizer
 
 from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.errors import ModelUnavailable
-from ragstone.inference.model_files import read_model_files
-from ragstone.inference.session import EncoderSession
+from ragstone.inference.encoder import EncoderSession, read_model_files
 
 # First components from sentence-transformers 6.2.0 on torch 2.13.0 with the same weights;
 # over 66 texts (abstracts, odd Unicode, empty, overlong) the largest difference was 2e-7.
@@ -33,6 +32,10 @@ def minilm():
 async def test_vectors_are_those_of_the_original_model(minilm):
     vectors = await minilm.embed(list(REFERENCE), purpose="document")
     np.testing.assert_allclose(vectors[:, :6], list(REFERENCE.values()), atol=1e-6)
+
+
+def test_the_name_is_that_of_the_vectors_in_every_data_directory():
+    assert MiniLMEmbedder.name == "all-MiniLM-L6-v2:53aa51172d14"
 
 
 async def test_padding_does_not_change_a_vector(minilm):

@@ -15,10 +15,9 @@ from tokenizers import Tokenizer
 
 from ragstone.embedding.base import Matrix, Offsets, Purpose
 from ragstone.errors import ModelUnavailable
-from ragstone.inference.minilm import DIMENSIONS, build
-from ragstone.inference.model_files import SHA256, WEIGHTS_FILE, read_model_files
-from ragstone.inference.session import EncoderSession
+from ragstone.inference.encoder import EncoderSession, read_model_files
 
+DIMENSIONS = 384
 WINDOW_TOKENS = 254  # the model was trained on 256 word pieces; two are [CLS] and [SEP]
 CLS, SEP, PAD = 101, 102, 0  # ids in the model's vocabulary
 # The tokenizer turns a longer word into one [UNK], so characters beyond this many per
@@ -34,11 +33,13 @@ T = TypeVar("T")
 class MiniLMEmbedder:
     """See `Embedder`. Safe to share between tasks.
 
-    Documents and queries have a lane each: one batch of documents is computed at a time,
-    whoever asked, and a query runs beside it instead of waiting behind it.
+    Documents and queries have a lane each: one batch of documents is computed at a time for
+    all callers, and a query runs beside it instead of waiting behind it.
     """
 
-    name = f"all-MiniLM-L6-v2:{SHA256[WEIGHTS_FILE][:12]}"
+    # With the first digits of the SHA-256 of the original weights. It is stored beside
+    # vectors and cached under, so it changes only when the vectors do.
+    name = "all-MiniLM-L6-v2:53aa51172d14"
     dimensions = DIMENSIONS
     window_tokens = WINDOW_TOKENS
 
@@ -61,7 +62,7 @@ class MiniLMEmbedder:
         tokenizer = Tokenizer.from_buffer(files.tokenizer)
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        return cls(EncoderSession(build(files.weights), threads=threads), tokenizer)
+        return cls(EncoderSession(files, threads=threads), tokenizer)
 
     async def embed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:
         """See `Embedder.embed`."""

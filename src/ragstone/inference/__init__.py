@@ -1,1 +1,1 @@
-"""Inference: model files, their hashes, and sessions that run them."""
+"""Inference: encoders that run in this process."""

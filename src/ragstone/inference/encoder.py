@@ -1,0 +1,120 @@
+"""The encoder of all-MiniLM-L6-v2: its verified files, and a session of ONNX Runtime that runs them.
+
+The files come from the package ragstone-minilm, which `packages/ragstone-minilm/build.py`
+builds from the original weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+
+from ragstone.errors import ModelFileError, ModelUnavailable
+
+MODEL_PACKAGE = "ragstone_minilm"
+GRAPH_FILE = "model.onnx"
+WEIGHTS_FILE = "model.onnx.data"  # the name by which the graph refers to it
+TOKENIZER_FILE = "tokenizer.json"
+
+# The files of ragstone-minilm 1.0.
+SHA256 = {
+    GRAPH_FILE: "df318701dbad7098b73499a0598d932aad32074b27bcb54bd20712d73c886400",
+    WEIGHTS_FILE: "7ed3d67a820cde32a0d699b26b3926a84fd7917b7a4c81459be70a35d7bdb18d",
+    TOKENIZER_FILE: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+_MEND = (
+    f"Install the package {MODEL_PACKAGE.replace('_', '-')} (in a clone: `make setup`; `make wheels` builds it "
+    f"into dist/), or set RAGSTONE_EMBEDDING__MODEL_FOLDER to a folder with its files {', '.join(SHA256)}."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The contents of the model's files, equal to the pinned ones."""
+
+    graph: bytes
+    weights: bytes
+    tokenizer: bytes
+
+
+def read_model_files(folder: Path | None) -> ModelFiles:
+    """Read the model from `folder`, or from the installed model package.
+
+    The bytes that were hashed are the bytes returned, so a file changed a moment later
+    changes nothing. Hashing 90 MB takes about 60 ms.
+
+    Raises:
+        ModelFileError: a file is missing, unreadable or not the pinned one.
+    """
+    folder = folder or _package_folder()
+    return ModelFiles(
+        graph=_read(folder / GRAPH_FILE),
+        weights=_read(folder / WEIGHTS_FILE),
+        tokenizer=_read(folder / TOKENIZER_FILE),
+    )
+
+
+def _package_folder() -> Path:
+    spec = find_spec(MODEL_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelFileError(f"The embedding model is not installed. {_MEND}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_MEND}") from error
+    if hashlib.sha256(content).hexdigest() != SHA256[path.name]:
+        raise ModelFileError(f"The model file {path} is not the pinned one: its SHA-256 differs. {_MEND}")
+    return content
+
+
+class EncoderSession:
+    """Runs the encoder; safe to call from several threads at once."""
+
+    def __init__(self, files: ModelFiles, *, threads: int | None = None) -> None:
+        """Load the encoder; `threads` compute one batch together (default: one per core this process may use)."""
+        options = _session_options(threads or _cores())
+        # From memory, not by path: what runs is what was verified.
+        options.add_external_initializers_from_files_in_memory([WEIGHTS_FILE], [files.weights], [len(files.weights)])
+        self._session = onnxruntime.InferenceSession(files.graph, options, providers=["CPUExecutionProvider"])
+
+    def vectors(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Encode one batch: (texts, tokens) in, (texts, 384) unit rows out.
+
+        Raises:
+            ModelUnavailable: the runtime failed, for example for want of memory.
+        """
+        try:
+            vectors: NDArray[np.float32] = self._session.run(["vectors"], {"ids": ids, "mask": mask})[0]
+        except (Fail, RuntimeException) as error:
+            raise ModelUnavailable("The embedding model failed on a batch; is there enough free memory?") from error
+        return vectors
+
+
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Options for small memory, and threads that rest between batches."""
+    options = onnxruntime.SessionOptions()
+    # Left to itself, the runtime counts the machine's cores and pins its threads to them.
+    options.intra_op_num_threads = threads
+    # Memory plans are kept per input shape, and every batch has another shape.
+    options.enable_mem_pattern = False
+    # Threads that spin between batches take the processor from everyone else.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
