@@ -11,7 +11,7 @@ import typer
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, settings_for
 from ragstone.cli.doctor.validate import validate_config
 from ragstone.cli.errors import errors
-from ragstone.cli.load_test import load_test
+from ragstone.cli.load_test import FORWARDED, load_test
 from ragstone.cli.metrics import circuits, metrics
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput
@@ -25,7 +25,7 @@ operate.command("validate-config")(validate_config)
 operate.command("metrics")(metrics)
 operate.command("circuits")(circuits)
 operate.command("errors")(errors)
-operate.command("load-test")(load_test)
+operate.command("load-test", context_settings=FORWARDED, add_help_option=False)(load_test)
 
 
 @operate.command("verify-deleted")

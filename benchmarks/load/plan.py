@@ -1,7 +1,7 @@
-"""When each request is due: a rate that rises, then holds, made into moments before the first one is sent.
+"""Arrival plan: a rate that rises and then stays, turned into the moment of each request before the test starts.
 
-The moments depend on the plan and its seed alone, never on answers, so a server that stalls is asked
-on all the same. That is what an open loop is: what people feel while it stalls is measured too.
+The moments depend on the plan and its seed alone, never on answers (an open loop). Requests go on while
+a server stalls, so the test measures the delay that users see during a stall.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 
 from ragstone.errors import InvalidInput
 
-MAX_DURATION_S = 600.0  # a test that nobody watches must end by itself
+MAX_DURATION_S = 600.0  # an unattended test has to end
 MAX_ARRIVALS = 200_000  # each is remembered until the report: about 200 bytes
 RAMP_STEPS = 5
 HOLD_STEPS = 3
@@ -25,7 +25,7 @@ Arrivals = Literal["poisson", "constant"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """From `rate` to `to` requests a second over `ramp_s` seconds, then at `to` for `hold_s`."""
+    """Rate that rises from `rate` to `to` requests per second in `ramp_s` seconds, then stays for `hold_s` seconds."""
 
     rate: float
     to: float
@@ -34,28 +34,28 @@ class Plan:
 
     @property
     def duration_s(self) -> float:
-        """How long requests are sent."""
+        """Seconds during which requests are sent."""
         return self.ramp_s + self.hold_s
 
     @property
     def expected(self) -> float:
-        """How many requests that makes."""
+        """Number of requests of the whole plan."""
         return self.due_by(self.duration_s)
 
     def rate_at(self, moment_s: float) -> float:
-        """Requests a second that the plan asks for then."""
+        """Requests per second at a moment."""
         if moment_s >= self.ramp_s:
             return self.to
         return self.rate + (self.to - self.rate) * moment_s / self.ramp_s
 
     def due_by(self, moment_s: float) -> float:
-        """How many requests are due by then: the integral of the rate."""
+        """Number of requests due up to a moment: the integral of the rate."""
         ramp = min(moment_s, self.ramp_s)
         risen = self.rate * ramp + ((self.to - self.rate) * ramp**2 / (2 * self.ramp_s) if ramp else 0.0)
         return risen + self.to * max(0.0, moment_s - self.ramp_s)
 
     def moment_of(self, number: float) -> float:
-        """When the `number`th request is due; the inverse of `due_by`."""
+        """Moment of request `number` in seconds; the inverse of `due_by`."""
         in_ramp = self.due_by(self.ramp_s)
         if number >= in_ramp:
             return self.ramp_s + (number - in_ramp) / self.to
@@ -67,10 +67,10 @@ class Plan:
 
 
 def checked(plan: Plan) -> Plan:
-    """The plan, if it ends and fits.
+    """Return the plan if its rates, duration and number of requests are allowed.
 
     Raises:
-        InvalidInput: a rate that is none, too long, or too many requests.
+        InvalidInput: a rate is not positive, or the plan is too long or too large.
     """
     if not (plan.rate > 0 and plan.to > 0):
         raise InvalidInput("A rate has to be above 0 requests a second.")
@@ -85,15 +85,15 @@ def checked(plan: Plan) -> Plan:
 
 
 def arrivals(plan: Plan, kind: Arrivals, *, seed: int) -> list[float]:
-    """When each request is due, in seconds from the start, in order.
+    """Moments of all requests in seconds from the start, in order.
 
     Args:
         plan: The rate over time.
-        kind: `constant` spaces them evenly; `poisson` as people come, independently of each other, by
-            rescaling time (exponential distances of mean 1, carried through the inverse of the integral).
+        kind: `constant` gives even distances. `poisson` gives independent arrivals: exponential distances of
+            mean 1, mapped through the inverse of the integral.
         seed: The same seed gives the same moments.
     """
-    dice = random.Random(seed)  # noqa: S311 — nobody's secret
+    dice = random.Random(seed)
     total, number, moments = plan.expected, 0.5, []
     if kind == "poisson":
         number = dice.expovariate(1.0)
@@ -104,7 +104,7 @@ def arrivals(plan: Plan, kind: Arrivals, *, seed: int) -> list[float]:
 
 
 def steps(plan: Plan) -> list[tuple[float, float]]:
-    """The spans that are summed up by themselves, as (from, to) in seconds: parts of the ramp, then of the hold."""
+    """Time spans that are summed up separately, as (from, to) in seconds: parts of the ramp, then of the hold."""
     edges: Sequence[float] = (
         *_cut(0.0, plan.ramp_s, RAMP_STEPS),
         *_cut(plan.ramp_s, plan.duration_s, HOLD_STEPS),

@@ -1,4 +1,4 @@
-"""The report of a load test as one HTML page: figures, pictures and tables, without anything from elsewhere."""
+"""Report of a load test as one self-contained HTML page with figures, charts and tables."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from ragstone.cli.load.drive import Run
-from ragstone.cli.load.figures import Figures, Percentiles, Span, spans
-from ragstone.cli.load.pictures import Series, Value, axes, bars, lines
-from ragstone.cli.load.plan import Plan
+from benchmarks.load.charts import Series, Value, axes, bars, lines
+from benchmarks.load.drive import Run
+from benchmarks.load.figures import Figures, Percentiles, Span, spans
+from benchmarks.load.plan import Plan
 
-MAX_BINS = 40  # points of a line; more are a blur on a screen
+MAX_BINS = 40  # points of a line; more cannot be told apart on a screen
 MIN_BIN_S = 1.0
 
 STYLE = """
@@ -59,7 +59,7 @@ GAPS = ("gap p50", "gap p95", "gap p99")
 
 
 def page(plan: Plan, run: Run, found: Figures, facts: Mapping[str, str]) -> str:
-    """The whole page. `facts` say what was asked and how; they are shown as they are, so they hold no key."""
+    """HTML page of a run. `facts` describe the test and are shown as given, so they must not hold a key."""
     bins = _bins(plan)
     by_time = spans(plan, run, bins)
     parts = [
@@ -73,7 +73,7 @@ def page(plan: Plan, run: Run, found: Figures, facts: Mapping[str, str]) -> str:
         ),
         _section("Time to the whole answer", "Complete answers only.", _times(plan, by_time, first=False)),
         _section("Rate", "What the plan asked for, and the complete answers that came.", _rates(plan, by_time)),
-        _section("Errors", _said(found), _errors(plan, by_time)),
+        _section("Errors", _errors_text(found), _errors(plan, by_time)),
         _section(
             "By step", "Milliseconds, by nearest rank in the sorted times.", _table(COLUMNS, map(row, found.steps))
         ),
@@ -140,7 +140,7 @@ def _errors(plan: Plan, by_time: Sequence[Span]) -> str:
     return bars(axes("Errors", about, _middles(by_time), plan.duration_s, "", max(4.0, most)), counts)
 
 
-def _said(found: Figures) -> str:
+def _errors_text(found: Figures) -> str:
     return "Failed or not sent, by when they were due." if found.problems else "None."
 
 

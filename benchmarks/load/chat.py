@@ -1,4 +1,4 @@
-"""One streamed chat, timed: the first word, the gaps between words, the end, or what went wrong."""
+"""One timed chat over HTTP: time to the first word, gaps between words, end or error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ragstone.cli.load.drive import Reply
+from benchmarks.load.drive import Reply
 
 Kind = Literal["chat", "openai"]
 MAX_LINE_BYTES = 4 << 20  # a `done` event holds a whole answer with its sources
@@ -21,7 +21,7 @@ CONNECT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked, where and as whom. Questions are taken in turn."""
+    """Address, key and questions of the server under test. Questions are taken in turn."""
 
     url: str
     kind: Kind
@@ -32,14 +32,14 @@ class Target:
 
     @property
     def address(self) -> str:
-        """The full address of the route."""
+        """Full URL of the route."""
         base = self.url.rstrip("/")
         if self.kind == "chat":
             return f"{base}/api/chat"
         return f"{base}/chat/completions" if urlsplit(base).path.endswith("/v1") else f"{base}/v1/chat/completions"
 
     def body(self, number: int) -> dict[str, object]:
-        """The JSON of request number n."""
+        """JSON body of request number `number`."""
         question = self.questions[number % len(self.questions)]
         if self.kind == "chat":
             return {"question": question, "stream": True}
@@ -47,8 +47,8 @@ class Target:
 
 
 @dataclass(slots=True)
-class Listening:
-    """Turns the lines of an event stream into moments of words; `problem` and `ended` say how it went."""
+class ChatEvents:
+    """Parser of an event stream that records the moment of each word, the end, and a problem."""
 
     kind: Kind
     words: list[float] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Listening:
     _event: str = ""
 
     def line(self, line: bytes, moment: float) -> None:
-        """Take one line without its end."""
+        """Read one line, without its line break."""
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"event":
@@ -71,7 +71,7 @@ class Listening:
         if self.kind == "openai" and value.strip() == b"[DONE]":
             self.ended = True
             return
-        said = self._event if self.kind == "chat" else _said(value)
+        said = self._event if self.kind == "chat" else _event_of(value)
         if said == "error":
             self.problem = "error in the stream"
         elif said == "delta":
@@ -80,8 +80,8 @@ class Listening:
             self.ended = True
 
 
-def _said(value: bytes) -> str:
-    """What a chunk of OpenAI's says, by the names of our own events; empty for what is neither."""
+def _event_of(value: bytes) -> str:
+    """Name of the /api/chat event that an OpenAI chunk corresponds to; empty for other chunks."""
     try:
         chunk = json.loads(value)
         if "error" in chunk:
@@ -92,7 +92,7 @@ def _said(value: bytes) -> str:
 
 
 class Asker:
-    """Asks one target; `session` is the caller's to close."""
+    """Sends timed requests to one target. The caller closes `session`."""
 
     def __init__(
         self, target: Target, session: aiohttp.ClientSession, *, clock: Callable[[], float] = time.perf_counter
@@ -103,8 +103,8 @@ class Asker:
         self._headers = {"authorization": f"Bearer {target.key}"} if target.key else {}
 
     async def ask(self, number: int) -> Reply:
-        """Send request number n, and read its answer to the end. What goes wrong is the reply's `problem`."""
-        start, heard = self._clock(), Listening(self._target.kind)
+        """Send request number `number` and read its answer. `Reply.problem` names an error."""
+        start, heard = self._clock(), ChatEvents(self._target.kind)
         try:
             problem = await self._stream(number, heard)
         except TimeoutError:
@@ -115,7 +115,7 @@ class Asker:
             problem = "broke off" if heard.words else "connection lost"
         return _reply(heard, problem, start, self._clock())
 
-    async def _stream(self, number: int, heard: Listening) -> str:
+    async def _stream(self, number: int, heard: ChatEvents) -> str:
         timeout = aiohttp.ClientTimeout(total=self._target.timeout_s, sock_connect=CONNECT_S)
         async with self._session.post(
             self._target.address,
@@ -131,14 +131,14 @@ class Asker:
         return heard.problem or ("" if heard.ended else "broke off")
 
 
-def _reply(heard: Listening, problem: str, start: float, now: float) -> Reply:
+def _reply(heard: ChatEvents, problem: str, start: float, now: float) -> Reply:
     words = heard.words
     gaps = [later - sooner for sooner, later in pairwise(words)]
     return Reply(words[0] - start if words else None, now - start, len(words), problem, gaps)
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The complete lines of a stream; one that is too long ends the connection."""
+    """Yield the complete lines of a stream. A line above `MAX_LINE_BYTES` ends the connection."""
     rest = b""
     async for chunk in chunks:
         rest += chunk
@@ -154,6 +154,6 @@ def _bare(lines: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def session(most: int) -> aiohttp.ClientSession:
-    """A client with a connection for each request under way; neither cookies nor proxies of the environment."""
+    """HTTP client with `most` connections, without cookies and without the environment's proxies."""
     connector = aiohttp.TCPConnector(limit=most)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)

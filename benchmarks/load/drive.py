@@ -1,7 +1,7 @@
-"""Sends each request when it is due, whatever became of the others, and measures its own lateness.
+"""Load driver: sends each request when it is due, independently of other answers, and measures its own delay.
 
-A request that waits for a free place would hide the very delay that is to be measured, so there is no
-queue: beyond `most` requests under way an arrival is counted as not sent.
+A queue in the client would hide the delay that the test measures, so there is none: while `most`
+requests are open, further arrivals are counted as not sent.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ MAX_GAPS = 1_000_000  # 8 bytes each; the first million describe a run well
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of one request, in seconds after it was sent. `problem` is empty for a complete answer.
+    """Outcome of one request; times in seconds after it was sent. `problem` is empty for a complete answer.
 
-    `first_s` is when the first word came, None without one; `gaps_s` lie between words.
+    `first_s` is the time of the first word, None without one; `gaps_s` are the gaps between words.
     """
 
     first_s: float | None
@@ -31,7 +31,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One arrival: when it was due and how late it was sent, and its reply's times from when it was due."""
+    """One arrival: its due time, its delay in the client, and the times of its reply counted from the due time."""
 
     due_s: float
     lag_s: float
@@ -42,13 +42,13 @@ class Call:
 
     @property
     def done_s(self) -> float:
-        """When it ended, in seconds from the start."""
+        """End of the call in seconds from the start."""
         return self.due_s + self.total_s
 
 
 @dataclass(slots=True)
 class Run:
-    """What a test saw: calls in the order they ended, arrivals that were not sent, and gaps between words."""
+    """Recorded test: calls in order of their end, arrivals that were not sent, and gaps between words."""
 
     calls: list[Call] = field(default_factory=list)
     not_sent: list[float] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Run:
     most_at_once: int = 0
 
     def add(self, call: Call, gaps_s: Sequence[float]) -> None:
-        """Take the outcome of a call in."""
+        """Record the outcome of a call."""
         self.calls.append(call)
         self.gaps_s.extend(gaps_s[: max(0, MAX_GAPS - len(self.gaps_s))])
 
@@ -72,15 +72,15 @@ async def drive(
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     report: Callable[[float, int], None] = lambda _moment, _running: None,
 ) -> Run:
-    """Send a request at each of `moments`, and wait for the answers of all.
+    """Send a request at each of `moments` and wait for all answers.
 
     Args:
-        moments: When each is due, in seconds from now, in order.
-        ask: Sends request number n and gives its reply; ends by itself, and raises nothing.
-        most: Requests under way at once, at most; further arrivals are not sent.
-        clock: Seconds, ever rising.
-        pause: Waits for so many seconds; 0 lets others go on.
-        report: Is told of progress: seconds since the start, requests under way.
+        moments: Due times in seconds from now, in order.
+        ask: Sends request number n and returns its reply; it has a time limit of its own and raises nothing.
+        most: Limit of open requests; further arrivals are not sent.
+        clock: Monotonic clock in seconds.
+        pause: Waits for a number of seconds; 0 only yields to other tasks.
+        report: Called with seconds since the start and open requests.
     """
     run, running = Run(), set[asyncio.Task[None]]()
     start, cpu = clock(), time.process_time()

@@ -1,7 +1,7 @@
-"""What a run says: percentiles by step, errors by kind, and whether the client itself was too slow.
+"""Statistics of a run: percentiles per step, errors by kind, and warnings about a slow client.
 
-Percentiles are of the sorted samples by nearest rank (the smallest value that at least p % do not
-exceed), so each is a time that was really measured. A call belongs to the span in which it was due.
+A percentile is taken by nearest rank from the sorted samples (the smallest value that at least p % do not
+exceed), so each is a measured time. A call belongs to the span in which it was due.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ragstone.cli.load.drive import Call, Run
-from ragstone.cli.load.plan import Plan, steps
+from benchmarks.load.drive import Call, Run
+from benchmarks.load.plan import Plan, steps
 
-LATE_S = 0.01  # a client that is later than this adds to what it measures
-BUSY = 0.9  # of one core: then answers wait for the client that reads them
+LATE_S = 0.01  # a longer delay in the client distorts the measurement
+BUSY = 0.9  # of one core; above it answers wait for the client
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Seconds; None where nothing was measured."""
+    """Three percentiles in seconds; None without a sample."""
 
     p50: float | None
     p95: float | None
@@ -29,7 +29,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What happened to the calls that were due between two moments, and how many answers came in that time."""
+    """Statistics of the calls due between two moments, and of the answers in that time."""
 
     start_s: float
     end_s: float
@@ -43,14 +43,14 @@ class Span:
 
     @property
     def error_share(self) -> float:
-        """Of the calls that were due: those that failed or were not sent; 0 without any."""
+        """Share of due calls that failed or were not sent; 0 without calls."""
         due = self.sent + self.not_sent
         return (self.failed + self.not_sent) / due if due else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A whole run."""
+    """Statistics of a whole run."""
 
     whole: Span
     steps: Sequence[Span]
@@ -63,39 +63,39 @@ class Figures:
 
     @property
     def warnings(self) -> list[str]:
-        """Why the figures may be the client's rather than the server's."""
+        """Reasons why the client rather than the server limited the figures."""
         found = []
         if self.lag_p99_s is not None and self.lag_p99_s > LATE_S:
             found.append(
                 f"The client was late: one request in a hundred was sent {self.lag_p99_s * 1000:.0f} ms after it was "
-                "due. Ask for less, or from a faster machine."
+                "due. Use a lower rate or a faster machine."
             )
         if self.cpu_share > BUSY:
             found.append(
                 f"The client used {self.cpu_share:.0%} of a core, so answers waited for it. "
-                "Ask for less, or run several clients."
+                "Use a lower rate or several clients."
             )
         if self.whole.not_sent:
             found.append(
-                f"{self.whole.not_sent:,} requests were not sent, since as many were under way as --most allows. "
+                f"{self.whole.not_sent:,} requests were not sent because --most requests were already open. "
                 "They count as errors."
             )
         return found
 
 
 def percentile(samples: Sequence[float], share: float) -> float | None:
-    """The value at nearest rank in sorted samples; None without any."""
+    """Value at nearest rank in sorted samples; None without samples."""
     return samples[max(0, math.ceil(share * len(samples)) - 1)] if samples else None
 
 
 def percentiles(values: Iterable[float]) -> Percentiles:
-    """The three that matter."""
+    """Median, 95th and 99th percentile."""
     samples = sorted(values)
     return Percentiles(percentile(samples, 0.50), percentile(samples, 0.95), percentile(samples, 0.99))
 
 
 def figures(plan: Plan, run: Run) -> Figures:
-    """What the run says, as a whole and by step of the plan."""
+    """Compute the statistics of a run, whole and per step of the plan."""
     problems = Counter(call.problem for call in run.calls if call.problem)
     if run.not_sent:
         problems["not sent"] = len(run.not_sent)
@@ -112,7 +112,7 @@ def figures(plan: Plan, run: Run) -> Figures:
 
 
 def spans(plan: Plan, run: Run, edges: Sequence[tuple[float, float]]) -> list[Span]:
-    """The run cut into spans."""
+    """Compute the statistics of each time span."""
     return [_span(plan, run, start, end) for start, end in edges]
 
 

@@ -1,7 +1,7 @@
-"""Line and bar pictures as inline SVG: pure functions from numbers to text, without any script.
+"""Line and bar charts as inline SVG: pure functions from numbers to text, without scripts.
 
-Colours are classes that the page's style sheet fills, so a picture follows light and dark mode. Each
-has a title and a description for those who do not see it; the page also has the numbers as a table.
+Colours are classes of the page's style sheet, so a chart follows light and dark mode. Each chart has
+a title and a description for screen readers; the page also shows the numbers as a table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Value = float | None
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line: its name, the class of its colour, and a value for each moment, None where there is none."""
+    """Named series: the class of its colour and a value per moment, None where it is missing."""
 
     name: str
     colour: str
@@ -30,7 +30,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """What is shown over time: `moments` in seconds, `unit` of the values, and how many of them fill the height."""
+    """Axes of a chart over time: `moments` in seconds, `unit` of the values, `top` of the value axis."""
 
     title: str
     about: str
@@ -40,21 +40,21 @@ class Axes:
     top: float
 
     def x(self, moment_s: float) -> float:
-        """The place of a moment."""
+        """Horizontal position of a moment."""
         return LEFT + (WIDTH - LEFT - RIGHT) * moment_s / self.end_s
 
     def y(self, value: float) -> float:
-        """The place of a value."""
+        """Vertical position of a value."""
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / self.top
 
 
 def axes(title: str, about: str, moments: Sequence[float], end_s: float, unit: str, most: float) -> Axes:
-    """Axes whose top is a round number at or above `most`."""
+    """Create axes whose top is a round number at or above `most`."""
     return Axes(title, about, moments, end_s, unit, round_up(most))
 
 
 def round_up(most: float) -> float:
-    """The next of 1, 2, 4, 5, 8 and 10 times a power of ten, so that quarters of it read well."""
+    """Round up to 1, 2, 4, 5, 8 or 10 times a power of ten, so that quarters of it are round too."""
     if most <= 0 or not math.isfinite(most):
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
@@ -62,13 +62,13 @@ def round_up(most: float) -> float:
 
 
 def lines(base: Axes, series: Sequence[Series]) -> str:
-    """Some lines, each with its name at its end, and a dot with its numbers at each moment."""
+    """Line chart; each line has its name at its end and a labelled dot per moment."""
     parts = [part for one in series for part in _line(base, one)]
     return _picture(base, [*parts, *_names(base, series)])
 
 
 def bars(base: Axes, series: Series) -> str:
-    """A bar for each moment, which lies in its middle."""
+    """Bar chart; each moment is the middle of its bar."""
     step = base.moments[1] - base.moments[0] if len(base.moments) > 1 else base.end_s
     width = max(2.0, base.x(step) - base.x(0.0) - 2.0)
     parts = []
@@ -84,7 +84,7 @@ def bars(base: Axes, series: Series) -> str:
 
 
 def number(value: float) -> str:
-    """A value with three digits that count."""
+    """Format a value with three significant digits."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -107,7 +107,7 @@ def _line(base: Axes, series: Series) -> list[str]:
 
 
 def _runs(base: Axes, values: Sequence[Value]) -> list[list[tuple[float, float]]]:
-    """The points of a line, torn where a value is missing."""
+    """Points of a line, split where a value is missing."""
     runs: list[list[tuple[float, float]]] = [[]]
     for moment, value in zip(base.moments, values, strict=True):
         if value is None:
@@ -118,7 +118,7 @@ def _runs(base: Axes, values: Sequence[Value]) -> list[list[tuple[float, float]]
 
 
 def _names(base: Axes, series: Sequence[Series]) -> list[str]:
-    """Each line's name beside its last value, moved apart where they would overlap."""
+    """Name of each line beside its last value, moved apart where they would overlap."""
     ends = []
     for one in series:
         last = next((value for value in reversed(one.values) if value is not None), None)
@@ -137,7 +137,7 @@ def _names(base: Axes, series: Sequence[Series]) -> list[str]:
 
 def _picture(base: Axes, parts: Sequence[str]) -> str:
     title, about = escape(base.title), escape(base.about)
-    # A name of an id needs no blanks and has to be the only one on the page.
+    # An id has no blanks and is unique on the page.
     name = "".join(character for character in base.title.lower() if character.isalnum())
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-title {name}-about">'

@@ -1,4 +1,4 @@
-"""`ragstone operate load-test`: an open loop that counts exactly, measures by construction, and asks only its own."""
+"""`ragstone operate load-test`: an open loop with exact counts, for the caller's own server only."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import typer
+from typer.main import get_command
 
+from benchmarks.load.charts import round_up
+from benchmarks.load.chat import Asker, Kind, Target, session
+from benchmarks.load.command import app, check_target, questions_of
+from benchmarks.load.drive import Call, Reply, Run, drive
+from benchmarks.load.figures import figures, percentile, percentiles
+from benchmarks.load.plan import MAX_DURATION_S, Plan, arrivals, checked, steps
+from benchmarks.load.report import page
 from ragstone.cli.command import ExitCode, key_of, seconds_of
-from ragstone.cli.load.asking import Asker, Kind, Target, session
-from ragstone.cli.load.drive import Call, Reply, Run, drive
-from ragstone.cli.load.figures import figures, percentile, percentiles
-from ragstone.cli.load.pictures import round_up
-from ragstone.cli.load.plan import MAX_DURATION_S, Plan, arrivals, checked, steps
-from ragstone.cli.load.report import page
-from ragstone.cli.load_test import check_target, questions_of
+from ragstone.cli.load_test import run_tester
 from ragstone.errors import Forbidden, InvalidInput, NotFound
 from tests.api.conftest import running
+from tests.cli.conftest import Cli, command_line, write_handbook
 from tests.clocks import Clock
 from tests.platforms import small_platform
 from tests.servers import serving
@@ -36,6 +40,32 @@ STREAM = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: clos
 CHAT = STREAM + 'event: delta\ndata: {"text":"a"}\n\nevent: delta\ndata: {"text":"b"}\n\nevent: done\ndata: {}\n\n'
 CHUNK = 'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
 ROLE = 'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Runs a command on a fresh data directory."""
+    return command_line(tmp_path / "data")
+
+
+# The command.
+
+
+def test_the_command_shows_the_options_of_the_tester_and_the_docs_page_names_each(cli):
+    help_text, page_text = cli("operate", "load-test", "--help").stdout, DOCS.read_text(encoding="utf-8")
+    options = [option for parameter in get_command(app).params for option in parameter.opts if option[:2] == "--"]
+    assert len(options) > 10
+    assert [option for option in options if option not in help_text or option not in page_text] == []
+
+
+def test_an_installation_without_a_clone_says_how_to_get_the_tester(tmp_path, capsys):
+    with pytest.raises(typer.Exit) as ended:
+        run_tester(tmp_path, ["http://127.0.0.1:8000"])
+    assert ended.value.exit_code == ExitCode.FAILED
+    assert "Clone the repository" in capsys.readouterr().err
 
 
 # The plan.
@@ -104,7 +134,7 @@ def test_steps_cover_the_whole_time_without_a_gap():
 
 @dataclass
 class World:
-    """A clock that waiting moves on; whoever waits for the future is woken when it comes."""
+    """A clock that a pause moves on; it wakes the tasks that wait for a moment in that time."""
 
     clock: Clock = field(default_factory=Clock)
     waiting: list[tuple[float, asyncio.Event]] = field(default_factory=list)
@@ -233,7 +263,7 @@ def test_calls_count_where_they_were_due_and_answers_where_they_came():
     assert found.whole.achieved_rate == pytest.approx(0.7)
     assert sum(step.sent for step in found.steps) == 9
     assert found.warnings == [
-        "1 requests were not sent, since as many were under way as --most allows. They count as errors."
+        "1 requests were not sent because --most requests were already open. They count as errors."
     ]
 
 
@@ -397,9 +427,9 @@ async def test_the_key_is_sent_and_shown_nowhere(cli, tmp_path):
     assert "hunter2" not in done.output + report.read_text(encoding="utf-8")
 
 
-async def test_our_own_server_answers_a_load_test(cli, handbook, tmp_path):
+async def test_our_own_server_answers_a_load_test(cli, tmp_path):
     async with small_platform(tmp_path / "served") as platform:
-        await platform.ingest(handbook)
+        await platform.ingest(write_handbook(tmp_path / "handbook"))
         async with running(platform) as app, serving(app) as url:
             arguments = ("operate", "load-test", url, "--rate", "20", "--hold", "500ms", "--json")
             done = await in_thread(cli, *arguments)
