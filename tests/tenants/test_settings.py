@@ -20,12 +20,12 @@ from ragstone.tenants.settings import (
     MAX_FILTERS_CHARS,
     Interceptor,
     InterceptorKeys,
-    Interceptors,
     InterceptorSettings,
     Pipeline,
     checked,
     checked_fields,
 )
+from ragstone.tenants.settings_store import Interceptors
 from ragstone.vocabulary import Scope
 from tests.identity.conftest import Office, on_both
 

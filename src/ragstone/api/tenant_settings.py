@@ -24,10 +24,10 @@ from ragstone.tenants.settings import (
     MAX_MODELS,
     InterceptorSettings,
     Pipeline,
-    Stored,
     checked,
     urls,
 )
+from ragstone.tenants.settings_store import Stored
 from ragstone.vocabulary import DEFAULT_COLLECTION
 from ragstone.wiring import Platform
 

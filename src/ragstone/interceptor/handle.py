@@ -32,7 +32,8 @@ from ragstone.interceptor.wire_formats import DialectName, dialect_of
 from ragstone.principals import Principal
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
-from ragstone.tenants.settings import Interceptor, Interceptors
+from ragstone.tenants.settings import Interceptor
+from ragstone.tenants.settings_store import Interceptors
 
 if TYPE_CHECKING:
     from ragstone.interceptor.own_model import OwnModel

@@ -34,14 +34,8 @@ from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.failures import Failures
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
-from ragstone.tenants.settings import (
-    Interceptor,
-    InterceptorKeys,
-    Interceptors,
-    InterceptorSettings,
-    Knowledge,
-    Pipeline,
-)
+from ragstone.tenants.settings import Interceptor, InterceptorKeys, InterceptorSettings, Knowledge, Pipeline
+from ragstone.tenants.settings_store import Interceptors
 from ragstone.tenants.widgets import Widgets
 from ragstone.vocabulary import DEFAULT_TENANT
 

@@ -10,7 +10,7 @@ from ragstone.retrieval.router import Knowledge, RetrieverRouter
 from ragstone.retrieval.vectorize.client import RemotePipeline, VectorizeClient, pipeline_address
 from ragstone.retrieval.vectorize.retriever import PipelineOptions
 from ragstone.telemetry.metrics import Metrics
-from ragstone.tenants.settings import Interceptors
+from ragstone.tenants.settings_store import Interceptors
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
 from ragstone.wiring.infrastructure import check_token, interceptor_of
 
