@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from ragstone.errors import ConfigurationError, InvalidInput
@@ -479,6 +480,7 @@ JSON = st.recursive(
 )
 
 
+@profile(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow to draw
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)), JSON, max_size=4))
 def test_whatever_is_stored_is_read_or_refused_and_stays_as_it_is(values: dict[str, Any]):
     try:
