@@ -1,4 +1,4 @@
-"""`ragstone doctor`: every part looked at, every fault with its remedy, no secret shown."""
+"""`ragstone doctor`: it checks every part, names a fix for each fault, and shows no secret."""
 
 from __future__ import annotations
 
@@ -90,6 +90,34 @@ def test_a_misspelt_variable_is_pointed_out(cli):
     assert (check["state"], check["mend"]) == ("warning", "Did you mean RAGSTONE_DATA_DIR?")
     refused = cli("doctor", RAGSTONE_ANSWER__MODLE="x")
     assert (refused.exit_code, "RAGSTONE_ANSWER__MODLE" in refused.stderr) == (ExitCode.CONFIGURATION, True)
+
+
+def test_an_error_in_the_settings_is_broken_and_shown_with_its_fix(cli):
+    secret = {"RAGSTONE_LIBRECHAT__JWT_SECRET": "x" * 31, "RAGSTONE_SERVER__PORT": "0"}
+    plain = cli("doctor", "--profile", "production", **secret)
+    assert plain.exit_code == ExitCode.FAILED
+    assert "ERROR    RAGSTONE_LIBRECHAT__JWT_SECRET: " in plain.stdout
+    assert "BROKEN   settings: " in plain.stdout
+    relaxed = cli("doctor", "--json", **secret)
+    assert relaxed.exit_code == ExitCode.OK
+    assert checks(relaxed)["settings"]["state"] == "warning"
+
+
+def test_deep_compares_the_settings_with_the_database(cli):
+    open_to_all = {"RAGSTONE_SERVER__HOST": "0.0.0.0", "RAGSTONE_SERVER__PORT": "0"}
+    found = json.loads(cli("doctor", "--deep", "--json", **open_to_all).stdout)
+    assert ("database", "RAGSTONE_SERVER__HOST") in {(each["group"], each["variable"]) for each in found["problems"]}
+    shallow = json.loads(cli("doctor", "--json", **open_to_all).stdout)
+    assert "database" not in {each["group"] for each in shallow["problems"]}
+
+
+def test_settings_only_is_what_validate_config_says(cli):
+    broken = {"RAGSTONE_LIBRECHAT__JWT_SECRET": "x" * 31, "RAGSTONE_SERVER__PORT": "x"}
+    for environment in (broken, {}, {"RAGSTONE_INTERCEPTOR__BUDGET_S": "3"}):
+        for options in ((), ("--json",), ("--deep", "--json"), ("--profile", "production")):
+            alias = cli("operate", "validate-config", *options, **environment)
+            doctor = cli("doctor", "--settings-only", *options, **environment)
+            assert (alias.exit_code, alias.output) == (doctor.exit_code, doctor.output)
 
 
 def test_a_missing_model_is_broken_and_the_other_parts_are_still_looked_at(cli, tmp_path):

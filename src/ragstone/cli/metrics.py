@@ -20,7 +20,7 @@ from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import Forbidden, InvalidInput, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
-    import httpx2
+    import aiohttp
 
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
@@ -211,18 +211,18 @@ async def fetched(url: str, path: str, key: str) -> str:
         Forbidden: the key is not of somebody who runs the installation.
         Unavailable: no server answers there, or it answers something else.
     """
-    import httpx2
+    import aiohttp
 
     base = checked_address(url, key)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
         async with (
-            httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client,
-            client.stream("GET", f"{base}{path}", headers=headers) as response,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=False) as session,
+            session.get(f"{base}{path}", headers=headers, allow_redirects=False) as response,
         ):
-            _check_status(response.status_code, base)
+            _check_status(response.status, base)
             return (await _content(response)).decode("utf-8", errors="replace")
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise Unavailable(
             f"No server answers at {base} ({type(error).__name__}). "
             "Start it with `ragstone serve`, or name it with --url."
@@ -269,9 +269,9 @@ def _check_status(status: int, base: str) -> None:
         raise _another(base)
 
 
-async def _content(response: httpx2.Response) -> bytes:
+async def _content(response: aiohttp.ClientResponse) -> bytes:
     content = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > MAX_ANSWER_BYTES:
             raise Unavailable("The server answers more than numbers. Is that a Ragstone?")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, settings_for
-from ragstone.cli.doctor.validate import validate_config
+from ragstone.cli.doctor.report import validate_config
 from ragstone.cli.errors import errors
 from ragstone.cli.load_test import FORWARDED, load_test
 from ragstone.cli.metrics import circuits, metrics

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ragstone.wiring.engines import open_embedder, open_index
     from ragstone.wiring.infrastructure import Accounts, prepare_data_dir
+    from ragstone.wiring.knowledge import pipeline_token_end
     from ragstone.wiring.opening import open_platform
     from ragstone.wiring.platform import Platform, Records, open_records
 
@@ -19,6 +20,7 @@ __all__ = [
     "open_index",
     "open_platform",
     "open_records",
+    "pipeline_token_end",
     "prepare_data_dir",
 ]
 
@@ -30,6 +32,7 @@ _MODULES = {
     "open_index": "engines",
     "open_platform": "opening",
     "open_records": "platform",
+    "pipeline_token_end": "knowledge",
     "prepare_data_dir": "infrastructure",
 }
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ragstone.retrieval.base import Retriever
 from ragstone.retrieval.router import Knowledge, RetrieverRouter
-from ragstone.retrieval.vectorize.client import RemotePipeline, VectorizeClient, pipeline_address
+from ragstone.retrieval.vectorize.client import (
+    SOON,
+    RemotePipeline,
+    VectorizeClient,
+    checked_token,
+    expiry_of,
+    pipeline_address,
+)
 from ragstone.retrieval.vectorize.retriever import PipelineOptions
 from ragstone.telemetry.metrics import Metrics
 from ragstone.tenants.settings_store import Interceptors
@@ -77,3 +85,18 @@ def routed(
             max_question_chars=settings.retrieval.max_question_chars,
         ),
     )
+
+
+def pipeline_token_end(settings: Settings, *, now: datetime) -> datetime | None:
+    """End of the pipeline token of the settings if it ends within a week; None if it ends later or never.
+
+    Raises:
+        ConfigurationError: the token is invalid or has expired.
+    """
+    given = settings.vectorize
+    if given.token is None:
+        return None
+    token = given.token.get_secret_value()
+    checked_token(token, now=now, opaque=given.url is not None)
+    ends = None if given.url else expiry_of(token)
+    return ends if ends is not None and ends - now <= SOON else None

@@ -1,1 +1,1 @@
-"""What is missing and what is dangerous in the settings: a table of small rules, by profile."""
+"""The configuration checker: rules about the settings, checks of each part, and its report."""

@@ -1,7 +1,7 @@
-"""What `ragstone doctor` looks at: one function a part, in the order they build on each other.
+"""Checks of a running installation: one function per part, and the rules that need the database.
 
-A check changes nothing that a later `ragstone ingest` would not, and spends no tokens.
-An error raised on purpose is a finding too: its message says how to mend it.
+A check changes nothing that a later `ragstone ingest` would not change, and spends no tokens.
+A `RagstoneError` becomes a finding; its message names the fix.
 """
 
 from __future__ import annotations
@@ -11,35 +11,37 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Literal, NamedTuple
 
+import aiohttp
 import numpy as np
 
 from ragstone import __version__
+from ragstone.billing.plans import ModelEntry, Plan
+from ragstone.cli.doctor.rules import FULL_DISK_BYTES, LOW_DISK_BYTES, Problem, Subject, error, is_loopback, warning
 from ragstone.documents.parser import SandboxedParser
 from ragstone.errors import PortInUse, RagstoneError
 from ragstone.http.server import check_address, listen
 from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT, JobState, Scope
-from ragstone.wiring import open_embedder, open_index, open_records, prepare_data_dir
+from ragstone.wiring import Accounts, open_embedder, open_index, open_records, prepare_data_dir
 
 MIN_SQLITE = (3, 38, 0)  # the first that has json_each in every build
-LOW_DISK_BYTES = 1 << 30
-FULL_DISK_BYTES = 64 << 20
 REACH_TIMEOUT_S = 5.0
 MAX_NORM_ERROR = 1e-3  # float32 rows of length 1 are within 1e-6
+MAX_TENANTS = 10_000  # tenants whose plans are read; further tenants share the same plans
 VENDOR_URLS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com/v1"}
 
 State = Literal["ok", "warning", "broken"]
 
 
 class Finding(NamedTuple):
-    """What was found, and how to mend it unless `found` says so itself."""
+    """Result of a check; `mend` is the fix unless `found` contains it."""
 
     state: State
     found: str
@@ -48,7 +50,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A finding about one part."""
+    """Result of a check with the name of its part."""
 
     name: str
     state: State
@@ -57,13 +59,13 @@ class Check:
 
 
 async def all_checks(settings: Settings) -> AsyncIterator[Check]:
-    """Look at every part."""
+    """Check all parts, in the order of `PARTS`."""
     for name in PARTS:
         yield await check(name, settings)
 
 
 async def check(name: str, settings: Settings) -> Check:
-    """Look at one part of `PARTS`."""
+    """Check one part of `PARTS`."""
     try:
         return Check(name, *await PARTS[name](settings))
     except RagstoneError as error:
@@ -71,7 +73,7 @@ async def check(name: str, settings: Settings) -> Check:
 
 
 async def versions(_settings: Settings) -> Finding:
-    """Ragstone, Python and SQLite."""
+    """Check the versions of Ragstone, Python and SQLite."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     found = f"Ragstone {__version__}, Python {python}, SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info < MIN_SQLITE:
@@ -81,7 +83,7 @@ async def versions(_settings: Settings) -> Finding:
 
 
 async def data_directory(settings: Settings) -> Finding:
-    """Whether it can be written to, and how much room is left."""
+    """Check that the data directory is writable, and its free space."""
     folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -98,7 +100,7 @@ async def data_directory(settings: Settings) -> Finding:
 
 
 async def database(settings: Settings) -> Finding:
-    """Whether it opens, and what it holds."""
+    """Check that the database opens; count documents, chunks and unfinished jobs."""
     async with open_records(settings) as records:
         names = await records.library.collections(DEFAULT_TENANT)
         stats = [await records.library.stats(Scope(collection=name)) for name in names]
@@ -106,13 +108,13 @@ async def database(settings: Settings) -> Finding:
     found = f"{documents} documents, {chunks} chunks in {len(names)} collections"
     unfinished = sum(one.jobs[JobState.QUEUED] + one.jobs[JobState.RUNNING] for one in stats)
     if unfinished:
-        mend = "Unless they are in progress now: `ragstone jobs` lists them, `ragstone jobs ID --resume` goes on."
+        mend = "Unless they are in progress now: `ragstone jobs` lists them, `ragstone jobs ID --resume` continues one."
         return Finding("warning", f"{found}; {unfinished} jobs unfinished", mend)
     return Finding("ok", found)
 
 
 async def parsers(_settings: Settings) -> Finding:
-    """Whether a parser process starts and answers."""
+    """Check that a parser process starts and answers."""
     parser = SandboxedParser(processes=1)
     try:
         start = perf_counter()
@@ -123,7 +125,7 @@ async def parsers(_settings: Settings) -> Finding:
 
 
 async def embedding_model(settings: Settings) -> Finding:
-    """Whether the weights are the pinned ones and give a unit vector."""
+    """Check that the weights are the pinned ones and give a unit vector."""
     start = perf_counter()
     embedder = await open_embedder(settings, settings.data_dir)
     loaded_s = perf_counter() - start
@@ -136,9 +138,9 @@ async def embedding_model(settings: Settings) -> Finding:
 
 
 async def search_index(settings: Settings) -> Finding:
-    """Whether its process answers, and holds the chunks that the database has."""
+    """Check that the index answers and holds the chunks that the database has."""
     if settings.index.engine == "memory":
-        return Finding("ok", "in memory: it is empty whenever a process starts")
+        return Finding("ok", "in memory: it is empty at the start of each process")
     folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     index = await open_index(settings, folder, await open_embedder(settings, folder))
     try:
@@ -150,15 +152,15 @@ async def search_index(settings: Settings) -> Finding:
         await index.close()
     if held == known:
         return Finding("ok", f"answers; {held} chunks, as in the database")
-    mend = "Unless an ingestion is in progress: make it again with `ragstone rebuild`."
+    mend = "Unless an ingestion is in progress, rebuild it with `ragstone rebuild`."
     return Finding("warning", f"answers; {held} chunks, but the database has {known}", mend)
 
 
 async def language_model(settings: Settings) -> Finding:
-    """Whether a model is configured, and its server can be reached. Spends no tokens."""
+    """Check that the model's server can be reached and takes the key. Spends no tokens."""
     answer = settings.answer
     if answer.provider == "extractive":
-        return Finding("ok", "none configured: answers are extractive, without a key")
+        return Finding("ok", "none configured: answers are extractive and need no key")
     if find_spec(answer.provider) is None:
         mend = f"Install it: pip install 'ragstone[{answer.provider}]'."
         return Finding("broken", f"the package {answer.provider} is not installed", mend)
@@ -175,19 +177,21 @@ async def language_model(settings: Settings) -> Finding:
 
 
 async def _status_of(url: str, key: str = "") -> int | str:
-    """The HTTP status of a GET, or the name of the reason why there is none."""
-    import httpx2
-
+    """HTTP status of a GET, or the name of the error."""
     headers = {"authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": "2023-06-01"} if key else {}
+    timeout = aiohttp.ClientTimeout(total=REACH_TIMEOUT_S)
     try:
-        async with httpx2.AsyncClient(timeout=REACH_TIMEOUT_S) as client:
-            return (await client.get(url, headers=headers)).status_code
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        return type(error).__name__
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
+            session.get(url, headers=headers, allow_redirects=False) as response,
+        ):
+            return response.status
+    except (aiohttp.ClientError, TimeoutError, ValueError) as failure:
+        return type(failure).__name__
 
 
 async def server(settings: Settings) -> Finding:
-    """Whether `ragstone serve` can listen where the settings say, or does so already."""
+    """Check that the server's address is free, or that a healthy server answers there."""
     host, port = settings.server.host, settings.server.port
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     await check_address(settings, host)
@@ -210,3 +214,67 @@ PARTS: dict[str, Callable[[Settings], Awaitable[Finding]]] = {
     "language model": language_model,
     "server": server,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Rows of the database that the rules compare with the settings."""
+
+    has_owner: bool
+    plans: Sequence[Plan]  # plans that tenants have
+    models: Sequence[ModelEntry]
+
+
+async def problems_in_database(subject: Subject, environment: Mapping[str, str]) -> list[Problem]:
+    """Compare the settings with the database; a database that does not open is one problem.
+
+    Args:
+        subject: The settings, profile and machine.
+        environment: Environment variables of the server, with the keys of models.
+    """
+    try:
+        async with open_records(subject.settings) as records:
+            recorded = await _recorded(records.accounts)
+    except RagstoneError as broken:
+        return [error("RAGSTONE_DATABASE__URL", f"the database does not open: {broken.message}", "ragstone doctor")]
+    return [
+        *keys_beside_accounts(subject, recorded),
+        *unowned(subject, recorded),
+        *keyless_models(recorded, environment),
+    ]
+
+
+async def _recorded(accounts: Accounts) -> Recorded:
+    used = {tenant.plan for tenant in await accounts.tenants.all(limit=MAX_TENANTS)}
+    plans = [plan for plan in await accounts.plans.all() if plan.id in used]
+    return Recorded(await accounts.users.has_owner(), plans, await accounts.plans.models())
+
+
+def keys_beside_accounts(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
+    """Keys of the settings are for an installation without accounts; a running server cannot revoke them."""
+    if recorded.has_owner and subject.settings.server.api_keys:
+        yield warning(
+            "RAGSTONE_SERVER__API_KEYS",
+            "keys of the settings although accounts exist: no record shows their users, and they cannot be revoked",
+            "Create keys with `ragstone accounts keys create`, and unset this variable.",
+        )
+
+
+def unowned(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
+    """A server beyond loopback needs an owner."""
+    server = subject.settings.server
+    if not recorded.has_owner and not server.api_keys and not is_loopback(server.host):
+        yield error(
+            "RAGSTONE_SERVER__HOST",
+            f"{server.host}, but this installation has no owner, so the server does not start",
+            "ragstone accounts users create --role owner you@example.org",
+        )
+
+
+def keyless_models(recorded: Recorded, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """A model without its key is skipped: its plans get the next model or an extractive answer."""
+    used = {name for plan in recorded.plans for name in plan.models}
+    for model in recorded.models:
+        if model.id in used and model.key_variable and not environment.get(model.key_variable):
+            found = f"unset in this environment, and the model {model.id} of the price list needs it"
+            yield warning(model.key_variable, found, "Set it for the server, or remove the model from its plans.")

@@ -1,63 +1,246 @@
-"""`ragstone doctor`: what works, what does not, and how to mend it."""
+"""Commands `ragstone doctor` and `ragstone operate validate-config`: one checker and its report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
 
 from ragstone.cli.command import DEBUG_VARIABLE, AsJson, DataDir, ExitCode, run, settings_for
-from ragstone.cli.output import say, say_json
+from ragstone.cli.output import console, one_line, say, say_json
+from ragstone.errors import ConfigurationError, InvalidInput
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
-    from ragstone.cli.doctor.checks import Check
+    from ragstone.cli.doctor.checks import Check, State
+    from ragstone.cli.doctor.rules import Problem, Profile, Subject
     from ragstone.settings import Settings
 
 DEFAULT = "default"
 HIDDEN = "(set, hidden)"
-SIGNS = {"ok": "ok     ", "warning": "warning", "broken": "BROKEN "}
+PROFILES = ("development", "staging", "production")
+LEVEL_LABELS = {"error": "ERROR  ", "warning": "warning"}
+LEVEL_COLOURS = {"error": "bold red", "warning": "yellow"}
+STATE_LABELS = {"ok": "ok     ", "warning": "warning", "broken": "BROKEN "}
 NO_SETTINGS = frozenset({DEBUG_VARIABLE, "RAGSTONE_OPEN_DATA"})
+
+ProfileName = Annotated[
+    str | None, typer.Option(metavar="|".join(PROFILES), help="Profile to check for. [default: RAGSTONE_PROFILE]")
+]
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Compare with the database too: owners, keys of models, keys of the settings.")
+]
 
 
 @dataclass(frozen=True, slots=True)
 class SettingFound:
-    """A setting in force: its variable, its value without secrets, and where it comes from."""
+    """A setting in force: its variable, its value without secrets, and its origin."""
 
     variable: str
     value: str
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The problems of one group of rules."""
+
+    group: str
+    problems: Sequence[Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdicts for a profile; the profile is None if the settings cannot be read."""
+
+    profile: Profile | None
+    verdicts: Sequence[Verdict]
+
+    @property
+    def errors(self) -> int:
+        """Number of problems that have to be fixed."""
+        return sum(problem.level == "error" for verdict in self.verdicts for problem in verdict.problems)
+
+    @property
+    def warnings(self) -> int:
+        """Number of problems that may be intended."""
+        return sum(len(verdict.problems) for verdict in self.verdicts) - self.errors
+
+
 @run
-async def doctor(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """Check every part, and say how to mend it.
+async def doctor(
+    *,
+    profile: ProfileName = None,
+    deep: Deep = False,
+    settings_only: Annotated[
+        bool, typer.Option("--settings-only", help="Check the settings only; start and change nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> ExitCode:
+    """Check the settings and every part, and name each fix.
 
-    Spends no tokens. Ends with exit code 1 if something is broken.
+    Spends no tokens. Exit code 1 means that a setting has an error or a part is broken;
+    warnings alone end with 0.
     """
-    settings = settings_for(data_dir)
-    from ragstone.cli.doctor.checks import all_checks
+    chosen = _profile(profile)
+    if settings_only:
+        return await _check_settings(chosen, data_dir, deep=deep, as_json=as_json)
+    return await _check_everything(chosen, data_dir, deep=deep, as_json=as_json)
 
-    given = given_variables()
-    found = list(settings_found(settings, given if data_dir is None else given | {"RAGSTONE_DATA_DIR": "--data-dir"}))
-    checks = [unknown_variables(given, known=[one.variable for one in found])]
+
+@run
+async def validate_config(
+    *, profile: ProfileName = None, deep: Deep = False, as_json: AsJson = False, data_dir: DataDir = None
+) -> ExitCode:
+    """Check the settings only: doctor --settings-only.
+
+    Starts and changes nothing. Exit code 1 means that there is an error; warnings alone end
+    with 0.
+    """
+    return await _check_settings(_profile(profile), data_dir, deep=deep, as_json=as_json)
+
+
+def _profile(name: str | None) -> Profile | None:
+    if name is not None and name not in PROFILES:
+        raise InvalidInput(f"Unknown profile {name[:40]!r}. Use one of {', '.join(PROFILES)}.")
+    return cast("Profile | None", name)
+
+
+async def _check_settings(profile: Profile | None, data_dir: Path | None, *, deep: bool, as_json: bool) -> ExitCode:
+    from ragstone.cli.doctor.rules import unreadable
+
+    try:
+        subject = subject_of(settings_for(data_dir), profile)
+    except ConfigurationError as error:
+        outcome = Outcome(profile, [Verdict("settings", unreadable(error.message))])
+    else:
+        outcome = await _outcome(subject, deep=deep)
+    if as_json:
+        say_json(_problems_json(outcome))
+    else:
+        _show_problems(outcome)
+    return ExitCode.FAILED if outcome.errors else ExitCode.OK
+
+
+async def _check_everything(profile: Profile | None, data_dir: Path | None, *, deep: bool, as_json: bool) -> ExitCode:
+    settings = settings_for(data_dir)
+    given = given_variables() | ({} if data_dir is None else {"RAGSTONE_DATA_DIR": "--data-dir"})
+    found = list(settings_found(settings, given))
     if not as_json:
         _show_settings(found)
-        _show(checks[0])
-    async for check in all_checks(settings):
-        checks.append(check)
-        if not as_json:
-            _show(check)
+    outcome = await _outcome(subject_of(settings, profile), deep=deep)
+    if not as_json:
+        _show_problems(outcome)
+        say()
+    checks = [check async for check in _checks(settings, outcome, quiet=as_json)]
     if as_json:
-        say_json({"settings": found, "checks": checks})
+        say_json({**_problems_json(outcome), "settings": found, "checks": checks})
     return ExitCode.FAILED if any(check.state == "broken" for check in checks) else ExitCode.OK
 
 
-def _show(check: Check) -> None:
-    say(f"{SIGNS[check.state]}  {check.name}: {check.found}")
+async def _checks(settings: Settings, outcome: Outcome, *, quiet: bool) -> AsyncIterator[Check]:
+    """Yield the check of the settings, then of each part; show each one unless `quiet`."""
+    from ragstone.cli.doctor.checks import all_checks
+
+    first = settings_check(outcome)
+    if not quiet:
+        _show_check(first)
+    yield first
+    async for check in all_checks(settings):
+        if not quiet:
+            _show_check(check)
+        yield check
+
+
+def settings_check(outcome: Outcome) -> Check:
+    """Summarise the problems of the settings as one check; its fix is that of the worst problem."""
+    from ragstone.cli.doctor.checks import Check
+
+    problems = [problem for verdict in outcome.verdicts for problem in _sorted(verdict)]
+    if not problems:
+        return Check("settings", "ok", "no problem found")
+    state: State = "broken" if outcome.errors else "warning"
+    worst = min(problems, key=lambda problem: problem.level != "error")
+    return Check("settings", state, f"{outcome.errors} errors, {outcome.warnings} warnings", worst.mend)
+
+
+async def _outcome(subject: Subject, *, deep: bool) -> Outcome:
+    verdicts = list(verdicts_of(subject))
+    if deep:
+        from ragstone.cli.doctor.checks import problems_in_database
+
+        verdicts.append(Verdict("database", await problems_in_database(subject, os.environ)))
+    return Outcome(subject.profile, verdicts)
+
+
+def subject_of(settings: Settings, profile: Profile | None = None) -> Subject:
+    """Describe the settings and this machine for the rules; `profile` replaces the profile of the settings."""
+    from ragstone.cli.doctor.rules import Subject, observed
+
+    return Subject(settings, profile or settings.profile, observed(settings), given_variables(), time.time())
+
+
+def verdicts_of(subject: Subject) -> Iterator[Verdict]:
+    """Apply all rules; one verdict per group."""
+    from ragstone.cli.doctor.rules import MACHINE_RULES, SERVER_RULES
+    from ragstone.cli.doctor.upstreams import UPSTREAM_RULES
+
+    for group, rules in {"serving": SERVER_RULES, "outside": UPSTREAM_RULES, "machine": MACHINE_RULES}.items():
+        yield Verdict(group, [problem for rule in rules for problem in rule(subject)])
+
+
+def _problems_json(outcome: Outcome) -> dict[str, object]:
+    problems = [
+        {
+            "group": verdict.group,
+            "level": problem.level,
+            "variable": problem.variable,
+            "found": problem.found,
+            "mend": problem.mend,
+        }
+        for verdict in outcome.verdicts
+        for problem in verdict.problems
+    ]
+    return {"profile": outcome.profile, "ok": not outcome.errors, "problems": problems}
+
+
+def _show_problems(outcome: Outcome) -> None:
+    for verdict in outcome.verdicts:
+        count = len(verdict.problems)
+        say(f"{verdict.group}: {f'{count} to look at' if count else 'in order'}")
+        for problem in _sorted(verdict):
+            _show_problem(problem)
+    checked = f"For {outcome.profile}: " if outcome.profile else ""
+    say(f"\n{checked}{outcome.errors} errors, {outcome.warnings} warnings.")
+
+
+def _sorted(verdict: Verdict) -> Sequence[Problem]:
+    return sorted(verdict.problems, key=lambda problem: problem.level != "error")
+
+
+def _show_problem(problem: Problem) -> None:
+    label, text = LEVEL_LABELS[problem.level], f"{problem.variable}: {problem.found}"
+    if sys.stdout.isatty():
+        from rich.text import Text
+
+        line = Text.assemble("  ", (label, LEVEL_COLOURS[problem.level]), "  ", one_line(text))
+        console().print(line, soft_wrap=True)
+    else:
+        say(f"  {label}  {one_line(text)}")
+    say(f"           {one_line(problem.mend)}")
+
+
+def _show_check(check: Check) -> None:
+    say(f"{STATE_LABELS[check.state]}  {check.name}: {check.found}")
     if check.mend:
         say(f"         {check.mend}")
 
@@ -71,7 +254,7 @@ def _show_settings(found: Sequence[SettingFound]) -> None:
 
 
 def given_variables() -> dict[str, str]:
-    """The names of all variables of ours that are not empty, and where each comes from."""
+    """Names of all non-empty RAGSTONE_ variables, each with its origin: `.env` or `environment`."""
     from dotenv import dotenv_values
 
     places: dict[str, Mapping[str, str | None]] = {
@@ -86,26 +269,14 @@ def given_variables() -> dict[str, str]:
     }
 
 
-def unknown_variables(given: Iterable[str], *, known: Sequence[str]) -> Check:
-    """A misspelt variable has no effect, and nobody says so: look for them."""
-    from ragstone.cli.doctor.checks import Check
-
-    strange = strange_variables(given, known=known)
-    if not strange:
-        return Check("settings", "ok", "every RAGSTONE_ variable is known")
-    near = get_close_matches(strange[0], known, n=1)
-    mend = f"Did you mean {near[0]}?" if near else "The settings are listed in .env.example."
-    return Check("settings", "warning", f"no such setting: {', '.join(strange)}", mend)
-
-
 def strange_variables(given: Iterable[str], *, known: Sequence[str]) -> list[str]:
-    """The variables that are no setting, no group of settings and nothing else of ours, sorted."""
+    """Variables that are neither a setting, a group of settings nor another variable of Ragstone, sorted."""
     groups = {_group(variable) for variable in known}
     return sorted(set(given) - set(known) - groups - NO_SETTINGS)
 
 
 def settings_found(settings: Settings, given: Mapping[str, str]) -> Iterator[SettingFound]:
-    """Every setting in force; a group that was given whole, as JSON, counts for its members."""
+    """Yield each setting in force. The origin of a group given as JSON applies to its members."""
     from ragstone.settings import variable_name
 
     for path, value in _leaves(settings):

@@ -1,4 +1,4 @@
-"""`ragstone operate validate-config`: each rule fires on what it is for, and on nothing else."""
+"""The rules about the settings: each fires on its fault and on nothing else; the command `validate-config`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 
 from ragstone.billing.plans import ModelEntry, Plan
 from ragstone.cli.command import ExitCode
-from ragstone.cli.doctor.deep import problems_in_database
-from ragstone.cli.doctor.machine import unreadable
-from ragstone.cli.doctor.rules import OPTIONAL_PACKAGES, Machine, Problem, Profile, Subject
-from ragstone.cli.doctor.validate import looked_at
+from ragstone.cli.doctor.checks import problems_in_database
+from ragstone.cli.doctor.report import verdicts_of
+from ragstone.cli.doctor.rules import OPTIONAL_PACKAGES, Machine, Problem, Profile, Subject, unreadable
 from ragstone.principals import Role
 from ragstone.settings import Settings
 from ragstone.wiring import open_records
@@ -60,7 +59,7 @@ def subject(profile: Profile = "production", given: tuple[str, ...] = (), **chan
 
 
 def found(looked: Subject) -> list[Problem]:
-    return [problem for verdict in looked_at(looked) for problem in verdict.problems]
+    return [problem for verdict in verdicts_of(looked) for problem in verdict.problems]
 
 
 def levels(looked: Subject) -> dict[str, str]:
