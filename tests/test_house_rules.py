@@ -165,6 +165,29 @@ def test_tests_neither_patch_nor_sleep():
     assert not found
 
 
+def strangers(tree: ast.Module) -> set[str]:
+    """Imported modules other than `ragstone` itself, pytest and the standard library."""
+    modules = {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or "."])
+    }
+    known = {*sys.stdlib_module_names, "pytest"}
+    return {name for name in modules if name != "ragstone" and name.partition(".")[0] not in known}
+
+
+def test_tests_of_the_public_library_import_the_package_alone():
+    public = sorted((REPOSITORY / "tests" / "public").rglob("*.py"))
+    assert public
+    assert not [(path.name, name) for path in public for name in strangers(parsed(path))]
+
+
+def test_the_rule_of_public_tests_sees_each_stranger():
+    text = "import os, numpy, pytest\nimport ragstone.errors\nfrom ragstone import ask\nfrom tests.platforms import x"
+    assert strangers(ast.parse(text)) == {"numpy", "ragstone.errors", "tests.platforms"}
+
+
 def test_the_lock_names_no_download_address_and_hashes_everything():
     for lock in sorted((REPOSITORY / "requirements").glob("*.txt")):
         text = lock.read_text(encoding="utf-8")
