@@ -28,7 +28,8 @@ from ragstone.embedding.sparse import BM25_B, BM25_K1, query_vector
 from ragstone.evaluation.datasets import TestCollection, TestDocument, read_collection
 from ragstone.evaluation.metrics import ndcg_at_k, recall_at_k
 from ragstone.ingestion.submit import Upload
-from ragstone.retrieval.retrieve import HybridRetriever, RetrievalOptions
+from ragstone.retrieval.base import RetrievalOptions
+from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Filters, Query, Scope

@@ -89,7 +89,7 @@ async def test_the_steps_one_by_one_give_the_same_answer(platform):
     exchange = await platform.chat.begin(ACME, QUESTION, principal=VIEWER)
     found = await platform.chat.retrieve(exchange)
     [answer] = [event async for event in platform.chat.generate(exchange, found) if isinstance(event, Answer)]
-    last = await platform.chat.log(exchange, found, answer)
+    last = await platform.chat.save(exchange, found, answer)
     await platform.chat.release(exchange)
     assert last.answer == whole.answer
     assert [row.conversation_id for row in await rows(platform)] == [whole.conversation_id, last.conversation_id]

@@ -169,9 +169,6 @@ class LyingFinder:
     def __init__(self, honest: Retriever) -> None:
         self._honest = honest
 
-    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        return await self._honest.retrieve(scope, Query(query.text, limit=query.limit))
-
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         return await self._honest.search(scope, Query(query.text, limit=query.limit))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragstone.retrieval.retrieve import within_budget
+from ragstone.retrieval.base import within_budget
 from ragstone.vocabulary import Chunk, Hit, Passage
 
 

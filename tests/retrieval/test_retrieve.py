@@ -15,7 +15,8 @@ from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.errors import IndexUnavailable, InvalidInput, InvalidQuestion, ModelUnavailable, NotFound
 from ragstone.index.base import Candidate, Candidates, Index
 from ragstone.ingestion.submit import Upload
-from ragstone.retrieval.retrieve import HybridRetriever, Retrieval, RetrievalOptions
+from ragstone.retrieval.base import Retrieval, RetrievalOptions
+from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Filters, Query, Scope, SparseVector, StageScore
 from ragstone.wiring import Platform
@@ -141,7 +142,7 @@ async def test_without_a_floor_nonsense_finds_the_least_bad(platform: Platform):
 )
 async def test_what_is_no_question_is_refused_with_a_sentence(platform: Platform, question: str, sentence: str):
     with pytest.raises(InvalidQuestion, match=sentence):
-        await platform.retriever.retrieve(Scope(), Query(question))
+        await platform.retriever.search(Scope(), Query(question))
 
 
 @pytest.mark.parametrize("limit", [0, -1, 100_000])
@@ -177,7 +178,7 @@ async def test_without_the_model_the_words_still_find(platform: Platform, embedd
 async def test_a_leg_that_fails_leaves_the_other(platform: Platform, fails: str, answers: str):
     metrics = Metrics()
     limping = retriever(platform, index=LimpingIndex(platform.index, fails), metrics=metrics)
-    found = await limping.retrieve(Scope(), Query("Where does the Danube rise?"))
+    found = await limping.search(Scope(), Query("Where does the Danube rise?"))
     assert titles(found)[0] == "danube"
     assert found.degraded == (f"{fails}_unavailable",)
     assert set(found.passages[0].hit.stages) == {answers, "fused"}

@@ -9,7 +9,7 @@ from ragstone.api.responses import SearchOut, StatsOut
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, AdmittedAsking, AdmittedScope, OpenPlatform, admitted_router
 from ragstone.principals import Permission
-from ragstone.retrieval.retrieve import Retrieval
+from ragstone.retrieval.base import Retrieval
 from ragstone.storage.library import Stats
 from ragstone.vocabulary import Query
 

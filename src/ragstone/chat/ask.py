@@ -1,6 +1,7 @@
 """The story ASK: a question in a conversation becomes a cited answer.
 
-reserve → load what fits of the conversation → make a follow-up whole → retrieve → answer → save → settle
+check → load the history → choose the models → reserve in the ledger (`begin`)
+→ condense a follow-up → retrieve → answer → save → settle (`answer`)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ragstone.generation.base import Delta
 from ragstone.llm.base import Message
 from ragstone.llm.token_usage import counted
 from ragstone.principals import LOCAL, Principal
-from ragstone.retrieval.base import Retriever
+from ragstone.retrieval.base import Retriever, within_budget
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Filters, Passage, Query, Scope, Turn, Usage
@@ -27,9 +28,9 @@ from ragstone.vocabulary import Answer, Citation, Filters, Passage, Query, Scope
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The passages the answer will be written from, best first.
+    """The passages that the answer is written from, best first.
 
-    `question` is what was looked up: the question itself, or a follow-up made whole.
+    `question` is the text that was searched for: the user's question, or a condensed follow-up.
     """
 
     question: str
@@ -51,9 +52,9 @@ Event = Retrieved | Delta | Citation | Finished
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question that was checked and may be answered; `history` is oldest first.
+    """A checked question with what its answer needs; `history` is oldest first.
 
-    Its row in the ledger is open: `Chat.answer` completes it, or else `Chat.release`.
+    Its row in the ledger is reserved; `Chat.answer` or `Chat.release` settles it.
     """
 
     scope: Scope
@@ -63,37 +64,40 @@ class Exchange:
     history: tuple[Turn, ...]
     principal: Principal
     answering: AnsweringModel
-    bill: UsageMeter
+    meter: UsageMeter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatParts:
+    """The parts that `Chat` works with. `count_tokens` counts what the embedding model reads, for the ledger."""
+
+    retriever: Retriever
+    generator: Generator
+    conversations: Conversations
+    models: ModelChain
+    ledger: Ledger
+    count_tokens: Callable[[str], int]
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatOptions:
+    """`limit` is the number of passages where a question names none; `context_tokens` bounds those for the answerer."""
+
+    limit: int = 8
+    context_tokens: int = 3000
 
 
 class Chat:
-    """Answers questions, one conversation at a time.
+    """Answers questions within conversations.
 
-    `answer` is all of it. An integration that wants to run the steps itself calls
-    `retrieve`, `generate` and `log`, and in the end, whatever happened, `release`.
+    `answer` runs all steps. An integration that runs the steps itself calls `retrieve`,
+    `generate` and `save`, and in the end, also after a failure, `release`.
     """
 
-    def __init__(
-        self,
-        *,
-        retriever: Retriever,
-        generator: Generator,
-        conversations: Conversations,
-        chain: ModelChain,
-        ledger: Ledger,
-        metrics: Metrics,
-        count_tokens: Callable[[str], int],
-        default_limit: int = 8,
-    ) -> None:
-        """`count_tokens` counts what the embedding model reads."""
-        self._retriever = retriever
-        self._generator = generator
-        self._conversations = conversations
-        self._chain = chain
-        self._ledger = ledger
-        self._metrics = metrics
-        self._count_tokens = count_tokens
-        self._default_limit = default_limit
+    def __init__(self, parts: ChatParts, options: ChatOptions = ChatOptions()) -> None:
+        self._parts = parts
+        self._options = options
 
     async def begin(
         self,
@@ -107,30 +111,38 @@ class Chat:
         filters: Filters = Filters(),
         limit: int | None = None,
     ) -> Exchange:
-        """Check a question, without looking anything up, and open its row in the ledger.
+        """Check a question, and reserve its row in the ledger. Nothing is retrieved yet.
 
-        `overage`: the request is beyond the limit of the principal's plan. `history` is of a
-        conversation that somebody else keeps; with `conversation_id` it is the one kept here.
+        Args:
+            scope: The collection that the question is answered from.
+            question: As the user wrote it.
+            principal: Who asks.
+            overage: The request exceeds the limit of the principal's plan.
+            conversation_id: A conversation that is stored here, and whose history is read.
+            history: The turns of a conversation that the caller stores.
+            filters: Restrict the documents.
+            limit: Passages, at most.
 
         Raises:
             InvalidQuestion: blank or too long.
             NotFound: no such collection or conversation.
             Unavailable: the ledger cannot be written.
         """
-        query = Query(question, filters=filters, limit=limit or self._default_limit)
-        await self._retriever.check(scope, query)
+        query = Query(question, filters=filters, limit=limit or self._options.limit)
+        await self._parts.retriever.check(scope, query)
         if conversation_id is not None:
             history = await self._history(scope, conversation_id, principal)
-        answering = await self._chain.of(principal)
-        # Last, so that nothing which is refused has a row.
-        bill = await UsageMeter.open(self._ledger, replace(principal, tenant=scope.tenant), "chat", overage=overage)
-        return Exchange(scope, question, query, conversation_id, history, principal, answering, bill)
+        answering = await self._parts.models.of(principal)
+        payer = replace(principal, tenant=scope.tenant)
+        # Last, so that a question that is refused has no row.
+        meter = await UsageMeter.open(self._parts.ledger, payer, "chat", overage=overage)
+        return Exchange(scope, question, query, conversation_id, history, principal, answering, meter)
 
     async def answer(self, exchange: Exchange) -> AsyncGenerator[Event, None]:
-        """Answer it: `Retrieved`, then `Delta` and `Citation`, then `Finished`.
+        """Answer an exchange: yields `Retrieved`, then `Delta` and `Citation`, then `Finished`.
 
-        Closing the iterator closes what is open upstream, saves nothing, and settles
-        what was spent until then.
+        Closing the iterator closes the connection to the model, saves nothing, and settles
+        what was used until then.
 
         Raises:
             IndexUnavailable: neither leg of the search answered.
@@ -142,26 +154,26 @@ class Chat:
                 async with aclosing(self.generate(exchange, found)) as events:
                     async for event in events:
                         if isinstance(event, Answer):
-                            yield await self.log(exchange, found, event)
+                            yield await self.save(exchange, found, event)
                         else:
                             yield event
             finally:
                 await self.release(exchange)
 
     async def retrieve(self, exchange: Exchange) -> Retrieved:
-        """The first step: the question made whole, and the passages that bear on it. Raises: as `answer`."""
+        """Step 1: condense a follow-up, and retrieve as many passages as the context holds. Raises: as `answer`."""
         whole = await self._condense(exchange)
-        exchange.bill.embedded(self._count_tokens(whole))
-        found = await self._retriever.retrieve(exchange.scope, replace(exchange.query, text=whole))
-        return Retrieved(whole, found.passages, found.degraded)
+        exchange.meter.embedded(self._parts.count_tokens(whole))
+        found = await self._parts.retriever.search(exchange.scope, replace(exchange.query, text=whole))
+        return Retrieved(whole, within_budget(found.passages, self._options.context_tokens), found.degraded)
 
     async def generate(self, exchange: Exchange, found: Retrieved) -> AsyncGenerator[Delta | Citation | Answer, None]:
-        """The second step: text as it comes, then citations, then one `Answer`."""
+        """Step 2: yields text as it comes, then citations, then one `Answer`."""
         chosen = exchange.answering
         for policy in chosen.degraded:
-            self._metrics.degraded.labels(policy).inc()
-        events = self._generator.answer(
-            found.question, found.passages, exchange.history, answerers=chosen.answerers, spent=exchange.bill.spent
+            self._parts.metrics.degraded.labels(policy).inc()
+        events = self._parts.generator.answer(
+            found.question, found.passages, exchange.history, answerers=chosen.answerers, spent=exchange.meter.spent
         )
         async with aclosing(events):
             async for event in events:
@@ -173,27 +185,27 @@ class Chat:
     async def complete(
         self, exchange: Exchange, messages: Sequence[Message], *, max_tokens: int
     ) -> AsyncGenerator[str]:
-        """What the exchange's first language model says to `messages`, without documents; nothing where there is none.
+        """Completion of `messages` by the plan's first model, without retrieval. Yields nothing if the plan has none.
 
         Raises:
-            ModelUnavailable: it does not answer.
+            ModelUnavailable: the model does not answer.
         """
         for model in exchange.answering.models[:1]:
-            exchange.bill.spent.begin()
+            exchange.meter.spent.begin()
             async with aclosing(counted(model, messages, max_tokens=max_tokens)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Usage):
-                        exchange.bill.spent.update(piece)
+                        exchange.meter.spent.update(piece)
                     else:
                         yield piece
 
-    async def log(self, exchange: Exchange, found: Retrieved, answer: Answer) -> Finished:
-        """The last step: the exchange is saved, and belongs to its conversation in the ledger too.
+    async def save(self, exchange: Exchange, found: Retrieved, answer: Answer) -> Finished:
+        """Step 3: save the exchange in its conversation, and name the conversation in the ledger.
 
         Raises:
-            NotFound: the conversation was deleted meanwhile.
+            NotFound: the conversation has been deleted.
         """
-        saved = await self._conversations.save(
+        saved = await self._parts.conversations.save(
             exchange.scope,
             exchange.conversation_id,
             question=exchange.question,
@@ -202,12 +214,12 @@ class Chat:
             owner=exchange.principal.id,
             visible_to=exchange.principal.conversations_of,
         )
-        exchange.bill.belongs_to(saved.conversation_id)
+        exchange.meter.belongs_to(saved.conversation_id)
         return Finished(answer, saved.conversation_id, saved.turn_id)
 
     async def release(self, exchange: Exchange) -> None:
-        """Settle what the exchange has spent; once, however often it is called."""
-        await exchange.bill.settle()
+        """Settle what the exchange used. Further calls change nothing."""
+        await exchange.meter.settle()
 
     async def ask(
         self,
@@ -220,7 +232,7 @@ class Chat:
         filters: Filters = Filters(),
         limit: int | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """`begin` and `answer` in one."""
+        """Call `begin` and `answer`."""
         exchange = await self.begin(
             scope,
             question,
@@ -236,17 +248,17 @@ class Chat:
 
     async def _history(self, scope: Scope, conversation_id: str, principal: Principal) -> tuple[Turn, ...]:
         visible_to = principal.conversations_of
-        return tuple(await self._conversations.history(scope, conversation_id, visible_to=visible_to))
+        return tuple(await self._parts.conversations.history(scope, conversation_id, visible_to=visible_to))
 
     async def _condense(self, exchange: Exchange) -> str:
-        with self._metrics.timed("condense"):
+        with self._parts.metrics.timed("condense"):
             condenser = exchange.answering.condenser
-            whole = await condenser.condense(exchange.question, exchange.history, exchange.bill.spent)
+            whole = await condenser.condense(exchange.question, exchange.history, exchange.meter.spent)
         if whole == exchange.question:
             return whole
         query = replace(exchange.query, text=whole)
         try:
-            await self._retriever.check(exchange.scope, query)
+            await self._parts.retriever.check(exchange.scope, query)
         except RagstoneError:
-            return exchange.question  # what was added made it too long
+            return exchange.question  # the words that were added made it too long
         return whole

@@ -96,7 +96,7 @@ class _Nodes:
     async def log(self, state: ChatState) -> Logged:
         exchange = state["exchange"]
         try:
-            return {"finished": await self._chat.log(exchange, state["found"], state["answer"])}
+            return {"finished": await self._chat.save(exchange, state["found"], state["answer"])}
         finally:
             await self._chat.release(exchange)
 

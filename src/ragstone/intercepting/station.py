@@ -48,10 +48,6 @@ class Station:
 class NoIndexRetriever:
     """See `Retriever`: the index of a process that has none. Beside a pipeline it finds nothing."""
 
-    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """Raises: NoIndex."""
-        return await self.search(scope, query)
-
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         """Raises: NoIndex."""
         await self.check(scope, query)

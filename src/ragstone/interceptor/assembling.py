@@ -70,7 +70,14 @@ def upstreams_of(parts: Parts) -> Upstreams:
 def interception_of(parts: Parts, upstreams: Upstreams, *, own: OwnModel | None) -> Interception:
     """The story, with all it needs."""
     accounts, metrics, failures, redactor = parts.accounts, parts.metrics, parts.failures, parts.redactor
-    turns = TurnRetrieval(parts.retriever, guards=parts.guards, cache=parts.cache, metrics=metrics, redactor=redactor)
+    turns = TurnRetrieval(
+        parts.retriever,
+        guards=parts.guards,
+        cache=parts.cache,
+        metrics=metrics,
+        redactor=redactor,
+        context_tokens=parts.settings.retrieval.context_tokens,
+    )
     return Interception(
         interceptors=accounts.interceptors,
         preparation=Preparation(turns, accounts.source_links, metrics=metrics, failures=failures),

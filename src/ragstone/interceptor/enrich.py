@@ -38,7 +38,7 @@ from ragstone.interceptor.request import (
 from ragstone.interceptor.sources import ChatSource, Linker, listed, sources_of, without_markers, without_source_list
 from ragstone.resilience.breaker import Breaker
 from ragstone.resilience.upstream_policy import UpstreamPolicies
-from ragstone.retrieval.base import Retrieval, Retriever
+from ragstone.retrieval.base import Retrieval, Retriever, within_budget
 from ragstone.retrieval.cache import dumps, loads
 from ragstone.storage.cache import Cache, CacheKey, cache_key
 from ragstone.telemetry.failures import Failures
@@ -63,12 +63,15 @@ class TurnRetrieval:
         cache: Cache,
         metrics: Metrics,
         redactor: Redactor,
+        context_tokens: int = 3000,
     ) -> None:
+        """`context_tokens` bounds the passages of one retrieval, by the count of the embedding model."""
         self._finder = finder
         self._guards = guards
         self._cache = cache
         self._metrics = metrics
         self._redactor = redactor
+        self._context_tokens = context_tokens
         self._deadline = Deadline()
 
     async def find(
@@ -122,15 +125,19 @@ class TurnRetrieval:
 
     async def _find(self, scope: Scope, query: Query, key: CacheKey | None) -> Retrieval:
         if key is None:
-            return await self._finder.retrieve(scope, query)
+            return await self._search(scope, query)
         stored = (await self._cache.get_many([key])).get(key)
         if stored == WITHOUT:
             return Retrieval(())
         if stored is not None and (known := loads(stored, scope)) is not None:
             return known
-        found = await self._finder.retrieve(scope, query)
+        found = await self._search(scope, query)
         await self._cache.put_many({key: dumps(found, scope)}, TURN_S)
         return found
+
+    async def _search(self, scope: Scope, query: Query) -> Retrieval:
+        found = await self._finder.search(scope, query)
+        return replace(found, passages=within_budget(found.passages, self._context_tokens))
 
     def _hidden(self, passage: Passage) -> Passage:
         mask = self._redactor.masked

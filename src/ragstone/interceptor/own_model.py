@@ -119,7 +119,7 @@ class OwnModel:
                 raise
         if not said:
             await telling.say(title_of(exchange.question) if decision.reason == "title" else NO_MODEL)
-        usage = exchange.bill.spent.usage
+        usage = exchange.meter.spent.usage
         await telling.end(usage[-1] if usage else Usage(OWN_MODEL), ())
 
 

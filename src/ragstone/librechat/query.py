@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from ragstone.errors import Unavailable
 from ragstone.librechat.files import Caller, FileStore, LibreChatFile, filters_of
-from ragstone.retrieval.retrieve import Retrieval, content_terms, evidence
+from ragstone.retrieval.base import Retrieval
+from ragstone.retrieval.retrieve import content_terms, evidence
 from ragstone.vocabulary import Chunk, Hit, Passage, Query, Scope
 from ragstone.wiring import Platform
 

@@ -1,6 +1,6 @@
-"""The port of RETRIEVE: a question in, passages out.
+"""The port of retrieval: a question in, passages out.
 
-Imports nothing heavy, so that a process without a model can find passages elsewhere.
+Imports neither NumPy nor SQLAlchemy, so that a process without index and database can use a remote retriever.
 """
 
 from __future__ import annotations
@@ -13,55 +13,58 @@ from ragstone.errors import InvalidInput, InvalidQuestion
 from ragstone.vocabulary import Passage, Query, Scope
 
 MAX_PASSAGES = 1000
+PIPELINE_NOT_ASKED = "pipeline_not_asked"
+"""The policy in `Retrieval.degraded` where a query has filters that a remote pipeline cannot apply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalOptions:
-    """How passages are found; see docs/retrieval.md for where the numbers come from.
+    """Options of the hybrid search; docs/retrieval.md says where the numbers come from.
 
-    `candidates` counts the chunks each leg contributes, `floor` is that of `bears_on`,
-    and `context_tokens` bounds what `retrieve` hands to an answerer.
+    `candidates` is the number of chunks that each leg contributes, `floor` that of `bears_on`.
     """
 
     candidates: int = 50
     fusion: Literal["convex", "rrf"] = "convex"
     floor: float = 0.4
-    context_tokens: int = 3000
     max_question_chars: int = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Passages, best first. `degraded` names the leg that was missing, if one was."""
+    """Passages, best first. `degraded` names the policies that acted where a part did not answer."""
 
     passages: tuple[Passage, ...]
     degraded: tuple[str, ...] = ()
 
 
 class Retriever(Protocol):
-    """What a `Retriever` does, whether it looks, remembers, or asks somebody else."""
+    """Finds the passages of a collection that answer a question: in the index, a cache or a remote pipeline."""
 
-    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """What an answerer should read: `search`, trimmed to the context budget.
+    async def search(self, scope: Scope, query: Query) -> Retrieval:
+        """The best `query.limit` passages, each with its rank and score in every stage.
 
         Raises:
             InvalidQuestion: blank, too long or not text.
+            InvalidInput: the limit or the filters cannot be served.
             NotFound: no such collection.
-            Unavailable: nothing that was asked answered; the sentence and its class say what.
+            Unavailable: no source answered; the class and the message say which.
         """
         ...
 
-    async def search(self, scope: Scope, query: Query) -> Retrieval:
-        """The best `query.limit` passages, each with its standing in every stage. Raises: as `retrieve`."""
-        ...
-
     async def check(self, scope: Scope, query: Query) -> None:
-        """Refuse what cannot be searched, before anything is computed. Raises: as `retrieve`."""
+        """Refuse a query that cannot be searched, before anything is computed.
+
+        Raises:
+            InvalidQuestion: as `search`.
+            InvalidInput: a limit that cannot be served.
+            NotFound: as `search`.
+        """
         ...
 
 
 def checked_query(query: Query, *, max_chars: int) -> Query:
-    """The query, if it can be searched for.
+    """Return the query if it can be searched for.
 
     Raises:
         InvalidQuestion: as `checked_question`.
@@ -74,7 +77,7 @@ def checked_query(query: Query, *, max_chars: int) -> Query:
 
 
 def checked_question(text: str, *, max_chars: int) -> str:
-    """The question, if it can be searched for.
+    """Return the question if it can be searched for.
 
     Raises:
         InvalidQuestion: blank, longer than `max_chars`, or not text.
@@ -89,7 +92,7 @@ def checked_question(text: str, *, max_chars: int) -> str:
 
 
 def within_budget(passages: Sequence[Passage], max_tokens: int) -> tuple[Passage, ...]:
-    """The leading passages whose tokens sum to `max_tokens` at most, and always the first."""
+    """The leading passages whose tokens sum to `max_tokens` at most; always at least the first."""
     total = 0
     for kept, passage in enumerate(passages):
         total += passage.chunk.token_count

@@ -1,4 +1,4 @@
-"""The same question asked again: what was found a moment ago, as long as the collection has not changed."""
+"""A cache before a retriever: results are reused until the collection changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from ragstone.retrieval.base import Retrieval, RetrievalOptions, Retriever, checked_query, within_budget
+from ragstone.retrieval.base import Retrieval, RetrievalOptions, Retriever, checked_query
 from ragstone.storage.cache import Cache, CacheKey, cache_key
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
@@ -22,12 +22,12 @@ FORMAT = "1"  # of the stored values; a new one leaves the old ones unread
 
 
 class CachedRetriever:
-    """See `Retriever`. Asks a cache before `inner`.
+    """A `Retriever` that looks into a cache before it calls `inner`.
 
     The generation of a collection grows in every transaction that changes what searches
-    may find, and it is part of the key: a change is seen by the next question. It is
-    read before the search, so a result that saw a later state is stored where nobody
-    who knows of that state looks.
+    may find, and it is part of the key: the next question sees a change. It is read before
+    the search, so a result of a later state is stored under the key of an earlier one, which
+    no later question uses.
     """
 
     def __init__(
@@ -47,13 +47,8 @@ class CachedRetriever:
         self._options = options
         self._made_by = f"{FORMAT} {embedder_name} {json.dumps(asdict(options), sort_keys=True)}"
 
-    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """See `Retriever.retrieve`."""
-        found = await self.search(scope, query)
-        return Retrieval(within_budget(found.passages, self._options.context_tokens), found.degraded)
-
     async def search(self, scope: Scope, query: Query) -> Retrieval:
-        """See `Retriever.search`; what an incomplete search found is not kept."""
+        """See `Retriever.search`. The result of a degraded search is not stored."""
         checked_query(query, max_chars=self._options.max_question_chars)
         key = self._key(scope, await self._library.generation(scope), query)
         stored = (await self._cache.get_many([key])).get(key)
@@ -77,14 +72,14 @@ class CachedRetriever:
 
 
 def dumps(found: Retrieval, scope: Scope) -> bytes:
-    """A complete retrieval as JSON, with the scope it was found in."""
+    """Serialise a complete retrieval as JSON, with the scope it was found in."""
     passages = [_written(passage) for passage in found.passages]
     value = {"scope": [scope.tenant, scope.collection], "passages": passages}
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
 
 
 def loads(value: bytes, scope: Scope) -> Retrieval | None:
-    """What `dumps` wrote; `None` for anything else, and for what was found in another scope."""
+    """Read what `dumps` wrote; `None` for anything else and for a result of another scope."""
     try:
         stored = json.loads(value.decode(errors="surrogatepass"))
         if stored["scope"] != [scope.tenant, scope.collection]:

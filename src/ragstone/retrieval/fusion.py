@@ -7,12 +7,15 @@ fused scores go by chunk id, so that the same candidates always give the same or
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ragstone.index.base import Candidate, Candidates
 from ragstone.vocabulary import Hit, StageScore
 
-RRF_K = 60  # Cormack, Clarke, Büttcher: "Reciprocal Rank Fusion …", SIGIR 2009
+if TYPE_CHECKING:  # the index port needs NumPy, which a process without an index does not have
+    from ragstone.index.base import Candidate, Candidates
+
+RRF_K = 60  # the value of the paper that `reciprocal_ranks` names
 
 LEAST_SPREAD = 0.2  # cosine; below it the dense leg does not tell its candidates apart
 WEIGHT_PEAKED = 0.3  # dense weight where one chunk stands out in the sparse leg
@@ -22,18 +25,23 @@ FOREIGN_DISCOUNT = 0.9  # share of the weight that a question in another script 
 # All five: fitted on scifact, mlquestions, squad_v2, clapnq and hotpotqa; see docs/retrieval.md.
 
 
-def rrf(candidates: Candidates, *, k: int = RRF_K) -> tuple[Hit, ...]:
-    """Reciprocal rank fusion: the sum over the legs of 1 / (k + rank), ranks from 1.
+def reciprocal_ranks(rankings: Iterable[Mapping[str, int]], *, k: int = RRF_K) -> dict[str, float]:
+    """Reciprocal rank fusion: for each item, the sum over the rankings of 1 / (k + rank), ranks from 1.
 
     Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
-    individual Rank Learning Methods", SIGIR 2009. Sees ranks only, so a leg that found
-    nothing of use weighs as much as one that found the very words.
+    individual Rank Learning Methods", SIGIR 2009.
     """
-    return _fused(
-        candidates,
-        dense={c.chunk_id: 1 / (k + c.standing.rank) for c in candidates.dense},
-        sparse={c.chunk_id: 1 / (k + c.standing.rank) for c in candidates.sparse},
-    )
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for item, rank in ranking.items():
+            scores[item] = scores.get(item, 0.0) + 1 / (k + rank)
+    return scores
+
+
+def rrf(candidates: Candidates, *, k: int = RRF_K) -> tuple[Hit, ...]:
+    """Fuse by `reciprocal_ranks`. It sees ranks only: a leg that found nothing of use weighs as much as the other."""
+    legs = ({c.chunk_id: c.standing.rank for c in leg} for leg in (candidates.dense, candidates.sparse))
+    return _fused(candidates, reciprocal_ranks(legs, k=k))
 
 
 def convex(candidates: Candidates, *, dense_weight: float) -> tuple[Hit, ...]:
@@ -46,11 +54,10 @@ def convex(candidates: Candidates, *, dense_weight: float) -> tuple[Hit, ...]:
         candidates: What both legs found.
         dense_weight: w in [0, 1]; `dense_weight()` chooses it for a question.
     """
-    return _fused(
-        candidates,
-        dense={chunk: dense_weight * value for chunk, value in by_range(candidates.dense).items()},
-        sparse={chunk: (1 - dense_weight) * value for chunk, value in by_maximum(candidates.sparse).items()},
-    )
+    scores = {chunk: dense_weight * value for chunk, value in by_range(candidates.dense).items()}
+    for chunk, value in by_maximum(candidates.sparse).items():
+        scores[chunk] = scores.get(chunk, 0.0) + (1 - dense_weight) * value
+    return _fused(candidates, scores)
 
 
 def dense_weight(question: str, candidates: Candidates) -> float:
@@ -96,12 +103,11 @@ def by_range(leg: Sequence[Candidate]) -> dict[str, float]:
     return {c.chunk_id: (c.standing.score - low) / spread for c in leg}
 
 
-def _fused(candidates: Candidates, *, dense: Mapping[str, float], sparse: Mapping[str, float]) -> tuple[Hit, ...]:
+def _fused(candidates: Candidates, scores: Mapping[str, float]) -> tuple[Hit, ...]:
     stages: dict[str, dict[str, StageScore]] = {}
     for name, leg in (("dense", candidates.dense), ("sparse", candidates.sparse)):
         for candidate in leg:
             stages.setdefault(candidate.chunk_id, {})[name] = candidate.standing
-    scores = {chunk: dense.get(chunk, 0.0) + sparse.get(chunk, 0.0) for chunk in stages}
     order = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))
     return tuple(
         Hit(chunk, scores[chunk], {**stages[chunk], "fused": StageScore(rank, scores[chunk])})

@@ -17,7 +17,7 @@ from ragstone.embedding.sparse import STOPWORDS, query_vector, terms
 from ragstone.errors import IndexUnavailable, InvalidVector, ModelUnavailable, RagstoneError
 from ragstone.index.base import Candidates, Index
 from ragstone.retrieval import fusion
-from ragstone.retrieval.base import Retrieval, RetrievalOptions, Retriever, checked_query, within_budget
+from ragstone.retrieval.base import Retrieval, RetrievalOptions, checked_query
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
@@ -26,17 +26,6 @@ from ragstone.vocabulary import Hit, Passage, Query, Scope, SparseVector
 log = structlog.get_logger()
 
 Vector = NDArray[np.float32]
-
-__all__ = [
-    "HybridRetriever",
-    "Retrieval",
-    "RetrievalOptions",
-    "Retriever",
-    "bears_on",
-    "checked_query",
-    "content_terms",
-    "within_budget",
-]
 
 
 class HybridRetriever:
@@ -56,11 +45,6 @@ class HybridRetriever:
         self._library = library
         self._metrics = metrics
         self._options = options
-
-    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """See `Retriever.retrieve`."""
-        found = await self.search(scope, query)
-        return Retrieval(within_budget(found.passages, self._options.context_tokens), found.degraded)
 
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         """See `Retriever.search`."""

@@ -137,6 +137,5 @@ def retrieval_options(settings: Settings) -> RetrievalOptions:
     return RetrievalOptions(
         candidates=retrieval.candidates,
         fusion=retrieval.fusion,
-        context_tokens=retrieval.context_tokens,
         max_question_chars=retrieval.max_question_chars,
     )

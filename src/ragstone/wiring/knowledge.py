@@ -1,4 +1,4 @@
-"""Where the passages of a collection come from: the index of this installation, a tenant's pipeline, or both."""
+"""Connects the retriever router to the remote pipelines that the tenants' settings name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ragstone.retrieval.base import Retriever
-from ragstone.retrieval.router import Knowledge, RetrieverRouter
+from ragstone.retrieval.router import RemoteSource, RetrieverRouter
 from ragstone.retrieval.vectorize.client import (
     SOON,
     RemotePipeline,
@@ -16,8 +16,9 @@ from ragstone.retrieval.vectorize.client import (
     expiry_of,
     pipeline_address,
 )
-from ragstone.retrieval.vectorize.retriever import PipelineOptions
+from ragstone.retrieval.vectorize.retriever import DOCUMENT_PREFIX, PipelineOptions, VectorizeRetriever
 from ragstone.telemetry.metrics import Metrics
+from ragstone.tenants.settings import InterceptorSettings, Pipeline
 from ragstone.tenants.settings_store import Interceptors
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
 from ragstone.wiring.infrastructure import check_token, interceptor_of
@@ -25,65 +26,61 @@ from ragstone.wiring.infrastructure import check_token, interceptor_of
 if TYPE_CHECKING:
     from ragstone.settings import Settings
 
-SHARE_OF_BUDGET = (
-    0.75  # of a chat's budget, for a pipeline beside the index: its passages come too late after all of it
-)
+SHARE_OF_BUDGET = 0.75
+"""The share of a chat's time that a pipeline beside the index may take: after all of it, its passages are too late."""
 
-KnowledgeOf = Callable[[Scope], Awaitable[Knowledge | None]]
+SourceOf = Callable[[Scope], Awaitable[RemoteSource | None]]
 
 
-def knowledge_of(settings: Settings, interceptors: Interceptors) -> KnowledgeOf:
-    """What says for a scope which pipeline holds its knowledge; None, the index does.
-
-    Only the collection that a tenant's chats are answered from is looked up in its pipeline,
-    and never that of a LibreChat's files, which are here.
+def routed(
+    local: Retriever, settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics
+) -> RetrieverRouter:
+    """A router between `local`, the retriever of the index, and the pipelines of the tenants.
 
     Raises:
-        ConfigurationError: the token of the settings is none, or has expired.
+        ConfigurationError: the token in the settings is malformed or has expired.
     """
     own = interceptor_of(settings, DEFAULT_TENANT)
     if own.settings.pipeline and own.keys.pipeline:
         check_token(own.keys.pipeline, own.settings.pipeline)
-    longest_s = settings.vectorize.timeout_s
+    return RetrieverRouter(local, source_of=_source_of(settings, interceptors, client, metrics), metrics=metrics)
 
-    async def of(scope: Scope) -> Knowledge | None:
+
+def _source_of(settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics) -> SourceOf:
+    """A function from a scope to its remote source; `None` where the index holds its documents.
+
+    Only the collection that a tenant's chats are answered from is in its pipeline. The
+    collection of LibreChat's files is always in the index.
+    """
+    options = PipelineOptions(floor=settings.vectorize.floor, max_question_chars=settings.retrieval.max_question_chars)
+
+    async def of(scope: Scope) -> RemoteSource | None:
         known = await interceptors.get(scope.tenant)
         chosen, token = known.settings, known.keys.pipeline
         if chosen.knowledge == "index" or not chosen.pipeline or not token:
             return None
         if scope.collection != chosen.collection or scope.collection == settings.librechat.collection:
             return None
-        own, both = chosen.pipeline, chosen.knowledge == "both"
-        # The operator's own URL may lead anywhere, for the tenant that it was set for and for no other.
-        trusted = scope.tenant == DEFAULT_TENANT and own.url is not None and own.url == settings.vectorize.url
-        remote = RemotePipeline(
-            address=pipeline_address(
-                organization=own.organization, pipeline=own.pipeline, url=own.url, trusted=trusted
-            ),
-            token=token,
-            rerank=own.rerank,
-            filters=own.filters,
-            timeout_s=min(longest_s, SHARE_OF_BUDGET * chosen.budget_s) if both else longest_s,
-        )
-        return Knowledge("fused" if both else "alone", remote, settings.vectorize.floor)
+        pipeline = _remote_pipeline(scope, chosen, chosen.pipeline, token, settings)
+        retriever = VectorizeRetriever(client, pipeline, metrics=metrics, options=options)
+        return RemoteSource("fused" if chosen.knowledge == "both" else "alone", retriever, DOCUMENT_PREFIX)
 
     return of
 
 
-def routed(
-    local: Retriever, settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics
-) -> RetrieverRouter:
-    """What finds passages wherever the knowledge of a scope lies; `local` finds those of the index."""
-    return RetrieverRouter(
-        local,
-        knowledge_of=knowledge_of(settings, interceptors),
-        client=client,
-        metrics=metrics,
-        options=PipelineOptions(
-            floor=settings.vectorize.floor,
-            context_tokens=settings.retrieval.context_tokens,
-            max_question_chars=settings.retrieval.max_question_chars,
-        ),
+def _remote_pipeline(
+    scope: Scope, chosen: InterceptorSettings, own: Pipeline, token: str, settings: Settings
+) -> RemotePipeline:
+    # The operator's own URL may lead anywhere, but only for the tenant that it was set for.
+    trusted = scope.tenant == DEFAULT_TENANT and own.url is not None and own.url == settings.vectorize.url
+    longest_s = settings.vectorize.timeout_s
+    in_time_s = min(longest_s, SHARE_OF_BUDGET * chosen.budget_s)
+    return RemotePipeline(
+        address=pipeline_address(organization=own.organization, pipeline=own.pipeline, url=own.url, trusted=trusted),
+        token=token,
+        rerank=own.rerank,
+        filters=own.filters,
+        timeout_s=in_time_s if chosen.knowledge == "both" else longest_s,
     )
 
 

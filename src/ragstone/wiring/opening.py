@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from ragstone.billing.plans import Plan
-from ragstone.chat.ask import Chat
+from ragstone.chat.ask import Chat, ChatOptions, ChatParts
 from ragstone.chat.conversations import Conversations, MemoryOptions
 from ragstone.chat.feedback import FeedbackStore
 from ragstone.chat.plan_models import ModelChain
@@ -236,16 +236,16 @@ def _chat(
         max_tokens=settings.answer.max_tokens,
     )
     stack.push_async_callback(chain.close)
-    return Chat(
+    parts = ChatParts(
         retriever=retriever,
         generator=_generator(settings, engines.model, base.metrics),
         conversations=conversations,
-        chain=chain,
+        models=chain,
         ledger=base.accounts.ledger,
-        metrics=base.metrics,
         count_tokens=engines.count_tokens,
-        default_limit=settings.retrieval.limit,
+        metrics=base.metrics,
     )
+    return Chat(parts, ChatOptions(limit=settings.retrieval.limit, context_tokens=settings.retrieval.context_tokens))
 
 
 def _eraser(base: Infrastructure, engines: _Engines) -> TenantDeletion:

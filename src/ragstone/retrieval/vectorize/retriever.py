@@ -15,7 +15,7 @@ import structlog
 
 from ragstone.documents.canonical import canonical_text
 from ragstone.errors import InvalidInput
-from ragstone.retrieval.base import Retrieval, checked_query, within_budget
+from ragstone.retrieval.base import PIPELINE_NOT_ASKED, Retrieval, checked_query
 from ragstone.retrieval.vectorize.client import MAX_DOCUMENTS, PipelineDocument, RemotePipeline, VectorizeClient
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Chunk, Filters, Hit, PageSpan, Passage, Query, Scope, StageScore
@@ -29,16 +29,13 @@ FLOOR = 0.3
 texts have similarities of 0.1 to 0.3 with the embedding models in use since 2024; older ones need more."""
 CHARS_PER_TOKEN = 4  # of English prose in the vocabularies of current models; there is no model here to count
 MAX_TITLE_CHARS = 300
-NOT_ASKED = "pipeline_not_asked"
-"""The policy where a question is narrowed in a way that a pipeline does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineOptions:
-    """`floor` is the least score of a passage, in [0, 1]; `context_tokens` bounds what `retrieve` hands out."""
+    """`floor` is the least score of a passage, in [0, 1]."""
 
     floor: float = FLOOR
-    context_tokens: int = 3000
     max_question_chars: int = 4000
 
 
@@ -58,17 +55,12 @@ class VectorizeRetriever:
         self._metrics = metrics
         self._options = options
 
-    async def retrieve(self, scope: Scope, query: Query) -> Retrieval:
-        """See `Retriever.retrieve`."""
-        found = await self.search(scope, query)
-        return Retrieval(within_budget(found.passages, self._options.context_tokens), found.degraded)
-
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         """See `Retriever.search`; a score is that of the last stage there: reranker, else vectors."""
         checked_query(query, max_chars=self._options.max_question_chars)
         if query.filters.media_types:
-            self._metrics.degraded.labels(NOT_ASKED).inc()
-            return Retrieval((), (NOT_ASKED,))
+            self._metrics.degraded.labels(PIPELINE_NOT_ASKED).inc()
+            return Retrieval((), (PIPELINE_NOT_ASKED,))
         if not may_hold(query.filters):
             return Retrieval(())
         asked = asked_filters(self._pipeline.filters, query.filters)
