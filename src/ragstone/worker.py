@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from ragstone.chat import conversations as retention
-from ragstone.ingestion import webhooks as callbacks
+from ragstone.ingestion import webhooks
 from ragstone.ingestion.service import Ingestion
 from ragstone.storage.failure_log import FailureLog, run_flush
 from ragstone.wiring import Platform
@@ -106,7 +106,7 @@ async def repeat(chore: PeriodicTask, stop: asyncio.Event) -> None:
 
 
 async def _forget_callbacks(platform: Platform) -> None:
-    before = datetime.now(UTC) - timedelta(days=callbacks.KEEP_DAYS)
+    before = datetime.now(UTC) - timedelta(days=webhooks.KEEP_DAYS)
     last = ""
     while page := await platform.accounts.tenants.all(after=last):
         for tenant in page:

@@ -21,8 +21,8 @@ from ragstone.api.sources import (
 )
 from ragstone.identity.source_links import SourceLinks
 from ragstone.identity.tenants import TenantChange, TenantState
-from ragstone.ingestion import tenant_deletion as erase
 from ragstone.ingestion.submit import Upload
+from ragstone.ingestion.tenant_deletion import request_deletion
 from ragstone.vocabulary import Scope
 from tests.api.people import Installation
 from tests.api.sites import tenants
@@ -216,7 +216,7 @@ async def test_what_was_removed_is_not_shown_and_the_page_says_so(made: Installa
         case "tenant suspended":
             await platform.accounts.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
         case _:
-            await erase.begin(platform.database, platform.accounts.audit, "test", "acme")
+            await request_deletion(platform.database, platform.accounts.audit, "test", "acme")
             if how == "tenant erased":
                 while await platform.eraser.work() == 0:
                     pass

@@ -15,7 +15,8 @@ from ragstone.documents.chunking import ChunkingOptions
 from ragstone.documents.parser import SandboxedParser
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.index.qdrant_edge.index import EdgeIndex
-from ragstone.ingestion.service import Ingestion, IngestionOptions
+from ragstone.ingestion.parts import IngestionOptions, IngestionParts
+from ragstone.ingestion.service import Ingestion
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
@@ -42,19 +43,18 @@ async def open_parts(folder: Path, faults: Callable[[str], None] = lambda _step:
     library = Library(database, blobs)
     index = await EdgeIndex.connect(folder / "index", dimensions=embedder.dimensions, embedder=embedder.name)
     parser = SandboxedParser(processes=1)
-    ingestion = Ingestion(
+    parts = IngestionParts(
         database=database,
         blobs=blobs,
-        library=library,
         parser=parser,
         embedder=embedder,
         index=index,
         metrics=Metrics(),
         options=OPTIONS,
-        faults=faults,
+        reached=faults,
     )
     try:
-        yield Parts(database, library, index, ingestion)
+        yield Parts(database, library, index, Ingestion(parts))
     finally:
         await parser.close()
         await index.close()

@@ -6,7 +6,7 @@ import pytest
 
 from ragstone.errors import Conflict, InvalidInput, NotFound
 from ragstone.identity.tenants import TenantChange, TenantState
-from ragstone.ingestion import tenant_deletion as erase
+from ragstone.ingestion.tenant_deletion import request_deletion
 from ragstone.storage.database import EVERY_TENANT, scoped_delete
 from ragstone.storage.schema import tenants
 from ragstone.vocabulary import DEFAULT_TENANT
@@ -91,7 +91,7 @@ async def test_the_installation_s_own_tenant_stays_active(office: Office, state:
 
 
 async def test_a_tenant_that_is_being_deleted_does_not_come_back(office: Office):
-    await erase.begin(office.database, office.audit, "local", "acme")
+    await request_deletion(office.database, office.audit, "local", "acme")
     for state in (TenantState.ACTIVE, TenantState.SUSPENDED):
         with pytest.raises(Conflict):
             await office.tenants.change("local", "acme", TenantChange(state=state))

@@ -78,7 +78,7 @@ async def test_a_worker_that_wakes_while_another_is_at_it_changes_nothing(stand:
     job = await stand.ingestion.submit(SCOPE, [upload("zoo.md", "zebra")])
     async with stand.paused_at("upserted", job, lease_s=0.05) as wake, stand.paused_at("embedded", job):
         wake()
-        while not (claim := await the_claim(stand)).littered:  # the woken one says that its points may be left over
+        while not (claim := await the_claim(stand)).littered:  # the woken one marked its points for the sweep
             (document,) = await stand.library.documents(SCOPE)
             assert document.active_version is None
         assert claim.lease_until > time.time()

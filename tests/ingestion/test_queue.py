@@ -25,7 +25,7 @@ def queue(stand: Stand, owner: str) -> Queue:
 async def submit_many(stand: Stand, scope: Scope, count: int) -> str:
     """A job of many files, without their bytes."""
     entries = [StoredUpload(f"upload:{number}.md", fingerprint=f"{number}") for number in range(count)]
-    return await write_job(stand.database, stand.blobs, scope, entries, Submission())
+    return await write_job(stand.parts, scope, entries, Submission())
 
 
 async def take_all(queue: Queue) -> list[Task]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,9 +14,8 @@ from ragstone.errors import Conflict, NotFound
 from ragstone.identity.audit import Audit
 from ragstone.identity.secrets import Secret
 from ragstone.identity.tenants import Tenants
-from ragstone.ingestion import tenant_deletion as erase
 from ragstone.ingestion.queue import ClaimOptions, Claims, Queue
-from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
+from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion, request_deletion, tables_of_tenants
 from ragstone.storage.cache import MemoryCache, SqlVectorStore, cache_key
 from ragstone.storage.database import EVERY_TENANT, scoped, scoped_insert, unscoped
 from ragstone.storage.schema import conversations, metadata, tenants, turns, usage_records
@@ -34,14 +34,8 @@ def secret() -> Secret:
 def eraser(
     stand: Stand, *, cache: MemoryCache | None = None, faults: Callable[[str], None] = lambda _: None
 ) -> TenantDeletion:
-    return TenantDeletion(
-        database=stand.database,
-        index=stand.index,
-        blobs=stand.blobs,
-        audit=Audit(stand.database, secret()),
-        caches=(cache.delete_tenant,) if cache else (),
-        faults=faults,
-    )
+    parts = replace(stand.parts, purge_cache=cache.delete_tenant if cache else None, reached=faults)
+    return TenantDeletion(parts, Audit(stand.database, secret()))
 
 
 def remains(stand: Stand, *, cache: MemoryCache | None = None) -> DeletionCheck:
@@ -73,7 +67,7 @@ async def furnish(stand: Stand) -> None:
 
 
 async def begin(stand: Stand, tenant: str = LEAVING) -> None:
-    await erase.begin(stand.database, Audit(stand.database, secret()), "test", tenant)
+    await request_deletion(stand.database, Audit(stand.database, secret()), "test", tenant)
 
 
 async def rows_of(stand: Stand, tenant: str) -> dict[str, int]:
@@ -121,7 +115,7 @@ async def test_a_worker_that_dies_at_any_step_leaves_the_rest_to_the_next(stand:
             break
         except Killed:
             assert not await is_struck_out(stand)
-    assert len(steps) == 3 + len(erase.tables_of_tenants())
+    assert len(steps) == 3 + len(tables_of_tenants())
     while not await is_struck_out(stand):
         await eraser(stand).work()
     assert (await remains(stand).of_tenant(LEAVING)).is_gone
@@ -205,8 +199,7 @@ async def test_past_answers_quote_a_removed_document_no_more(stand: Stand):
 
 async def test_the_cached_vectors_of_a_removed_document_go_with_it(stand: Stand):
     store = SqlVectorStore(stand.database, LEAVING)
-    cached = CachedEmbedder(HashingEmbedder(), store)
-    ingestion = stand.another(cached=cached)
+    ingestion = stand.another(vectors=store)
     job = await ingestion.submit(SCOPE, [upload("a.md", "zebra " * 1500), upload("b.md", "gnu")])
     await ingestion.work(until_job=(SCOPE, job.id))
     before = (await rows_of(stand, LEAVING))["embedding_cache"]

@@ -42,7 +42,7 @@ class Post:
             self.stand.database,
             SECRET,
             self.outbound,
-            metrics=self.stand.metrics,
+            metrics=self.stand.parts.metrics,
             clock=self.clock,
             spread=lambda: 0.5,
         )

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ragstone import worker
-from ragstone.ingestion import tenant_deletion as erase
+from ragstone.ingestion.tenant_deletion import request_deletion
 from ragstone.vocabulary import JobState, Scope
 from tests.ingestion.workbench import SCOPE, Stand, upload
 from tests.platforms import small_platform
@@ -52,7 +52,7 @@ async def test_a_worker_does_every_chore_and_ends_when_told_to(tmp_path: Path):
     async with small_platform(tmp_path) as platform:
         await platform.accounts.tenants.create("test", "leaving")
         await platform.ingestion.submit(Scope("leaving"), [upload("a.md", "zebra")])
-        await erase.begin(platform.database, platform.accounts.audit, "test", "leaving")
+        await request_deletion(platform.database, platform.accounts.audit, "test", "leaving")
         job = await platform.ingestion.submit(Scope(), [upload("a.md", "zebra")])
         stop = asyncio.Event()
         running = asyncio.create_task(worker.run(platform, stop))

@@ -9,15 +9,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ragstone.billing.plans import Plans
 from ragstone.documents.base import ParsedDocument, Parser
-from ragstone.embedding.base import Embedder
+from ragstone.embedding.cache import VectorStore
 from ragstone.embedding.hashing import HashingEmbedder
 from ragstone.embedding.sparse import query_vector
 from ragstone.errors import EmptyDocument, IndexUnavailable, UnreadableDocument
 from ragstone.index.base import Point
 from ragstone.index.memory import MemoryIndex
-from ragstone.ingestion.quotas import Quota
-from ragstone.ingestion.service import Ingestion, IngestionOptions
+from ragstone.ingestion.parts import IngestionOptions, IngestionParts
+from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.submit import Upload
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import EVERY_TENANT, Database, unscoped
@@ -76,7 +77,7 @@ class Stand:
     blobs: LocalBlobs
     library: Library
     index: FlakyIndex
-    metrics: Metrics
+    parts: IngestionParts
     ingestion: Ingestion
 
     def another(
@@ -85,23 +86,22 @@ class Stand:
         faults: Callable[[str], None] = lambda _step: None,
         embedder: HashingEmbedder | None = None,
         parser: Parser | None = None,
-        quota: Quota | None = None,
-        cached: Embedder | None = None,
+        plans: Plans | None = None,
+        vectors: VectorStore | None = None,
         **changes: object,
     ) -> Ingestion:
         """Ingestion as another process has it: on the same data."""
         return Ingestion(
-            database=self.database,
-            blobs=self.blobs,
-            library=self.library,
-            parser=parser or PlainParser(),
-            embedder=embedder or HashingEmbedder(),
-            index=self.index,
-            metrics=self.metrics,
-            options=replace(QUICK, **changes),  # type: ignore[arg-type]  # fields of the options, by name
-            quota=quota,
-            cached=(lambda _tenant: cached) if cached else None,
-            faults=faults,
+            replace(
+                self.parts,
+                database=self.database,
+                parser=parser or PlainParser(),
+                embedder=embedder or HashingEmbedder(),
+                options=replace(QUICK, **changes),  # type: ignore[arg-type]  # fields of the options, by name
+                plans=plans,
+                vectors=(lambda _tenant: vectors) if vectors else None,
+                reached=faults,
+            )
         )
 
     @asynccontextmanager
@@ -171,18 +171,16 @@ async def open_stand(folder: Path, database_url: str) -> AsyncIterator[Stand]:
     blobs = LocalBlobs(folder / "blobs")
     library = Library(database, blobs)
     index = FlakyIndex(HashingEmbedder().dimensions)
-    metrics = Metrics()
-    ingestion = Ingestion(
+    parts = IngestionParts(
         database=database,
         blobs=blobs,
-        library=library,
         parser=PlainParser(),
         embedder=HashingEmbedder(),
         index=index,
-        metrics=metrics,
+        metrics=Metrics(),
         options=QUICK,
     )
-    yield Stand(folder, database_url, database, blobs, library, index, metrics, ingestion)
+    yield Stand(folder, database_url, database, blobs, library, index, parts, Ingestion(parts))
     await database.close()
 
 

@@ -10,7 +10,7 @@ from ragstone.api.account_models import TenantBody, TenantChangeBody, TenantList
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, OpenPlatform, PathId, admitted_router
 from ragstone.identity.tenants import Tenant, TenantChange
-from ragstone.ingestion import tenant_deletion as erase
+from ragstone.ingestion.tenant_deletion import request_deletion
 from ragstone.principals import Permission
 
 MAX_PAGE = 500
@@ -77,7 +77,7 @@ async def erase_tenant(tenant_id: PathId, principal: Admitted, platform: OpenPla
     A worker does the work; when it is done, the tenant is gone from the list.
     """
     accounts = platform.accounts
-    await erase.begin(platform.database, accounts.audit, principal.id, tenant_id, changes=accounts.changes)
+    await request_deletion(platform.database, accounts.audit, principal.id, tenant_id, changes=accounts.changes)
     return await platform.accounts.tenants.get(tenant_id)
 
 

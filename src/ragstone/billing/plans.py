@@ -16,7 +16,7 @@ from ragstone.identity.audit import Audit, Detail
 from ragstone.identity.cache_revision import bump
 from ragstone.principals import UNLIMITED_PLAN
 from ragstone.storage import schema
-from ragstone.storage.database import EVERY_TENANT, Database, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, scoped, unscoped
 from ragstone.vocabulary import DEFAULT_TENANT, Usage
 
 WINDOW_S = 3600  # plans count requests by the hour
@@ -105,6 +105,14 @@ class Plans:
         if found := (await self._list()).plans.get(plan_id):
             return found
         raise _no_plan(plan_id)
+
+    async def of_tenant(self, tenant: str) -> Plan:
+        """The plan of a tenant; an unlimited one for a name without a tenant, which only embedding programs use."""
+        wanted = scoped(schema.tenants, tenant, schema.tenants.c.plan)
+        async with self._database.read(tenant) as connection:
+            plan_id = (await connection.execute(wanted)).scalar()
+        known = (await self._list()).plans
+        return known.get(plan_id or "") or Plan(id=UNLIMITED_PLAN, name="Unlimited")
 
     async def all(self) -> list[Plan]:
         """Every plan, by id."""

@@ -116,13 +116,13 @@ async def remove_tenant(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Lock a tenant out and delete all it has; a worker does it."""
-    from ragstone.ingestion import tenant_deletion as erase
+    from ragstone.ingestion.tenant_deletion import request_deletion
 
     async with opened_records(data_dir) as records:
         found = await records.accounts.tenants.get(tenant)
         if not yes:
             typer.confirm(f"Delete {one_line(found.name)} ({found.id}) with all its documents and users?", abort=True)
-        await erase.begin(records.database, records.accounts.audit, ACTOR, tenant)
+        await request_deletion(records.database, records.accounts.audit, ACTOR, tenant)
     say(f"Nobody of {tenant} is let in any more. The server or a worker deletes what it has.")
     return ExitCode.OK
 

@@ -1,4 +1,4 @@
-"""Making a version: stored bytes become a draft, and drafts become points. Writes nothing."""
+"""A version of a document before it is published: stored bytes → text and chunks → points. Writes nothing."""
 
 from __future__ import annotations
 
@@ -6,48 +6,38 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ragstone.documents.base import ParsedDocument, Parser
-from ragstone.documents.chunking import ChunkingOptions, chunk, sections
+from sqlalchemy import ColumnElement
+
+from ragstone.documents.base import ParsedDocument
+from ragstone.documents.chunking import chunk, sections
 from ragstone.documents.media_types import SUPPORTED_SUFFIXES, suffix_of
 from ragstone.embedding.base import Embedder, Matrix
 from ragstone.embedding.sparse import document_vector
 from ragstone.embedding.windows import embed_chunks, names_above
 from ragstone.index.base import Point
 from ragstone.ingestion.jobs import Task
-from ragstone.ingestion.publish import PreparedVersion
-from ragstone.storage.blobs import LocalBlobs
-from ragstone.vocabulary import Chunk, MetadataValue, SparseVector
+from ragstone.ingestion.parts import IngestionParts
+from ragstone.storage.database import Database, scoped
+from ragstone.storage.library import chunk_of
+from ragstone.storage.schema import chunks, documents
+from ragstone.vocabulary import Chunk, MetadataValue, Scope, SparseVector
 
-EMBED_CHUNKS = 64  # chunks embedded at once: whole batches for the model, and still signs of life every few seconds
-
-
-async def make_draft(
-    task: Task, *, blobs: LocalBlobs, parser: Parser, embedder: Embedder, chunking: ChunkingOptions
-) -> PreparedVersion:
-    """Parse and chunk the bytes of a task.
-
-    Raises:
-        Unsupported: no parser reads it.
-        UnreadableDocument: empty, encrypted, corrupt, or beyond a limit of the parser.
-        NotFound: its bytes are gone.
-    """
-    content = await blobs.get(task.scope, task.blob_key)
-    parsed = await parser.parse(content, name=task.name, media_type=task.media_type)
-    chunks = await asyncio.to_thread(
-        chunk,
-        parsed.text,
-        document_id=task.document_id,
-        version=task.version,
-        token_offsets=embedder.token_offsets,
-        pages=parsed.pages,
-        options=chunking,
-    )
-    return PreparedVersion(task, parsed, _title(task, parsed), chunks)
+EMBED_CHUNKS = 64  # chunks embedded at once: full batches for the model, a sign of life every few seconds
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A chunk with all that its point is made from."""
+class PreparedVersion:
+    """A version that is parsed and chunked, with the document's title for people."""
+
+    task: Task
+    parsed: ParsedDocument
+    title: str
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PointSource:
+    """A chunk with everything that its point is built from."""
 
     chunk: Chunk
     title: str
@@ -55,13 +45,52 @@ class SourceFile:
     metadata: Mapping[str, MetadataValue]
 
 
-def sources(draft: PreparedVersion) -> list[SourceFile]:
-    """The chunks of a draft, ready to become points."""
-    return [SourceFile(each, draft.title, draft.parsed.media_type, draft.task.metadata) for each in draft.chunks]
+async def prepare_version(parts: IngestionParts, task: Task) -> PreparedVersion:
+    """Parse and chunk the bytes of a task.
+
+    Raises:
+        Unsupported: no parser reads it.
+        UnreadableDocument: empty, encrypted, corrupt, or beyond a limit of the parser.
+        NotFound: its bytes are gone.
+    """
+    content = await parts.blobs.get(task.scope, task.blob_key)
+    parsed = await parts.parser.parse(content, name=task.name, media_type=task.media_type)
+    cut = await asyncio.to_thread(
+        chunk,
+        parsed.text,
+        document_id=task.document_id,
+        version=task.version,
+        token_offsets=parts.embedder.token_offsets,
+        pages=parsed.pages,
+        options=parts.options.chunking,
+    )
+    return PreparedVersion(task, parsed, _title(task, parsed), cut)
 
 
-async def make_points(sources: Sequence[SourceFile], embedder: Embedder) -> AsyncGenerator[list[Point], None]:
-    """The points of chunks that may be of several documents, in batches.
+def point_sources(version: PreparedVersion) -> list[PointSource]:
+    """The chunks of a prepared version, ready to become points."""
+    media_type, metadata = version.parsed.media_type, version.task.metadata
+    return [PointSource(each, version.title, media_type, metadata) for each in version.chunks]
+
+
+async def stored_point_sources(database: Database, scope: Scope, document_id: str) -> list[PointSource]:
+    """The chunks of a document's active version as SQL keeps them, in reading order."""
+    active: ColumnElement[bool] = (documents.c.id == chunks.c.document_id) & (
+        documents.c.active_version == chunks.c.version
+    )
+    of_document = (
+        scoped(chunks, scope, chunks, documents.c.title, documents.c.media_type, documents.c.metadata)
+        .join(documents, active)
+        .where(chunks.c.document_id == document_id)
+        .order_by(chunks.c.ordinal)
+    )
+    async with database.read(scope) as connection:
+        rows = (await connection.execute(of_document)).mappings().all()
+    return [PointSource(chunk_of(row), row["title"], row["media_type"], row["metadata"]) for row in rows]
+
+
+async def build_points(sources: Sequence[PointSource], embedder: Embedder) -> AsyncGenerator[list[Point], None]:
+    """The points of chunks that may belong to several documents, in batches.
 
     Raises:
         ModelUnavailable: the embedding model did not answer.
@@ -70,20 +99,20 @@ async def make_points(sources: Sequence[SourceFile], embedder: Embedder) -> Asyn
         batch = sources[start : start + EMBED_CHUNKS]
         dense = await embed_chunks(embedder, [each.chunk for each in batch], title=[each.title for each in batch])
         sparse = await asyncio.to_thread(_sparse_vectors, batch)
-        yield [_point(*parts) for parts in zip(batch, dense, sparse, strict=True)]
+        yield [_point(*row) for row in zip(batch, dense, sparse, strict=True)]
 
 
-def _sparse_vectors(sources: Sequence[SourceFile]) -> list[SparseVector]:
+def _sparse_vectors(sources: Sequence[PointSource]) -> list[SparseVector]:
     return [document_vector(_lexical_text(source)) for source in sources]
 
 
-def _lexical_text(source: SourceFile) -> str:
-    """What of a chunk the lexical side searches: title, headings, repeated table header, text."""
+def _lexical_text(source: PointSource) -> str:
+    """The text that the lexical search sees: title, headings, repeated table header, text."""
     chunk = source.chunk
     return "\n".join((*names_above(chunk, source.title), chunk.table_header, chunk.text))
 
 
-def _point(source: SourceFile, dense: Matrix, sparse: SparseVector) -> Point:
+def _point(source: PointSource, dense: Matrix, sparse: SparseVector) -> Point:
     return Point(
         chunk_id=source.chunk.id,
         document_id=source.chunk.document_id,
@@ -96,7 +125,7 @@ def _point(source: SourceFile, dense: Matrix, sparse: SparseVector) -> Point:
 
 
 def _title(task: Task, parsed: ParsedDocument) -> str:
-    """The title its sender gave, unless that is but the file name; else the document's own, or its first heading."""
+    """The title its sender gave, unless that is the file name; else the document's own, or its first heading."""
     is_file_name = task.title == task.name and suffix_of(task.name) in SUPPORTED_SUFFIXES
     if task.title.strip() and not is_file_name:
         return task.title

@@ -1,6 +1,6 @@
-"""Dead letters: files that failed for reasons that are not their own, kept so that they can be tried again.
+"""Dead letters: files that failed through no fault of their own, kept so that they can be tried again.
 
-The index or a model stayed away, or one worker after the other ended over the file. Its
+The index or a model did not answer, or several workers ended while they had the file. Its
 bytes are kept until it is replayed, submitted again, or its document is removed.
 """
 
@@ -36,14 +36,14 @@ class DeadFile:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How many files wait again, and how many had been submitted anew or removed meanwhile."""
+    """How many files wait again, and how many had been submitted again or removed meanwhile."""
 
     replayed: int
     superseded: int
 
 
 class DeadLetters:
-    """Lists what was given up, and has it tried again."""
+    """Lists dead letters and queues them again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -68,15 +68,17 @@ class DeadLetters:
                 raise NotFound("There is no such file among those given up. `ragstone jobs dead` lists them.")
             waiting = [row for row in rows if row["wanted_file"] == row["id"]]
             superseded = [row for row in rows if row["wanted_file"] != row["id"]]
-            await _revive(connection, tenant, waiting)
-            await _let_go(self._database, connection, tenant, superseded)
+            await _requeue(connection, tenant, waiting)
+            await _discard(self._database, connection, tenant, superseded)
         return Replay(len(waiting), len(superseded))
 
 
-async def bury(database: Database, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> None:
-    """Let go of the dead files of documents that were submitted anew or removed."""
+async def discard_dead_files(
+    database: Database, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]
+) -> None:
+    """Discard the dead files of documents that were submitted again or removed."""
     rows = await _chosen(connection, scope.tenant, any_of(job_files.c.document_id, document_ids))
-    await _let_go(database, connection, scope.tenant, rows)
+    await _discard(database, connection, scope.tenant, rows)
 
 
 async def _chosen(connection: AsyncConnection, tenant: str, chosen: ColumnElement[bool]) -> Sequence[RowMapping]:
@@ -87,7 +89,7 @@ async def _chosen(connection: AsyncConnection, tenant: str, chosen: ColumnElemen
     return found
 
 
-async def _revive(connection: AsyncConnection, tenant: str, rows: Sequence[RowMapping]) -> None:
+async def _requeue(connection: AsyncConnection, tenant: str, rows: Sequence[RowMapping]) -> None:
     these = scoped_update(job_files, tenant).where(any_of(job_files.c.id, [row["id"] for row in rows]))
     fresh = {"state": FileState.PENDING, "dead": False, "attempts": 0, "not_before": 0, "error_code": None}
     await connection.execute(these.values(**fresh, error=None))
@@ -100,7 +102,7 @@ async def _revive(connection: AsyncConnection, tenant: str, rows: Sequence[RowMa
     await connection.execute(scoped_update(documents, tenant).where(theirs).values(state=state, error=None))
 
 
-async def _let_go(database: Database, connection: AsyncConnection, tenant: str, rows: Sequence[RowMapping]) -> None:
+async def _discard(database: Database, connection: AsyncConnection, tenant: str, rows: Sequence[RowMapping]) -> None:
     if not rows:
         return
     these = scoped_update(job_files, tenant).where(any_of(job_files.c.id, [row["id"] for row in rows]))

@@ -1,4 +1,4 @@
-"""What a directory holds now, and what of it vanished since it was ingested.
+"""Walks folders for files to ingest, and finds the ingested files that do not exist any more.
 
 A walk is sorted, skips hidden files and folders, honours `.ragstoneignore` files
 (gitignore syntax, also in subfolders), and never leaves its root: symbolic links to
@@ -33,13 +33,13 @@ class _Ignore:
     spec: pathspec.GitIgnoreSpec
 
     def verdict(self, path: Path, *, folder: bool) -> bool | None:
-        """Whether a pattern excludes (True) or re-includes (False) the path; None: no pattern speaks of it."""
+        """Whether a pattern excludes (True) or re-includes (False) the path; None: no pattern matches it."""
         relative = path.relative_to(self.folder).as_posix()
         return self.spec.check_file(relative + "/" if folder else relative).include
 
 
 def resolve(paths: Sequence[Path], pattern: str) -> list[Path]:
-    """The absolute paths of what was named.
+    """The absolute paths of files and folders that were named.
 
     Raises:
         NotFound: one of them does not exist.
@@ -59,11 +59,11 @@ def resolve(paths: Sequence[Path], pattern: str) -> list[Path]:
 
 
 def uploads(paths: Sequence[Path], *, pattern: str, max_file_bytes: int) -> Iterator[Upload | Rejected]:
-    """The files at `paths`, read one by one as they are asked for.
+    """The files at `paths`, each read when the iterator reaches it.
 
-    `paths` are resolved. A file among them is read whatever it is called; a folder is
-    walked for files that match `pattern` and that a parser exists for. What cannot be
-    read comes as `Rejected`.
+    `paths` are resolved. A file among them is read whatever its name; a folder is
+    walked for files that match `pattern` and that a parser exists for. A file or folder
+    that cannot be read comes as `Rejected`.
     """
     for path in paths:
         files = walk(path, pattern) if path.is_dir() else [path]
@@ -78,7 +78,7 @@ async def in_threads(files: Iterator[Upload | Rejected]) -> AsyncIterator[Upload
 
 
 def walk(root: Path, pattern: str) -> Iterator[Path | Rejected]:
-    """Files below `root` that are to be ingested, sorted by path; unreadable folders as `Rejected`."""
+    """The files below `root` to ingest, sorted by path; unreadable folders as `Rejected`."""
     glob = _glob(pattern)
     for found in _walk(root, root, ()):
         if isinstance(found, Rejected) or _matches(found.relative_to(root).parts, glob):
@@ -86,7 +86,7 @@ def walk(root: Path, pattern: str) -> Iterator[Path | Rejected]:
 
 
 def vanished(folders: Sequence[Path], pattern: str, sources: Sequence[str]) -> list[str]:
-    """Those of `sources` that are files below one of `folders`, match `pattern` and exist no more."""
+    """Those of `sources` that are files below one of `folders`, match `pattern` and do not exist any more."""
     glob = _glob(pattern)
     return [source for source in sources if _vanished(source, folders, glob)]
 
@@ -141,7 +141,7 @@ def _ignore_file(folder: Path) -> Iterator[_Ignore]:
 
 
 def _ignored(ignores: Sequence[_Ignore], path: Path, *, folder: bool = False) -> bool:
-    """The innermost ignore file that speaks of the path decides, as with git."""
+    """The innermost ignore file with a matching pattern decides, as with git."""
     verdicts = (ignore.verdict(path, folder=folder) for ignore in reversed(ignores))
     return next((verdict for verdict in verdicts if verdict is not None), False)
 
@@ -151,7 +151,7 @@ def _inside(root: Path, path: Path) -> bool:
         real = path.resolve(strict=True)
         return real.is_relative_to(root) and stat.S_ISREG(real.stat().st_mode)
     except (OSError, RuntimeError):
-        return not path.is_symlink()  # a broken link is skipped; a file is tried, and its error told
+        return not path.is_symlink()  # a broken link is skipped; a file is read, and its error reported
 
 
 def _read(path: Path, max_file_bytes: int) -> Upload | Rejected:
@@ -180,6 +180,6 @@ def _vanished(source: str, folders: Sequence[Path], glob: Sequence[str]) -> bool
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # not to be seen is not gone
+    except OSError:  # a path that cannot be read may still exist
         return False
     return False

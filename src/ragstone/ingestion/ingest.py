@@ -1,36 +1,26 @@
-"""WORK: what one worker does with the files whose turn it is.
+"""INGEST: a worker makes files that wait in the queue searchable.
 
-Of each it makes the next version of its document: parse → chunk → embed → upsert points. Then one
-SQL transaction makes that version the active one, which is the moment searches change,
-and the points of older versions are deleted. A worker may die at any step: another one
-claims the file again and makes one more version; what the first left behind is swept.
+The story of a file: claim → parse → chunk → embed → upsert points → publish → delete the points of older versions.
+Publishing is one SQL transaction; searches find the new version from that moment on. A worker may die at any step:
+its claim runs out, another worker makes the next version, and the points that the first one left are swept.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, aclosing, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 
 import structlog
 
-from ragstone.documents.base import Parser
-from ragstone.documents.chunking import ChunkingOptions
-from ragstone.embedding.base import Embedder
 from ragstone.errors import IndexUnavailable, RagstoneError
-from ragstone.index.base import Index
-from ragstone.ingestion.build import EMBED_CHUNKS, make_draft, make_points, sources
+from ragstone.ingestion.build import EMBED_CHUNKS, PreparedVersion, build_points, point_sources, prepare_version
 from ragstone.ingestion.jobs import Task
-from ragstone.ingestion.publish import PreparedVersion, fail, publish
-from ragstone.ingestion.queue import Claims, Queue
-from ragstone.ingestion.quotas import Quota
-from ragstone.ingestion.remove import clear_points, sweep_blobs, sweep_leftover
-from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database
-from ragstone.telemetry.failures import Failures
-from ragstone.telemetry.metrics import Metrics
+from ragstone.ingestion.parts import IngestionParts
+from ragstone.ingestion.publish import fail, publish
+from ragstone.ingestion.queue import Queue
+from ragstone.ingestion.remove import delete_old_points, sweep_blobs, sweep_orphans
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import FileState, Scope
 
@@ -40,36 +30,21 @@ FILES_AT_ONCE = 32  # claimed together, so that small files share embedding batc
 PARSE_AHEAD = 2  # files parsed while the one before is embedded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What a worker works with; see `Ingestion`."""
-
-    database: Database
-    blobs: LocalBlobs
-    parser: Parser
-    embedder: Embedder
-    cached: Callable[[str], Embedder]
-    index: Index
-    metrics: Metrics
-    chunking: ChunkingOptions
-    max_attempts: int
-    quota: Quota | None
-    reached: Callable[[str], None]
-    failures: Failures
-
-
 class Worker:
-    """Ingests by turns, with claims of its own."""
+    """Ingests what waits, under claims of its own."""
 
-    def __init__(self, tools: Tools, claims: Claims, queue: Queue) -> None:
-        self._tools = tools
-        self._claims = claims
-        self._queue = queue
+    def __init__(self, parts: IngestionParts) -> None:
+        self._parts = parts
+        self._claims = parts.claims()
+        self._queue = Queue(parts.database, self._claims, parts.options)
 
     async def turn(self, stop: asyncio.Event) -> bool:
-        """Ingest the next files, or clear something up; whether there was anything to do.
+        """Claim and ingest the next files of one tenant; with none waiting, sweep.
 
         Files that were not begun when `stop` is set are given back.
+
+        Returns:
+            Whether there was anything to do.
 
         Raises:
             DataDirectoryError: the disk is full or read-only; nothing is lost, call again.
@@ -78,148 +53,164 @@ class Worker:
         if tasks is None:
             return await self._sweep()
         if tasks:
-            self._tools.reached("claimed")
+            self._parts.reached("claimed")
             async with self._claims.kept(tasks[0].scope.tenant) as leaving:
-                jobs = len({task.job_id for task in tasks})
-                with span("ingest", tenant=tasks[0].scope.tenant, jobs=jobs, files=len(tasks)), self._running(jobs):
+                with self._running(tasks):
                     await self._ingest(tasks, lambda: stop.is_set() or leaving.is_set())
         return True
 
-    @contextmanager
-    def _running(self, jobs: int) -> Iterator[None]:
-        """Count them as being worked on meanwhile."""
-        self._tools.metrics.jobs_running.inc(jobs)
-        try:
-            yield
-        finally:
-            self._tools.metrics.jobs_running.dec(jobs)
-
-    async def _sweep(self) -> bool:
-        await sweep_blobs(self._tools.database, self._tools.blobs)
-        try:
-            return await sweep_leftover(self._tools.database, self._tools.index, self._claims)
-        except IndexUnavailable as error:
-            log.warning("sweep.index_unavailable", code=error.code)
-            return False
-
     async def _ingest(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> None:
-        """Make and publish a version of each task's document; small ones in common batches."""
+        """Prepare, index and publish a version for each task; small ones share a batch."""
         batch: list[PreparedVersion] = []
-        async with aclosing(self._drafts(tasks, ended)) as drafts:
-            async for draft in drafts:
-                batch.append(draft)
+        async with aclosing(self._prepared(tasks, ended)) as versions:
+            async for version in versions:
+                batch.append(version)
                 if sum(len(each.chunks) for each in batch) >= EMBED_CHUNKS:
-                    await self._finish(batch)
+                    await self._index_and_publish(batch)
                     batch = []
         if batch:
-            await self._finish(batch)
+            await self._index_and_publish(batch)
 
-    async def _drafts(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> AsyncGenerator[PreparedVersion, None]:
-        """Drafts in order, parsing ahead of whoever takes them; failures are recorded and left out."""
+    async def _prepared(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> AsyncGenerator[PreparedVersion]:
+        """Parsed and chunked versions in order, `PARSE_AHEAD` of the consumer. A file that fails is recorded."""
         waiting = deque(tasks)
         ahead: deque[tuple[Task, asyncio.Task[PreparedVersion]]] = deque()
         try:
             while (waiting or ahead) and not ended():
                 while waiting and len(ahead) < PARSE_AHEAD:
-                    ahead.append((waiting[0], asyncio.create_task(self._draft(waiting.popleft()))))
-                task, making = ahead[0]
+                    ahead.append((waiting[0], asyncio.create_task(self._prepare(waiting.popleft()))))
+                task, preparing = ahead[0]
                 try:
-                    draft = await making
+                    version = await preparing
                 except RagstoneError as error:
                     await self._fail([task], error)
                 else:
-                    self._tools.reached("parsed")
-                    yield draft
+                    self._parts.reached("parsed")
+                    yield version
                 ahead.popleft()
         finally:
-            unfinished = [making for _, making in ahead]
-            for making in unfinished:
-                making.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+            await _cancelled([preparing for _, preparing in ahead])
         await self._claims.give_back([*(task for task, _ in ahead), *waiting])
 
-    async def _draft(self, task: Task) -> PreparedVersion:
-        with working_on(task), span("parse_and_chunk"), self._tools.metrics.timed("parse_and_chunk"):
-            return await make_draft(
-                task,
-                blobs=self._tools.blobs,
-                parser=self._tools.parser,
-                embedder=self._tools.embedder,
-                chunking=self._tools.chunking,
-            )
+    async def _prepare(self, task: Task) -> PreparedVersion:
+        with working_on(task), span("parse_and_chunk"), self._parts.metrics.timed("parse_and_chunk"):
+            return await prepare_version(self._parts, task)
 
-    async def _finish(self, drafts: Sequence[PreparedVersion]) -> None:
-        """Index the drafts' points, make the drafts active, delete what they replace."""
-        tasks = [draft.task for draft in drafts]
+    async def _index_and_publish(self, versions: Sequence[PreparedVersion]) -> None:
+        """Embed and upsert the versions' points, publish the versions, delete what they replace."""
+        parts, tasks = self._parts, [version.task for version in versions]
+        scope = tasks[0].scope
         try:
             with working_on(*tasks), span("index_points", files=len(tasks)):
-                await self._index_points(drafts)
+                await self._index(scope, versions)
         except RagstoneError as error:
             await self._fail(tasks, error)
             return
-        scope = tasks[0].scope
-        plan = await self._tools.quota(scope.tenant) if self._tools.quota else None
-        published = await publish(
-            self._tools.database, self._claims, drafts, model=self._tools.embedder.name, plan=plan
-        )
-        self._tools.reached("published")
-        await self._clear([*published.active, *published.gone])
+        plan = await parts.plan_of(scope.tenant)
+        published = await publish(parts.database, self._claims, versions, model=parts.embedder.name, plan=plan)
+        parts.reached("published")
+        await self._delete_old_points(scope, [*published.active, *published.gone])
         await self._release_refused(scope, published.refused)
-        self._tools.reached("cleared")
-        for draft in published.active:
-            self._tools.metrics.files.labels(FileState.DONE).inc()
-            self._tools.metrics.chunks.inc(len(draft.chunks))
-            task = draft.task
-            with working_on(task):
-                log.info("ingest.done", document=task.document_id, version=task.version, chunks=len(draft.chunks))
+        parts.reached("cleared")
+        for version in published.active:
+            self._report(version)
 
-    async def _index_points(self, drafts: Sequence[PreparedVersion]) -> None:
-        scope = drafts[0].task.scope
-        chunks = [source for draft in drafts for source in sources(draft)]
-        async with aclosing(make_points(chunks, self._tools.cached(scope.tenant))) as batches:
+    async def _index(self, scope: Scope, versions: Sequence[PreparedVersion]) -> None:
+        sources = [source for version in versions for source in point_sources(version)]
+        async with aclosing(build_points(sources, self._parts.embedder_of(scope.tenant))) as batches:
             async for points in batches:
-                self._tools.reached("embedded")
-                with self._tools.metrics.timed("index_upsert"):
-                    await self._tools.index.upsert(scope, points)
-                self._tools.reached("upserted")
+                self._parts.reached("embedded")
+                with self._parts.metrics.timed("index_upsert"):
+                    await self._parts.index.upsert(scope, points)
+                self._parts.reached("upserted")
 
-    async def _clear(self, drafts: Sequence[PreparedVersion]) -> None:
-        """Delete the points of older versions, and let go of the documents."""
-        if not drafts:
+    async def _delete_old_points(self, scope: Scope, versions: Sequence[PreparedVersion]) -> None:
+        """Delete the points of older versions, and release the documents; without an index the sweep does so later."""
+        if not versions:
             return
-        scope = drafts[0].task.scope
-        older = [draft.task.document_id for draft in drafts if draft.task.version > 1]
+        parts, ids = self._parts, [version.task.document_id for version in versions]
+        replacing = [version.task.document_id for version in versions if version.task.version > 1]
         try:
-            for document_id in older:
-                await clear_points(self._tools.database, self._tools.index, scope, document_id)
-                self._tools.reached("old_points_deleted")
+            for document_id in replacing:
+                await delete_old_points(parts, scope, document_id)
+                parts.reached("old_points_deleted")
         except IndexUnavailable as error:
-            log.warning("ingest.sweep_later", documents=len(older), code=error.code)
-            await self._claims.release(scope, [draft.task.document_id for draft in drafts], clean=False)
+            log.warning("ingest.sweep_later", documents=len(replacing), code=error.code)
+            await self._claims.release(scope, ids, clean=False)
             return
-        await self._claims.release(scope, [draft.task.document_id for draft in drafts])
+        await self._claims.release(scope, ids)
 
     async def _release_refused(self, scope: Scope, refused: Sequence[PreparedVersion]) -> None:
-        """Leave the points of versions that the plan had no room for to the sweeper."""
+        """Leave the points of versions that the plan had no room for to the sweep."""
         if refused:
-            self._tools.metrics.files.labels(FileState.FAILED).inc(len(refused))
-            await self._claims.release(scope, [draft.task.document_id for draft in refused], clean=False)
+            self._parts.metrics.files.labels(FileState.FAILED).inc(len(refused))
+            await self._claims.release(scope, [version.task.document_id for version in refused], clean=False)
+
+    def _report(self, version: PreparedVersion) -> None:
+        task, metrics = version.task, self._parts.metrics
+        metrics.files.labels(FileState.DONE).inc()
+        metrics.chunks.inc(len(version.chunks))
+        with working_on(task):
+            log.info("ingest.done", document=task.document_id, version=task.version, chunks=len(version.chunks))
 
     async def _fail(self, tasks: Sequence[Task], error: RagstoneError) -> None:
+        """Record a failure: for good, or until the next attempt."""
+        parts = self._parts
         for task in tasks:
-            # In a batch the fault may be another file's: then each gets an attempt alone.
-            attempts = self._tools.max_attempts if error.retryable or len(tasks) > 1 else 1
-            final = await fail(self._tools.database, self._claims, task, error, max_attempts=attempts)
+            # In a batch the error may be another file's: then each gets an attempt alone.
+            attempts = parts.options.max_attempts if error.retryable or len(tasks) > 1 else 1
+            final = await fail(parts.database, self._claims, task, error, max_attempts=attempts)
             if final:
-                self._tools.metrics.files.labels(FileState.FAILED).inc()
+                parts.metrics.files.labels(FileState.FAILED).inc()
             with working_on(task):
-                self._tools.failures.note("ingest", error, tenant=task.scope.tenant)
+                parts.failures.note("ingest", error, tenant=task.scope.tenant)
                 log.warning("ingest.failed", document=task.document_id, code=error.code, final=final)
             await self._claims.release(task.scope, [task.document_id], clean=False)
 
+    async def _sweep(self) -> bool:
+        """Delete discarded blobs, then the orphaned points of one document; whether there were any."""
+        await sweep_blobs(self._parts)
+        try:
+            return await sweep_orphans(self._parts, self._claims)
+        except IndexUnavailable as error:
+            log.warning("sweep.index_unavailable", code=error.code)
+            return False
+
+    @contextmanager
+    def _running(self, tasks: Sequence[Task]) -> Iterator[None]:
+        """Trace the block, and count the jobs of the tasks as running meanwhile."""
+        jobs = len({task.job_id for task in tasks})
+        running = self._parts.metrics.jobs_running
+        with span("ingest", tenant=tasks[0].scope.tenant, jobs=jobs, files=len(tasks)):
+            running.inc(jobs)
+            try:
+                yield
+            finally:
+                running.dec(jobs)
+
 
 def working_on(*tasks: Task) -> AbstractContextManager[object]:
-    """Meanwhile log lines and outside calls carry what all of the tasks share: tenant, job, and who asked for it."""
+    """Bind what all of the tasks share (tenant, job, request id) to log lines and outside calls of the block."""
     ids = [(("tenant", task.scope.tenant), ("job", task.job_id), ("request_id", task.request_id)) for task in tasks]
     shared = {name: value for name, value in set.intersection(*map(set, ids)) if value}
     return structlog.contextvars.bound_contextvars(**shared)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[PreparedVersion]]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def work(parts: IngestionParts, stop: asyncio.Event, finished: Callable[[], Awaitable[bool]]) -> None:
+    """Ingest what waits, tenants taking turns, until `stop` is set or `finished` says so.
+
+    Raises:
+        DataDirectoryError: the disk is full or read-only; nothing is lost, call again.
+    """
+    worker = Worker(parts)
+    while not stop.is_set() and not await finished():
+        if not await worker.turn(stop):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), parts.options.poll_s)

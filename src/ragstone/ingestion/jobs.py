@@ -1,4 +1,4 @@
-"""How far a single document is on its way into the index, for whoever sent it and waits."""
+"""Jobs and their files: what a worker is given, how files end, and the progress that callers read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import NotFound, RagstoneError
-from ragstone.ingestion import webhooks as callbacks
+from ragstone.ingestion import webhooks
 from ragstone.storage.database import Database, any_of, scoped, scoped_update
 from ragstone.storage.schema import claims, discarded_blobs, documents, job_files, jobs
 from ragstone.vocabulary import DocumentState, FileState, Job, JobFile, JobState, MetadataValue, Scope
@@ -30,7 +30,7 @@ _COUNTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file of a job, claimed for the making of one version of its document."""
+    """One file of a job, claimed to become one version of its document."""
 
     file_id: int
     job_id: str
@@ -56,7 +56,7 @@ class Jobs:
         self._database = database
 
     async def job(self, scope: Scope, job_id: str) -> Job:
-        """One job with the fate of each of its files, in order of submission.
+        """One job with the outcome of each of its files, in order of submission.
 
         Raises:
             NotFound: there is none of that id in the scope.
@@ -92,7 +92,7 @@ class Jobs:
             await asyncio.sleep(poll_s)
 
     async def finished(self, scope: Scope, job_id: str) -> bool:
-        """Whether every file of the job has met its fate."""
+        """Whether every file of the job has its outcome."""
         async with self._database.read(scope) as connection:
             job = await self._job(connection, scope, job_id)
         return job.state in (JobState.DONE, JobState.FAILED)
@@ -106,7 +106,7 @@ class Jobs:
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """The final state of a file, and what to tell its owner; `dead`: it failed for reasons that are not its own."""
+    """The final state of a file, and what its owner is told; `dead`: it failed through no fault of its own."""
 
     file_id: int
     job_id: str
@@ -117,67 +117,69 @@ class FileOutcome:
     dead: bool = False
 
 
-async def settle(connection: AsyncConnection, scope: Scope, fates: Sequence[FileOutcome]) -> None:
+async def settle(connection: AsyncConnection, scope: Scope, outcomes: Sequence[FileOutcome]) -> None:
     """Give files their final state and count them in their jobs, which may finish by it.
 
-    A file that has met its fate already keeps it.
+    A file that has an outcome already keeps it.
     """
-    ids = [fate.file_id for fate in fates]
+    ids = [outcome.file_id for outcome in outcomes]
     pending = scoped(job_files, scope, job_files.c.id).where(
         any_of(job_files.c.id, ids), job_files.c.state == FileState.PENDING
     )
     waiting = set((await connection.scalars(pending)).all())
-    fates = [fate for fate in fates if fate.file_id in waiting]
-    if not fates:
+    outcomes = [outcome for outcome in outcomes if outcome.file_id in waiting]
+    if not outcomes:
         return
     change = scoped_update(job_files, scope).where(job_files.c.id == bindparam("file_id"))
-    await connection.execute(change, [_outcome(fate) for fate in fates])
-    for job_id in {fate.job_id for fate in fates}:
-        await _count(connection, scope, job_id, [fate for fate in fates if fate.job_id == job_id])
+    await connection.execute(change, [_outcome(outcome) for outcome in outcomes])
+    for job_id in {outcome.job_id for outcome in outcomes}:
+        await _count(connection, scope, job_id, [outcome for outcome in outcomes if outcome.job_id == job_id])
 
 
 async def finish_if_complete(connection: AsyncConnection, scope: Scope, job_id: str) -> None:
-    """End the job if all its files are settled: `failed` if every one failed, else `done`. Its owner is told."""
+    """End the job if all its files are settled: `failed` if every one failed, else `done`. Its webhook is queued."""
     settled = sum(_COUNTERS.values(), start=0 * jobs.c.total)
     complete = scoped_update(jobs, scope).where(
         jobs.c.id == job_id, settled == jobs.c.total, jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING))
     )
-    hopeless = (jobs.c.failed == jobs.c.total) & (jobs.c.total > 0)
+    all_failed = (jobs.c.failed == jobs.c.total) & (jobs.c.total > 0)
     ended = await connection.execute(
         complete.values(
-            state=case((hopeless, JobState.FAILED), else_=JobState.DONE),
-            error=case((hopeless, "No file could be ingested; each says why.")),
+            state=case((all_failed, JobState.FAILED), else_=JobState.DONE),
+            error=case((all_failed, "No file could be ingested; each says why.")),
             finished_at=datetime.now(UTC),
         )
     )
     if ended.rowcount:
-        await callbacks.enqueue(connection, scope, job_id)
+        await webhooks.enqueue(connection, scope, job_id)
 
 
 async def discard_blobs(
     database: Database, connection: AsyncConnection, scope: Scope, blob_keys: Iterable[str]
 ) -> None:
-    """Note that somebody let go of blobs; `sweep` deletes those that nobody else refers to."""
+    """Mark blobs as discarded; the sweep deletes those without another reference."""
     rows = [{"tenant": scope.tenant, "blob_key": key} for key in set(blob_keys) if key]
     if rows:
         await connection.execute(database.insert_missing(discarded_blobs), rows)
 
 
-async def _count(connection: AsyncConnection, scope: Scope, job_id: str, fates: Sequence[FileOutcome]) -> None:
-    counted = {counter: counter + sum(fate.state is state for fate in fates) for state, counter in _COUNTERS.items()}
-    counted[jobs.c.chunks] = jobs.c.chunks + sum(fate.chunks for fate in fates)
+async def _count(connection: AsyncConnection, scope: Scope, job_id: str, outcomes: Sequence[FileOutcome]) -> None:
+    counted = {
+        counter: counter + sum(outcome.state is state for outcome in outcomes) for state, counter in _COUNTERS.items()
+    }
+    counted[jobs.c.chunks] = jobs.c.chunks + sum(outcome.chunks for outcome in outcomes)
     await connection.execute(scoped_update(jobs, scope).where(jobs.c.id == job_id).values(counted))
     await finish_if_complete(connection, scope, job_id)
 
 
-def _outcome(fate: FileOutcome) -> dict[str, object]:
+def _outcome(outcome: FileOutcome) -> dict[str, object]:
     return {
-        "file_id": fate.file_id,
-        "state": fate.state,
-        "error_code": fate.error.code if fate.error else None,
-        "error": fate.error.message if fate.error else None,
-        "warnings": list(fate.warnings),
-        "dead": fate.dead,
+        "file_id": outcome.file_id,
+        "state": outcome.state,
+        "error_code": outcome.error.code if outcome.error else None,
+        "error": outcome.error.message if outcome.error else None,
+        "warnings": list(outcome.warnings),
+        "dead": outcome.dead,
     }
 
 
@@ -211,7 +213,7 @@ def _file(row: RowMapping) -> JobFile:
 
 
 class ProgressState(StrEnum):
-    """`processing`: a worker has it in hand now; `ready` and `failed` are final until it is sent again."""
+    """`processing`: a worker holds it now; `ready` and `failed` are final until it is sent again."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -221,7 +223,7 @@ class ProgressState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a document stands; `chunks` and `pages` are those in service, `error` is for its owner."""
+    """The progress of a document; `chunks` and `pages` are those of its active version, `error` is for its owner."""
 
     document_id: str
     state: ProgressState
@@ -233,7 +235,7 @@ class Progress:
 async def progress(
     database: Database, scope: Scope, document_id: str, *, clock: Callable[[], float] = time.time
 ) -> Progress:
-    """The standing of the bytes that were sent last.
+    """The progress of the bytes that were sent last.
 
     Raises:
         NotFound: no such document in the scope.
@@ -251,6 +253,6 @@ async def _state(connection: AsyncConnection, scope: Scope, document: Row[Any], 
     sent = scoped(job_files, scope, job_files.c.state).where(job_files.c.id == document.wanted_file)
     if (await connection.execute(sent)).scalar() == FileState.PENDING:
         held = scoped(claims, scope).where(claims.c.document_id == document.id, claims.c.lease_until > now)
-        in_hand = (await connection.execute(held)).first() is not None
-        return ProgressState.PROCESSING if in_hand else ProgressState.PENDING
+        worked_on = (await connection.execute(held)).first() is not None
+        return ProgressState.PROCESSING if worked_on else ProgressState.PENDING
     return ProgressState(DocumentState(document.state).value)

@@ -14,53 +14,16 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.billing.plans import Plan
-from ragstone.documents.base import ParsedDocument
 from ragstone.errors import QuotaExceeded, RagstoneError
-from ragstone.ingestion.dead_letters import bury
+from ragstone.ingestion.build import PreparedVersion
+from ragstone.ingestion.dead_letters import discard_dead_files
 from ragstone.ingestion.jobs import FileOutcome, Task, discard_blobs, settle
-from ragstone.ingestion.queue import GONE, Claims, abandon, mark
+from ragstone.ingestion.queue import GONE, Claims, note_orphans, show_state
 from ragstone.ingestion.quotas import pages_left, too_many_pages
 from ragstone.storage.database import Database, any_of, scoped, scoped_delete, scoped_insert, scoped_update
-from ragstone.storage.library import grow
+from ragstone.storage.library import bump_generation
 from ragstone.storage.schema import chunks, document_texts, documents, job_files, jobs, usage_records
 from ragstone.vocabulary import Chunk, DocumentState, FileState, Scope
-
-
-async def record_embedding(
-    connection: AsyncConnection, scope: Scope, model: str, tokens_of: Mapping[str, list[int]]
-) -> None:
-    """Write down the tokens that were embedded; for each job's id, those of each of its documents."""
-    submitted = scoped(jobs, scope, jobs.c.id, jobs.c.principal).where(any_of(jobs.c.id, sorted(tokens_of)))
-    principals: dict[str, str] = {row.id: row.principal for row in await connection.execute(submitted)}
-    now = datetime.now(UTC)
-    rows = [
-        _row(model, principals.get(job_id, ""), tokens, now)
-        for job_id, documents in tokens_of.items()
-        for tokens in documents
-    ]
-    if rows:
-        await connection.execute(scoped_insert(usage_records, scope), rows)
-
-
-def _row(model: str, principal: str, tokens: int, now: datetime) -> dict[str, object]:
-    return {
-        "id": secrets.token_hex(16),
-        "at": now,
-        "kind": "ingest",
-        "state": "settled",
-        "principal": principal,
-        "model": model,
-        "input_tokens": 0,
-        "output_tokens": 0,
-        "cached_tokens": 0,
-        "embedding_tokens": tokens,
-        "cost": 0,  # embedding has no price of its own
-        "overage": False,
-        "estimated": False,
-        "expires_at": 0,
-        "settled_at": now,
-    }
-
 
 REMOVED_SOURCE = "removed"
 NOTHING_TOLD: dict[str, object] = {
@@ -71,24 +34,14 @@ NOTHING_TOLD: dict[str, object] = {
     "fingerprint": "",
     "error": None,
 }
-"""What jobs remember of a file whose document was removed: that there was one."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedVersion:
-    """A version in the making: parsed and chunked, with the document's title for people."""
-
-    task: Task
-    parsed: ParsedDocument
-    title: str
-    chunks: tuple[Chunk, ...]
+"""The columns of a job's file after its document was removed: only that there was a file stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Which drafts became active, which found their document removed, and for which the plan has no room.
+    """The versions that became active, whose document was removed, and for which the plan has no room.
 
-    The others lost their claim.
+    Versions in none of them lost their claim.
     """
 
     active: tuple[PreparedVersion, ...]
@@ -97,40 +50,42 @@ class Published:
 
 
 async def publish(
-    database: Database, claims: Claims, drafts: Sequence[PreparedVersion], *, model: str, plan: Plan | None = None
+    database: Database, claims: Claims, versions: Sequence[PreparedVersion], *, model: str, plan: Plan | None = None
 ) -> Published:
-    """Make each draft, all of one scope, the active version of its document: searches see it from here on.
+    """Make each version, all of one scope, the active one of its document: searches find it from here on.
 
-    The points of all drafts must be in the index. `model` embedded them.
+    The points of all versions must be in the index. `model` embedded them.
     """
-    scope = drafts[0].task.scope
-    ids = [draft.task.document_id for draft in drafts]
+    scope = versions[0].task.scope
+    ids = [version.task.document_id for version in versions]
     async with database.write(scope) as connection:
         mine = await claims.holds(connection, scope, ids)
         found = await connection.execute(
             scoped(documents, scope, documents.c.id, documents.c.blob_key).where(any_of(documents.c.id, ids))
         )
         old_blobs = {row.id: row.blob_key for row in found}
-        drafts = [draft for draft in drafts if draft.task.document_id in mine]
-        there = [draft for draft in drafts if draft.task.document_id in old_blobs]
-        gone = tuple(draft for draft in drafts if draft.task.document_id not in old_blobs)
+        versions = [version for version in versions if version.task.document_id in mine]
+        there = [version for version in versions if version.task.document_id in old_blobs]
+        gone = tuple(version for version in versions if version.task.document_id not in old_blobs)
         active, refused = await _within_pages(connection, scope, there, plan)
         await settle(connection, scope, [*map(_done, active), *map(_gone, gone)])
-        for draft, error in refused:
-            await _give_up(database, connection, draft.task, error)
+        for version, error in refused:
+            await _give_up(database, connection, version.task, error)
         await _replace_rows(connection, scope, active)
-        replaced = {old_blobs[draft.task.document_id] for draft in active} - {draft.task.blob_key for draft in active}
-        await discard_blobs(database, connection, scope, replaced | {draft.task.blob_key for draft in gone})
-        await record_embedding(connection, scope, model, _tokens(active))
-        await grow(connection, scope)
-    return Published(active, gone, tuple(draft for draft, _ in refused))
+        replaced = {old_blobs[version.task.document_id] for version in active} - {
+            version.task.blob_key for version in active
+        }
+        await discard_blobs(database, connection, scope, replaced | {version.task.blob_key for version in gone})
+        await _record_usage(connection, scope, model, _tokens(active))
+        await bump_generation(connection, scope)
+    return Published(active, gone, tuple(version for version, _ in refused))
 
 
 async def fail(database: Database, claims: Claims, task: Task, error: RagstoneError, *, max_attempts: int) -> bool:
-    """Record what went wrong: finally, or, with attempts left, until the next one.
+    """Record why a file failed: for good, or, with attempts left, until the next attempt.
 
     Returns:
-        Whether it is final.
+        Whether it is for good.
     """
     final = task.attempts >= max_attempts
     scope = task.scope
@@ -145,11 +100,11 @@ async def fail(database: Database, claims: Claims, task: Task, error: RagstoneEr
     return True
 
 
-async def unlist(database: Database, connection: AsyncConnection, document: RowMapping) -> None:
-    """Remove a document from SQL: searches miss it at once; its points and bytes are left to the sweeper."""
+async def withdraw(database: Database, connection: AsyncConnection, document: RowMapping) -> None:
+    """Remove a document from SQL: searches miss it at once; the sweep deletes its points and bytes."""
     scope = Scope(document["tenant"], document["collection"])
-    await abandon(database, connection, scope, document["id"])
-    await bury(database, connection, scope, [document["id"]])
+    await note_orphans(database, connection, scope, document["id"])
+    await discard_dead_files(database, connection, scope, [document["id"]])
     await discard_blobs(database, connection, scope, [document["blob_key"]])
     await connection.execute(scoped_delete(documents, scope).where(documents.c.id == document["id"]))
     theirs = scoped_update(job_files, scope).where(job_files.c.document_id == document["id"])
@@ -157,86 +112,86 @@ async def unlist(database: Database, connection: AsyncConnection, document: RowM
 
 
 async def _within_pages(
-    connection: AsyncConnection, scope: Scope, drafts: Sequence[PreparedVersion], plan: Plan | None
+    connection: AsyncConnection, scope: Scope, versions: Sequence[PreparedVersion], plan: Plan | None
 ) -> tuple[tuple[PreparedVersion, ...], list[tuple[PreparedVersion, QuotaExceeded]]]:
-    """The drafts that the plan has room for, and the others with their error."""
+    """The versions that the plan has room for, and the others with their error."""
     if plan is None:
-        return tuple(drafts), []
-    left = await pages_left(connection, scope.tenant, plan, [draft.task.document_id for draft in drafts])
+        return tuple(versions), []
+    left = await pages_left(connection, scope.tenant, plan, [version.task.document_id for version in versions])
     fitting, refused = [], []
-    for draft in drafts:
-        pages = _page_count(draft) or 0
+    for version in versions:
+        pages = _page_count(version) or 0
         if pages > left:
-            refused.append((draft, too_many_pages(plan, pages)))
+            refused.append((version, too_many_pages(plan, pages)))
         else:
             left -= pages
-            fitting.append(draft)
+            fitting.append(version)
     return tuple(fitting), refused
 
 
 async def _give_up(database: Database, connection: AsyncConnection, task: Task, error: RagstoneError) -> None:
-    """Fail a file for good. What is not its own fault leaves a dead letter, with its bytes."""
+    """Fail a file for good. A failure that the file did not cause leaves a dead letter, with its bytes."""
     dead = error.retryable or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     await settle(connection, task.scope, [FileOutcome(task.file_id, task.job_id, FileState.FAILED, error, dead=dead)])
-    await mark(connection, task.scope, task.document_id, DocumentState.FAILED, error.message)
+    await show_state(connection, task.scope, task.document_id, DocumentState.FAILED, error.message)
     if not dead:
         await discard_blobs(database, connection, task.scope, [task.blob_key])
 
 
-def _tokens(drafts: Sequence[PreparedVersion]) -> dict[str, list[int]]:
-    """For each job, the tokens of the chunks of each of its drafts."""
+def _tokens(versions: Sequence[PreparedVersion]) -> dict[str, list[int]]:
+    """For each job, the tokens of each of its versions."""
     tokens: defaultdict[str, list[int]] = defaultdict(list)
-    for draft in drafts:
-        tokens[draft.task.job_id].append(sum(chunk.token_count for chunk in draft.chunks))
+    for version in versions:
+        tokens[version.task.job_id].append(sum(chunk.token_count for chunk in version.chunks))
     return tokens
 
 
-def _page_count(draft: PreparedVersion) -> int | None:
-    pages = draft.parsed.pages
+def _page_count(version: PreparedVersion) -> int | None:
+    pages = version.parsed.pages
     return pages[-1].number if pages else None
 
 
-async def _replace_rows(connection: AsyncConnection, scope: Scope, drafts: Sequence[PreparedVersion]) -> None:
-    """Texts, chunks and documents as the drafts have them."""
-    if not drafts:
+async def _replace_rows(connection: AsyncConnection, scope: Scope, versions: Sequence[PreparedVersion]) -> None:
+    """Write the texts, chunks and documents of the versions over those of the versions before."""
+    if not versions:
         return
-    ids = [draft.task.document_id for draft in drafts]
+    ids = [version.task.document_id for version in versions]
     await connection.execute(scoped_delete(chunks, scope).where(any_of(chunks.c.document_id, ids)))
     await connection.execute(scoped_delete(document_texts, scope).where(any_of(document_texts.c.document_id, ids)))
-    await connection.execute(scoped_insert(document_texts, scope), [_text_row(draft) for draft in drafts])
-    rows = [_chunk_row(chunk) for draft in drafts for chunk in draft.chunks]
+    await connection.execute(scoped_insert(document_texts, scope), [_text_row(version) for version in versions])
+    rows = [_chunk_row(chunk) for version in versions for chunk in version.chunks]
     if rows:
         await connection.execute(scoped_insert(chunks, scope), rows)
     by_id = scoped_update(documents, scope).where(documents.c.id == bindparam("document_id"))
-    await connection.execute(by_id, [_document_changes(draft) for draft in drafts])
+    await connection.execute(by_id, [_document_changes(version) for version in versions])
 
 
-def _done(draft: PreparedVersion) -> FileOutcome:
-    task, warnings = draft.task, draft.parsed.warnings
-    return FileOutcome(task.file_id, task.job_id, FileState.DONE, warnings=warnings, chunks=len(draft.chunks))
+def _done(version: PreparedVersion) -> FileOutcome:
+    task, warnings = version.task, version.parsed.warnings
+    return FileOutcome(task.file_id, task.job_id, FileState.DONE, warnings=warnings, chunks=len(version.chunks))
 
 
-def _gone(draft: PreparedVersion) -> FileOutcome:
-    return FileOutcome(draft.task.file_id, draft.task.job_id, FileState.REMOVED, warnings=(GONE,))
+def _gone(version: PreparedVersion) -> FileOutcome:
+    return FileOutcome(version.task.file_id, version.task.job_id, FileState.REMOVED, warnings=(GONE,))
 
 
-def _text_row(draft: PreparedVersion) -> dict[str, object]:
-    return {"document_id": draft.task.document_id, "version": draft.task.version, "text": draft.parsed.text}
+def _text_row(version: PreparedVersion) -> dict[str, object]:
+    return {"document_id": version.task.document_id, "version": version.task.version, "text": version.parsed.text}
 
 
-def _document_changes(draft: PreparedVersion) -> dict[str, object]:
-    task = draft.task
+def _document_changes(version: PreparedVersion) -> dict[str, object]:
+    task = version.task
     return {
         "document_id": task.document_id,
-        "title": draft.title,
-        "media_type": draft.parsed.media_type,
+        "title": version.title,
+        "media_type": version.parsed.media_type,
         "fingerprint": task.fingerprint,
         "blob_key": task.blob_key,
         "size_bytes": task.size_bytes,
         "state": DocumentState.READY,
         "active_version": task.version,
-        "chunk_count": len(draft.chunks),
-        "page_count": _page_count(draft),
+        "chunk_count": len(version.chunks),
+        "page_count": _page_count(version),
         "error": None,
         "metadata": dict(task.metadata),
         "updated_at": datetime.now(UTC),
@@ -256,4 +211,40 @@ def _chunk_row(chunk: Chunk) -> dict[str, object]:
         "headings": [[heading.start, heading.path] for heading in chunk.headings],
         "pages": [[page.number, page.start, page.end] for page in chunk.pages],
         "table_header": chunk.table_header,
+    }
+
+
+async def _record_usage(
+    connection: AsyncConnection, scope: Scope, model: str, tokens_of: Mapping[str, list[int]]
+) -> None:
+    """Write a usage record for each document; `tokens_of` has the embedded tokens of a job's documents by job id."""
+    submitted = scoped(jobs, scope, jobs.c.id, jobs.c.principal).where(any_of(jobs.c.id, sorted(tokens_of)))
+    principals: dict[str, str] = {row.id: row.principal for row in await connection.execute(submitted)}
+    now = datetime.now(UTC)
+    rows = [
+        _usage_row(model, principals.get(job_id, ""), tokens, now)
+        for job_id, documents in tokens_of.items()
+        for tokens in documents
+    ]
+    if rows:
+        await connection.execute(scoped_insert(usage_records, scope), rows)
+
+
+def _usage_row(model: str, principal: str, tokens: int, now: datetime) -> dict[str, object]:
+    return {
+        "id": secrets.token_hex(16),
+        "at": now,
+        "kind": "ingest",
+        "state": "settled",
+        "principal": principal,
+        "model": model,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cached_tokens": 0,
+        "embedding_tokens": tokens,
+        "cost": 0,  # embedding has no price of its own
+        "overage": False,
+        "estimated": False,
+        "expires_at": 0,
+        "settled_at": now,
     }

@@ -1,7 +1,4 @@
-"""What waits to be ingested: tenants take turns, and of the one whose turn it is the oldest files come first.
-
-The queue is a table. A Redis stream may one day say *that* something waits; what it is, SQL knows.
-"""
+"""The ingestion queue in SQL: claims with leases, tenants in turn, the oldest files of a tenant first."""
 
 from __future__ import annotations
 
@@ -21,13 +18,15 @@ from ragstone.errors import RagstoneError, Unavailable
 from ragstone.identity.tenants import TenantState
 from ragstone.ingestion.jobs import FileOutcome, Task, discard_blobs, settle
 from ragstone.storage.database import EVERY_TENANT, Database, any_of, scoped, scoped_delete, scoped_update, unscoped
-from ragstone.storage.library import grow
+from ragstone.storage.library import bump_generation
 from ragstone.storage.schema import claims, documents, job_files, jobs, tenants
 from ragstone.vocabulary import DocumentState, FileState, JobState, Scope
 
 log = structlog.get_logger()
 
 GONE = "The document was removed before this file's turn came."
+SUPERSEDED = "A later submission of the same source took its place."
+SHARE = 4  # with other tenants waiting, a tenant's turn is this many times shorter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class ClaimOptions:
 
 
 class Claims:
-    """The claims of one worker, known by a random `owner`."""
+    """The claims that one worker, known by a random `owner`, holds on documents."""
 
     def __init__(self, database: Database, owner: str, options: ClaimOptions) -> None:
         self.owner = owner
@@ -52,7 +51,7 @@ class Claims:
 
     @asynccontextmanager
     async def kept(self, tenant: str) -> AsyncIterator[asyncio.Event]:
-        """Extend the leases of this owner's claims while the block runs; the event says that the tenant leaves."""
+        """Extend this owner's leases while the block runs; the event is set if the tenant is being deleted."""
         leaving = asyncio.Event()
         beating = asyncio.create_task(self._beat(tenant, leaving))
         try:
@@ -62,27 +61,27 @@ class Claims:
             await asyncio.wait([beating])
 
     async def holds(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
-        """Which of the documents are still this owner's; of the others it is noted that points may be left over."""
+        """The documents that this owner still holds; the others are marked for the sweep."""
         owned = scoped(claims, scope, claims.c.document_id).where(
             any_of(claims.c.document_id, document_ids), claims.c.owner == self.owner
         )
         mine = set((await connection.scalars(owned)).all())
         for lost in set(document_ids) - mine:
-            await abandon(self._database, connection, scope, lost)
+            await note_orphans(self._database, connection, scope, lost)
         return mine
 
     async def release(self, scope: Scope, document_ids: Sequence[str], *, clean: bool = True) -> None:
-        """Let go of claims. If not `clean`, or if others littered meanwhile, the sweeper looks after the points."""
+        """Release claims. Unless `clean`, or if another worker left points behind, the sweep deletes them."""
         mine = (claims.c.owner == self.owner) & any_of(claims.c.document_id, document_ids)
         async with self._database.write(scope) as connection:
             if clean:
-                await connection.execute(scoped_delete(claims, scope).where(mine, ~claims.c.littered))
-            await connection.execute(scoped_update(claims, scope).where(mine).values(lease_until=0, littered=False))
-            if clean:  # the points of older versions are gone by now, and took places among the best until then
-                await grow(connection, scope)
+                await connection.execute(scoped_delete(claims, scope).where(mine, ~claims.c.orphaned))
+            await connection.execute(scoped_update(claims, scope).where(mine).values(lease_until=0, orphaned=False))
+            if clean:  # searches may find more: the points of older versions took places among the best until now
+                await bump_generation(connection, scope)
 
     async def give_back(self, tasks: Sequence[Task]) -> None:
-        """Let go of files that were not begun, as if they had not been claimed."""
+        """Release files that were not begun, as if they had not been claimed."""
         if not tasks:
             return
         scope = tasks[0].scope
@@ -93,8 +92,8 @@ class Claims:
             await connection.execute(unbegun.values(attempts=job_files.c.attempts - 1, not_before=0))
         await self.release(scope, [task.document_id for task in tasks], clean=False)
 
-    async def take_leftover(self) -> tuple[Scope, str] | None:
-        """Claim a document whose points nobody looks after any more, to sweep them."""
+    async def take_orphaned(self) -> tuple[Scope, str] | None:
+        """Claim a document that has orphaned points and no worker."""
         waits = exists().where(job_files.c.document_id == claims.c.document_id, job_files.c.state == FileState.PENDING)
         left = unscoped(claims).where(claims.c.lease_until < time.time(), ~waits).limit(1)
         async with self._database.read(EVERY_TENANT) as connection:
@@ -105,16 +104,18 @@ class Claims:
         async with self._database.write(scope) as connection:
             still = scoped(claims, scope, claims.c.document_id).where(claims.c.document_id == row["document_id"])
             there = (await connection.execute(still)).first() is not None
-            held = await self.hold(connection, scope, [row["document_id"]]) if there else None
+            held = await self.claim(connection, scope, [row["document_id"]]) if there else None
         return (scope, row["document_id"]) if held else None
 
-    async def hold(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
-        """Claim the documents that no other worker's lease runs on; which are claimed now."""
-        await connection.execute(self._database.insert_missing(claims), [_unheld(scope, each) for each in document_ids])
+    async def claim(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
+        """Claim those of the documents that no other worker holds; returns the claimed ones."""
+        await connection.execute(
+            self._database.insert_missing(claims), [_unclaimed(scope, each) for each in document_ids]
+        )
         free = any_of(claims.c.document_id, document_ids) & (
             (claims.c.lease_until < time.time()) | (claims.c.owner == self.owner)
         )
-        mine = {"owner": self.owner, "lease_until": time.time() + self._options.lease_s, "littered": False}
+        mine = {"owner": self.owner, "lease_until": time.time() + self._options.lease_s, "orphaned": False}
         taken = scoped_update(claims, scope).where(free).values(mine).returning(claims.c.document_id)
         return set((await connection.scalars(taken)).all())
 
@@ -132,38 +133,34 @@ class Claims:
                 log.warning("ingest.heartbeat_failed", code=error.code)
 
 
-async def abandon(database: Database, connection: AsyncConnection, scope: Scope, document_id: str) -> None:
-    """Note that points of a document may be left over in the index, whoever works on it now."""
-    await connection.execute(database.insert_missing(claims), _unheld(scope, document_id))
+async def note_orphans(database: Database, connection: AsyncConnection, scope: Scope, document_id: str) -> None:
+    """Mark a document for the sweep: the index may hold points of a version that was not published."""
+    await connection.execute(database.insert_missing(claims), _unclaimed(scope, document_id))
     other = scoped_update(claims, scope).where(claims.c.document_id == document_id)
-    await connection.execute(other.values(littered=True))
+    await connection.execute(other.values(orphaned=True))
 
 
-async def mark(
+async def show_state(
     connection: AsyncConnection, scope: Scope, document_id: str, state: DocumentState, error: str | None
 ) -> None:
-    """Show on the document how its last submission went."""
+    """Write on the document how its last submission went."""
     by_id = scoped_update(documents, scope).where(documents.c.id == document_id)
     await connection.execute(by_id.values(state=state, error=error))
 
 
-def _unheld(scope: Scope, document_id: str) -> dict[str, object]:
+def _unclaimed(scope: Scope, document_id: str) -> dict[str, object]:
     return {
         "document_id": document_id,
         "tenant": scope.tenant,
         "collection": scope.collection,
         "owner": "",
         "lease_until": 0,
-        "littered": False,
+        "orphaned": False,
     }
 
 
-SUPERSEDED = "A later submission of the same source took its place."
-SHARE = 4  # with others waiting, a tenant's turn is this much shorter
-
-
 class Queue:
-    """Hands out files to one worker, claimed for it; any number of workers may take at once."""
+    """Gives a worker the next files, claimed for it; any number of workers may take at once."""
 
     def __init__(self, database: Database, claims: Claims, options: ClaimOptions) -> None:
         self._database = database
@@ -205,13 +202,13 @@ class Queue:
             scoped(documents, scope).where(any_of(documents.c.id, [row["document_id"] for row in rows]))
         )
         known = {row["id"]: row for row in found.mappings()}
-        fates = [self._idle_fate(row, known.get(row["document_id"])) for row in rows]
-        await self._settle(connection, scope, rows, known, [fate for fate in fates if fate is not None])
-        due = [row for row, fate in zip(rows, fates, strict=True) if fate is None]
+        outcomes = [self._idle_outcome(row, known.get(row["document_id"])) for row in rows]
+        await self._settle(connection, scope, rows, known, [outcome for outcome in outcomes if outcome is not None])
+        due = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
         return await self._assign(connection, scope, due, known) if due else []
 
-    def _idle_fate(self, row: RowMapping, document: RowMapping | None) -> FileOutcome | None:
-        """The fate of a file that there is nothing to do for; None: it is to be ingested."""
+    def _idle_outcome(self, row: RowMapping, document: RowMapping | None) -> FileOutcome | None:
+        """The outcome of a file that needs no ingestion; None: it is to be ingested."""
         file_id, job_id = row["id"], row["job_id"]
         if document is None:
             return FileOutcome(file_id, job_id, FileState.REMOVED, warnings=(GONE,))
@@ -229,27 +226,29 @@ class Queue:
         scope: Scope,
         rows: Sequence[RowMapping],
         known: Mapping[str, RowMapping],
-        fates: Sequence[FileOutcome],
+        outcomes: Sequence[FileOutcome],
     ) -> None:
-        if not fates:
+        if not outcomes:
             return
-        await settle(connection, scope, fates)
+        await settle(connection, scope, outcomes)
         by_id = {row["id"]: row for row in rows}
-        for fate in fates:
-            document = known.get(by_id[fate.file_id]["document_id"])
-            if document is None or document["wanted_file"] != fate.file_id:
+        for outcome in outcomes:
+            document = known.get(by_id[outcome.file_id]["document_id"])
+            if document is None or document["wanted_file"] != outcome.file_id:
                 continue
-            state = DocumentState.FAILED if fate.error else DocumentState.READY
-            if document["state"] != state:  # given up, or a change that failed was taken back
-                await mark(connection, scope, document["id"], state, fate.error.message if fate.error else None)
+            state = DocumentState.FAILED if outcome.error else DocumentState.READY
+            if document["state"] != state:  # given up, or a change that failed was reverted
+                await show_state(
+                    connection, scope, document["id"], state, outcome.error.message if outcome.error else None
+                )
         in_use = {document["blob_key"] for document in known.values()}
-        let_go = {by_id[fate.file_id]["blob_key"] for fate in fates if not fate.dead} - in_use
-        await discard_blobs(self._database, connection, scope, let_go)
+        discarded = {by_id[outcome.file_id]["blob_key"] for outcome in outcomes if not outcome.dead} - in_use
+        await discard_blobs(self._database, connection, scope, discarded)
 
     async def _assign(
         self, connection: AsyncConnection, scope: Scope, rows: Sequence[RowMapping], known: Mapping[str, RowMapping]
     ) -> list[Task]:
-        held = await self._claims.hold(connection, scope, [row["document_id"] for row in rows])
+        held = await self._claims.claim(connection, scope, [row["document_id"] for row in rows])
         rows = [row for row in rows if row["document_id"] in held]
         if not rows:
             return []
@@ -280,7 +279,7 @@ def _waits(now: float) -> ColumnElement[bool]:
 
 
 async def _next_files(connection: AsyncConnection, tenant: str, limit: int) -> Sequence[RowMapping]:
-    """The oldest waiting files. One that another transaction has its hand on is passed over, not waited for."""
+    """The oldest waiting files; those that another transaction has locked are skipped."""
     oldest = scoped(job_files, tenant).where(_waits(time.time())).order_by(job_files.c.id).limit(limit)
     locked = oldest.with_for_update(skip_locked=True, of=job_files)
     rows: Sequence[RowMapping] = (await connection.execute(locked)).mappings().all()

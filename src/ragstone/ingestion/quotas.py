@@ -1,12 +1,12 @@
-"""Room in the plan: how many documents, bytes and pages a tenant may keep.
+"""Quotas: how many documents, bytes and pages a tenant may keep under its plan.
 
-Counted and compared in the transaction that adds to them. A tenant has one writer at a time
-(see `Database.write`): submissions at once pass a limit no more than submissions one by one.
+They are counted and compared in the transaction that adds to them. A tenant has one writer at a time
+(see `Database.write`), so concurrent submissions cannot exceed a limit either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import and_, case, func, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,27 +18,24 @@ from ragstone.storage.database import any_of, scoped
 from ragstone.storage.schema import audit_heads, documents, job_files, tenants
 from ragstone.vocabulary import FileState
 
-Quota = Callable[[str], Awaitable[Plan]]
-"""The plan of a tenant."""
-
 _WANTED = and_(job_files.c.id == documents.c.wanted_file, or_(job_files.c.state == FileState.PENDING, job_files.c.dead))
 _ACTIVE_BYTES = case((documents.c.active_version.is_not(None), documents.c.size_bytes), else_=0)
 _WANTED_BYTES = func.coalesce(job_files.c.size_bytes, 0)
 
 
 async def require_tenant(connection: AsyncConnection, tenant: str) -> None:
-    """Refuse to take anything in for a tenant that leaves.
+    """Refuse submissions of a tenant that is being deleted.
 
     Raises:
         NotFound: the tenant is being deleted, or was.
     """
     state = (await connection.execute(scoped(tenants, tenant, tenants.c.state))).scalar()
-    if state == TenantState.DELETING or (state is None and await _was_there(connection, tenant)):
+    if state == TenantState.DELETING or (state is None and await _was_deleted(connection, tenant)):
         raise NotFound("This tenant is being deleted, and takes nothing in any more.")
 
 
 async def require_room(connection: AsyncConnection, tenant: str, plan: Plan) -> None:
-    """Refuse what the caller's transaction has added if that is more than the plan has room for.
+    """Refuse what the caller's transaction has added if it exceeds the plan.
 
     A document counts from its submission on. While it is being replaced, its larger version counts.
 
@@ -84,6 +81,6 @@ def too_many_pages(plan: Plan, pages: int) -> QuotaExceeded:
     )
 
 
-async def _was_there(connection: AsyncConnection, tenant: str) -> bool:
-    """Whether a tenant that has no row was deleted: what it did is still on record."""
+async def _was_deleted(connection: AsyncConnection, tenant: str) -> bool:
+    """Whether a tenant that has no row was deleted: its audit log outlives it."""
     return (await connection.execute(scoped(audit_heads, tenant, audit_heads.c.tenant))).first() is not None

@@ -1,43 +1,32 @@
-"""REBUILD: the index made again from SQL, or filled where it lacks something, for all tenants."""
+"""REBUILD: fill the index from SQL, for all tenants: from nothing, or where it lacks chunks."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import func
 from sqlalchemy.engine import RowMapping
 
-from ragstone.embedding.base import Embedder
-from ragstone.index.base import Index
-from ragstone.ingestion.build import SourceFile, make_points
+from ragstone.ingestion.build import build_points, stored_point_sources
+from ragstone.ingestion.parts import IngestionParts
 from ragstone.ingestion.queue import Claims
-from ragstone.storage.database import EVERY_TENANT, Database, scoped, unscoped
-from ragstone.storage.library import chunk_of
-from ragstone.storage.schema import chunks, documents
+from ragstone.storage.database import EVERY_TENANT, Database, unscoped
+from ragstone.storage.schema import documents
 from ragstone.vocabulary import Scope
 
-RETRY_S = 0.2  # how soon to look again whether a worker is done with a document
+RETRY_S = 0.2  # between looks whether a worker has released a document
 
 
 async def rebuild(
-    database: Database,
-    index: Index,
-    embedders: Callable[[str], Embedder],
-    claims: Claims,
-    *,
-    clear: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    parts: IngestionParts, *, clear: bool = True, progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Fill the index from the chunks in SQL; safe to interrupt and to repeat.
 
-    Ingestion may go on meanwhile: each document is claimed while its points are made.
+    Ingestion may go on meanwhile: each document is claimed while its points are built.
 
     Args:
-        database: The truth.
-        index: Where the points go.
-        embedders: Gives the embedder of a tenant; vectors it has cached are not made again.
-        claims: A set of claims of the caller's own.
+        parts: The embedder among them has the tenant's cache: known vectors are not computed again.
         clear: Empty the index first; searches then find little until the end.
         progress: Called with chunks done and chunks in all, after each document.
 
@@ -45,50 +34,43 @@ async def rebuild(
         How many chunks were written.
     """
     if clear:
-        await index.clear()
-    total = await _count(database)
+        await parts.index.clear()
+    claims = parts.claims()
+    total = await _count(parts.database)
     done = 0
     last_id = ""
-    while (row := await _next_document(database, last_id)) is not None:
+    while (row := await _next_document(parts.database, last_id)) is not None:
         last_id = row["id"]
-        done += await _rebuild_document(
-            database, index, embedders, claims, Scope(row["tenant"], row["collection"]), last_id
-        )
+        done += await _rebuild_document(parts, claims, Scope(row["tenant"], row["collection"]), last_id)
         if progress is not None:
             progress(done, max(total, done))
     return done
 
 
-async def missing_chunks(database: Database, index: Index) -> int:
+async def missing_chunks(parts: IngestionParts) -> int:
     """How many chunks the index lacks: after its folder was lost, or a rebuild was interrupted."""
     by_scope = unscoped(documents, documents.c.tenant, documents.c.collection, func.sum(documents.c.chunk_count))
-    async with database.read(EVERY_TENANT) as connection:
+    async with parts.database.read(EVERY_TENANT) as connection:
         rows = (await connection.execute(by_scope.group_by(documents.c.tenant, documents.c.collection))).all()
-    held = [await index.count(Scope(tenant, collection)) for tenant, collection, _ in rows]
+    held = [await parts.index.count(Scope(tenant, collection)) for tenant, collection, _ in rows]
     return sum(max(0, expected - count) for (_, _, expected), count in zip(rows, held, strict=True))
 
 
-async def _rebuild_document(
-    database: Database,
-    index: Index,
-    embedders: Callable[[str], Embedder],
-    claims: Claims,
-    scope: Scope,
-    document_id: str,
-) -> int:
-    await _hold(database, claims, scope, document_id)
+async def _rebuild_document(parts: IngestionParts, claims: Claims, scope: Scope, document_id: str) -> int:
+    await _claim(parts.database, claims, scope, document_id)
     async with claims.kept(scope.tenant):
-        sources = await document_sources(database, scope, document_id)
-        async for points in make_points(sources, embedders(scope.tenant)):
-            await index.upsert(scope, points)
+        sources = await stored_point_sources(parts.database, scope, document_id)
+        async for points in build_points(sources, parts.embedder_of(scope.tenant)):
+            await parts.index.upsert(scope, points)
         await claims.release(scope, [document_id])
     return len(sources)
 
 
-async def _hold(database: Database, claims: Claims, scope: Scope, document_id: str) -> None:
+async def _claim(database: Database, claims: Claims, scope: Scope, document_id: str) -> None:
+    """Claim a document, waiting until no worker holds it."""
     while True:
         async with database.write(scope) as connection:
-            if await claims.hold(connection, scope, [document_id]):
+            if await claims.claim(connection, scope, [document_id]):
                 return
         await asyncio.sleep(RETRY_S)
 
@@ -108,19 +90,3 @@ async def _next_document(database: Database, after: str) -> RowMapping | None:
     async with database.read(EVERY_TENANT) as connection:
         row: RowMapping | None = (await connection.execute(following)).mappings().first()
         return row
-
-
-async def document_sources(database: Database, scope: Scope, document_id: str) -> list[SourceFile]:
-    """The chunks of a document's active version, with all that their points are made from."""
-    active: ColumnElement[bool] = (documents.c.id == chunks.c.document_id) & (
-        documents.c.active_version == chunks.c.version
-    )
-    of_document = (
-        scoped(chunks, scope, chunks, documents.c.title, documents.c.media_type, documents.c.metadata)
-        .join(documents, active)
-        .where(chunks.c.document_id == document_id)
-        .order_by(chunks.c.ordinal)
-    )
-    async with database.read(scope) as connection:
-        rows = (await connection.execute(of_document)).mappings().all()
-    return [SourceFile(chunk_of(row), row["title"], row["media_type"], row["metadata"]) for row in rows]

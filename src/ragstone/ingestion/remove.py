@@ -1,109 +1,121 @@
-"""REMOVE: gone for searches at once, then from the index and the disk."""
+"""REMOVE: a document leaves searches at once, then its points, bytes, cached vectors and mentions are deleted.
+
+Other modules delete through the functions here too: workers sweep what a removal or a dead worker left behind.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from sqlalchemy import ColumnElement, Text, cast, exists, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ragstone.embedding.base import Embedder
 from ragstone.embedding.windows import window_keys
-from ragstone.errors import IndexUnavailable, NotFound
-from ragstone.identity.audit import Audit, record_change
+from ragstone.errors import IndexUnavailable, NotFound, Unavailable
+from ragstone.identity.audit import record_change
 from ragstone.identity.tenants import TenantState
-from ragstone.index.base import Index
-from ragstone.ingestion.publish import unlist
+from ragstone.ingestion.build import stored_point_sources
+from ragstone.ingestion.parts import IngestionParts
+from ragstone.ingestion.publish import withdraw
 from ragstone.ingestion.queue import Claims
-from ragstone.ingestion.rebuild import document_sources
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import EVERY_TENANT, Database, any_of, scoped, scoped_delete, scoped_update, unscoped
-from ragstone.storage.library import grow
+from ragstone.storage.library import bump_generation
 from ragstone.storage.schema import deliveries, discarded_blobs, documents, embedding_cache, job_files, tenants, turns
 from ragstone.vocabulary import FileState, Scope
 
-AT_ONCE = 50  # documents looked for in one pass over what may name them
+log = structlog.get_logger()
 
-
-async def forget_mentions(connection: AsyncConnection, tenant: str, document_ids: Sequence[str]) -> None:
-    """Take removed documents out of the citations of past answers, and forget the callbacks that told of them.
-
-    What an answer says is its conversation's, and goes with it. A callback that is still to be sent is sent.
-    """
-    for some in _batches(document_ids):
-        await _stop_quoting(connection, tenant, some)
-        told = deliveries.c.finished_at.is_not(None) & _names_any(deliveries.c.body, some)
-        await connection.execute(scoped_delete(deliveries, tenant).where(told))
-
-
-async def forget_vectors(connection: AsyncConnection, tenant: str, keys: Sequence[str]) -> None:
-    """Delete cached vectors. Another document with the same words loses them too, and they are made again."""
-    await connection.execute(scoped_delete(embedding_cache, tenant).where(any_of(embedding_cache.c.key, keys)))
-
-
-async def vector_keys(database: Database, embedder: Embedder, scope: Scope, document_id: str) -> list[str]:
-    """What the cache keeps the vectors of a document's chunks under."""
-    sources = await document_sources(database, scope, document_id)
-    return await asyncio.to_thread(
-        lambda: [key for each in sources for key in window_keys(embedder, each.chunk, title=each.title)]
-    )
-
-
-async def _stop_quoting(connection: AsyncConnection, tenant: str, document_ids: Sequence[str]) -> None:
-    quoting = _names_any(cast(turns.c.citations, Text), document_ids)
-    cited = scoped(turns, tenant, turns.c.id, turns.c.citations).where(quoting)
-    for row in (await connection.execute(cited)).all():
-        kept = [citation for citation in row.citations if citation["document_id"] not in document_ids]
-        await connection.execute(scoped_update(turns, tenant).where(turns.c.id == row.id).values(citations=kept))
-
-
-def _names_any(column: ColumnElement[str], document_ids: Sequence[str]) -> ColumnElement[bool]:
-    return or_(*(column.contains(document_id, autoescape=True) for document_id in document_ids))
-
-
-def _batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(document_ids), AT_ONCE):
-        yield document_ids[start : start + AT_ONCE]
-
-
+AT_ONCE = 50  # documents looked for in one pass over the rows that may name them
 SWEPT_TENANTS = 20  # in one turn of a worker
 SWEPT_BLOBS = 100  # of one tenant in one transaction
 
 
-async def sweep_leftover(database: Database, index: Index, claims: Claims) -> bool:
-    """Clear the index of one document's leftovers; whether there were any.
+async def remove(parts: IngestionParts, scope: Scope, document_id: str, *, principal: str) -> None:
+    """Remove a document; what cannot be deleted now, a worker sweeps later.
 
     Raises:
-        IndexUnavailable: the index does not answer; the leftovers wait for the next sweep.
+        NotFound: no such document in the scope.
     """
-    leftover = await claims.take_leftover()
-    if leftover is None:
+    claims = parts.claims()
+    keys = await _vector_keys(parts, scope, document_id)
+    async with parts.database.write(scope) as connection:
+        found = await connection.execute(scoped(documents, scope).where(documents.c.id == document_id))
+        document = found.mappings().first()
+        if document is None:
+            raise NotFound(f"There is no document {document_id[:80]!r} in this collection. List them for their ids.")
+        await withdraw(parts.database, connection, document)
+        claimed = await claims.claim(connection, scope, [document_id])
+        await _delete_vectors(connection, scope.tenant, keys)
+        await delete_mentions(connection, scope.tenant, [document_id])
+        await bump_generation(connection, scope)
+        await record_change(
+            parts.audit, connection, scope, principal=principal, action="document.removed", target=document_id
+        )
+    if claimed:  # else a worker holds it, and deletes the points when it finds the document gone
+        await _delete_points(parts, claims, scope, document_id)
+    await sweep_blobs(parts)
+    log.info("remove.done", document=document_id)
+    await purge_cache(parts, scope.tenant)
+
+
+async def purge_cache(parts: IngestionParts, tenant: str) -> None:
+    """Empty what caches hold of the tenant, so that a removed document's words leave memory too.
+
+    Searches do not find them anyway. A cache that is down drops them when their time ends.
+    """
+    if parts.purge_cache:
+        with suppress(Unavailable):
+            await parts.purge_cache(tenant)
+
+
+async def delete_mentions(connection: AsyncConnection, tenant: str, document_ids: Sequence[str]) -> None:
+    """Delete removed documents from the citations of past answers, and the delivered webhooks that name them.
+
+    The text of an answer is its conversation's and is deleted with it. A pending webhook is still sent.
+    """
+    for start in range(0, len(document_ids), AT_ONCE):
+        some = document_ids[start : start + AT_ONCE]
+        await _delete_citations(connection, tenant, some)
+        delivered = deliveries.c.finished_at.is_not(None) & _names_any(deliveries.c.body, some)
+        await connection.execute(scoped_delete(deliveries, tenant).where(delivered))
+
+
+async def delete_old_points(parts: IngestionParts, scope: Scope, document_id: str) -> None:
+    """Delete all points of a document but those of its active version. The caller holds its claim."""
+    active = scoped(documents, scope, documents.c.active_version).where(documents.c.id == document_id)
+    async with parts.database.read(scope) as connection:
+        version = (await connection.execute(active)).scalar()
+    await parts.index.delete_document(scope, document_id, keep_version=version)
+
+
+async def sweep_orphans(parts: IngestionParts, claims: Claims) -> bool:
+    """Delete the orphaned points of one document; whether there was one.
+
+    Raises:
+        IndexUnavailable: the index does not answer; the points wait for the next sweep.
+    """
+    orphaned = await claims.take_orphaned()
+    if orphaned is None:
         return False
-    scope, document_id = leftover
+    scope, document_id = orphaned
     async with claims.kept(scope.tenant):
-        await clear_points(database, index, scope, document_id)
+        await delete_old_points(parts, scope, document_id)
         await claims.release(scope, [document_id])
     return True
 
 
-async def clear_points(database: Database, index: Index, scope: Scope, document_id: str) -> None:
-    """Delete all points of a document but those of its active version. The caller holds its claim."""
-    active = scoped(documents, scope, documents.c.active_version).where(documents.c.id == document_id)
-    async with database.read(scope) as connection:
-        version = (await connection.execute(active)).scalar()
-    await index.delete_document(scope, document_id, keep_version=version)
-
-
-async def sweep_blobs(database: Database, blobs: LocalBlobs) -> None:
+async def sweep_blobs(parts: IngestionParts) -> None:
     """Delete the discarded blobs that neither a document nor a file that waits or is dead refers to."""
     leaving = exists().where(tenants.c.tenant == discarded_blobs.c.tenant, tenants.c.state == TenantState.DELETING)
     some = unscoped(discarded_blobs, discarded_blobs.c.tenant).where(~leaving).distinct().limit(SWEPT_TENANTS)
-    async with database.read(EVERY_TENANT) as connection:
+    async with parts.database.read(EVERY_TENANT) as connection:
         having = (await connection.scalars(some)).all()
     for tenant in having:
-        await _sweep_blobs_of(database, blobs, tenant)
+        await _sweep_blobs_of(parts.database, parts.blobs, tenant)
 
 
 async def _sweep_blobs_of(database: Database, blobs: LocalBlobs, tenant: str) -> None:
@@ -125,53 +137,36 @@ async def _sweep_blobs_of(database: Database, blobs: LocalBlobs, tenant: str) ->
             await connection.execute(one)
 
 
-log = structlog.get_logger()
-
-
-async def remove(
-    database: Database,
-    index: Index,
-    blobs: LocalBlobs,
-    claims: Claims,
-    embedder: Embedder,
-    scope: Scope,
-    document_id: str,
-    *,
-    principal: str,
-    audit: Audit | None = None,
-) -> None:
-    """Remove a document, its cached vectors too; what cannot be cleared now, a worker sweeps later.
-
-    Who removed it is recorded, where there is an audit log.
-
-    Raises:
-        NotFound: no such document in the scope.
-    """
-    keys = await vector_keys(database, embedder, scope, document_id)
-    async with database.write(scope) as connection:
-        found = await connection.execute(scoped(documents, scope).where(documents.c.id == document_id))
-        document = found.mappings().first()
-        if document is None:
-            raise NotFound(f"There is no document {document_id[:80]!r} in this collection. List them for their ids.")
-        await unlist(database, connection, document)
-        held = await claims.hold(connection, scope, [document_id])
-        await forget_vectors(connection, scope.tenant, keys)
-        await forget_mentions(connection, scope.tenant, [document_id])
-        await grow(connection, scope)
-        await record_change(
-            audit, connection, scope, principal=principal, action="document.removed", target=document_id
-        )
-    if held:  # else a worker is at it, and clears up when it finds the document gone
-        await _clear(database, index, claims, scope, document_id)
-    await sweep_blobs(database, blobs)
-    log.info("remove.done", document=document_id)
-
-
-async def _clear(database: Database, index: Index, claims: Claims, scope: Scope, document_id: str) -> None:
+async def _delete_points(parts: IngestionParts, claims: Claims, scope: Scope, document_id: str) -> None:
     try:
-        await clear_points(database, index, scope, document_id)
+        await delete_old_points(parts, scope, document_id)
     except IndexUnavailable as error:
         log.warning("remove.sweep_later", document=document_id, code=error.code)
         await claims.release(scope, [document_id], clean=False)
     else:
         await claims.release(scope, [document_id])
+
+
+async def _vector_keys(parts: IngestionParts, scope: Scope, document_id: str) -> list[str]:
+    """The cache keys of the vectors of a document's chunks."""
+    sources = await stored_point_sources(parts.database, scope, document_id)
+    return await asyncio.to_thread(
+        lambda: [key for each in sources for key in window_keys(parts.embedder, each.chunk, title=each.title)]
+    )
+
+
+async def _delete_vectors(connection: AsyncConnection, tenant: str, keys: Sequence[str]) -> None:
+    """Delete cached vectors. Another document with the same words loses them too; they are computed again."""
+    await connection.execute(scoped_delete(embedding_cache, tenant).where(any_of(embedding_cache.c.key, keys)))
+
+
+async def _delete_citations(connection: AsyncConnection, tenant: str, document_ids: Sequence[str]) -> None:
+    quoting = _names_any(cast(turns.c.citations, Text), document_ids)
+    cited = scoped(turns, tenant, turns.c.id, turns.c.citations).where(quoting)
+    for row in (await connection.execute(cited)).all():
+        kept = [citation for citation in row.citations if citation["document_id"] not in document_ids]
+        await connection.execute(scoped_update(turns, tenant).where(turns.c.id == row.id).values(citations=kept))
+
+
+def _names_any(column: ColumnElement[str], document_ids: Sequence[str]) -> ColumnElement[bool]:
+    return or_(*(column.contains(document_id, autoescape=True) for document_id in document_ids))

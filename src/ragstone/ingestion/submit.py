@@ -1,4 +1,4 @@
-"""A submission as SQL keeps it: one transaction writes the job, its files and their documents."""
+"""SUBMIT: uploads become a job: check them → store their bytes → one transaction writes documents and job."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+import structlog
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ragstone.billing.plans import Plan
 from ragstone.errors import Conflict, InvalidInput, QuotaExceeded, RagstoneError, TooLarge
-from ragstone.identity.audit import Audit, record_change
-from ragstone.ingestion.dead_letters import bury
+from ragstone.identity.audit import record_change
+from ragstone.ingestion.dead_letters import discard_dead_files
 from ragstone.ingestion.jobs import discard_blobs, finish_if_complete
-from ragstone.ingestion.publish import unlist
+from ragstone.ingestion.parts import IngestionParts
+from ragstone.ingestion.publish import withdraw
 from ragstone.ingestion.quotas import require_room, require_tenant
-from ragstone.ingestion.remove import forget_mentions
+from ragstone.ingestion.remove import delete_mentions, purge_cache
 from ragstone.principals import LOCAL
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database, any_of, scoped, scoped_insert, scoped_update
-from ragstone.storage.library import grow
+from ragstone.storage.library import bump_generation
 from ragstone.storage.schema import collections, documents, job_files, jobs
 from ragstone.telemetry.request_id import request_id
 from ragstone.vocabulary import DocumentState, FileState, JobState, MetadataValue, Scope
 
+log = structlog.get_logger()
+
+RECIPE = 1  # raise it when parsing or chunking changes: unchanged files are then ingested again
 MAX_SOURCE_CHARS = 2048
 MAX_METADATA_BYTES = 16 << 10
 GROUP_FILES = 16  # stored side by side
@@ -40,7 +44,7 @@ GROUP_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file on its way in.
+    """A file to ingest.
 
     `source` identifies the document within its collection: a second upload of the same
     source replaces the first. An empty `title` is taken from the text, else from the
@@ -66,7 +70,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class StoredUpload:
-    """What a job keeps of an upload or a rejected file: all but the bytes."""
+    """An upload or a rejected file as its job keeps it: everything but the bytes."""
 
     source: str
     title: str = ""
@@ -82,21 +86,77 @@ class StoredUpload:
 Uploads = Iterable[Upload | Rejected] | AsyncIterable[Upload | Rejected]
 
 
-async def store(
-    blobs: LocalBlobs, scope: Scope, uploads: Uploads, *, recipe: str, max_file_bytes: int
-) -> list[StoredUpload]:
-    """Keep the bytes of each upload; memory holds a few small files, or one large one, at a time.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """Who submits, whom to tell when the job is finished, and the sources whose files are gone."""
+
+    principal: str = LOCAL.id
+    callback_url: str | None = None
+    vanished: Sequence[str] = ()
+
+
+async def submit(parts: IngestionParts, scope: Scope, uploads: Uploads, submission: Submission = Submission()) -> str:
+    """Keep the bytes of `uploads`, read one at a time, and queue a job for them.
+
+    Returns:
+        The job's id.
 
     Raises:
-        InvalidInput: a source or metadata that cannot be used; nothing is submitted.
+        InvalidInput: a source or metadata that cannot be used; nothing is queued.
+        QuotaExceeded: the plan has no room for all of it; nothing is queued.
+        NotFound: the tenant is being deleted.
+        DataDirectoryError: the disk is full or read-only; nothing is queued.
     """
-    entries: list[StoredUpload] = []
+    stored = await _store_all(parts, scope, uploads)
+    parts.reached("stored")
+    job_id = await write_job(parts, scope, stored, submission)
+    if submission.vanished:
+        await purge_cache(parts, scope.tenant)
+    log.info("submit.done", job=job_id, files=len(stored), vanished=len(submission.vanished))
+    return job_id
+
+
+async def _store_all(parts: IngestionParts, scope: Scope, uploads: Uploads) -> list[StoredUpload]:
+    """Check and store each upload; memory holds a few small files, or one large one, at a time."""
+    stored: list[StoredUpload] = []
     async for group in _groups(uploads):
-        # Side by side, for the disk flushes many small files nearly as fast as one.
-        entries += await asyncio.gather(
-            *(_store(blobs, scope, upload, recipe=recipe, max_file_bytes=max_file_bytes) for upload in group)
-        )
-    return entries
+        # Side by side: the disk flushes many small files nearly as fast as one.
+        stored += await asyncio.gather(*(_store(parts, scope, upload) for upload in group))
+    return stored
+
+
+async def write_job(parts: IngestionParts, scope: Scope, stored: Sequence[StoredUpload], submission: Submission) -> str:
+    """Write a job, its files and their documents in one transaction, and remove the documents of vanished sources.
+
+    Returns:
+        The job's id.
+
+    Raises:
+        QuotaExceeded: the plan has no room for all of it; nothing is written.
+        NotFound: the tenant is being deleted.
+    """
+    plan = await parts.plan_of(scope.tenant)
+    try:
+        async with parts.database.write(scope) as connection:
+            await require_tenant(connection, scope.tenant)
+            job_id = await _write_job(parts, connection, scope, stored, submission)
+            if plan is not None:
+                await require_room(connection, scope.tenant, plan)
+            await record_change(
+                parts.audit,
+                connection,
+                scope,
+                principal=submission.principal,
+                action="documents.submitted",
+                target=job_id,
+                files=len(stored),
+                vanished=len(submission.vanished),
+            )
+    except QuotaExceeded:
+        async with parts.database.write(scope) as connection:
+            await discard_blobs(parts.database, connection, scope, [each.blob_key for each in stored])
+        raise
+    return job_id
 
 
 async def file_sources(database: Database, scope: Scope) -> list[str]:
@@ -133,23 +193,22 @@ async def _each(uploads: Uploads) -> AsyncIterator[Upload | Rejected]:
         yield upload
 
 
-async def _store(
-    blobs: LocalBlobs, scope: Scope, upload: Upload | Rejected, *, recipe: str, max_file_bytes: int
-) -> StoredUpload:
+async def _store(parts: IngestionParts, scope: Scope, upload: Upload | Rejected) -> StoredUpload:
+    max_file_bytes = parts.options.max_file_bytes
     _check_source(upload.source)
     if isinstance(upload, Rejected):
         return StoredUpload(upload.source, error=upload.error)
     _check_metadata(upload.metadata)
     if len(upload.content) > max_file_bytes:
         return StoredUpload(upload.source, size_bytes=len(upload.content), error=too_large(max_file_bytes))
-    key = await blobs.put(scope, upload.content)
+    key = await parts.blobs.put(scope, upload.content)
     return StoredUpload(
         source=upload.source,
         title=upload.title,
         media_type=upload.media_type,
         metadata=dict(upload.metadata),
         blob_key=key,
-        fingerprint=_fingerprint(upload, key, recipe),
+        fingerprint=_fingerprint(upload, key, f"{RECIPE}|{parts.options.chunking!r}|{parts.embedder.name}"),
         size_bytes=len(upload.content),
         name=upload.name,
     )
@@ -163,7 +222,7 @@ def too_large(max_file_bytes: int) -> TooLarge:
 
 
 def _fingerprint(upload: Upload, key: str, recipe: str) -> str:
-    """Equal for equal bytes treated equally: a changed title or setting makes the document anew."""
+    """Hash of the bytes and of everything a version depends on: if it is unchanged, the file is skipped."""
     parts = [key, recipe, upload.title, upload.media_type, sorted(upload.metadata.items())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -188,70 +247,17 @@ def _check_metadata(metadata: Mapping[str, MetadataValue]) -> None:
         raise InvalidInput(f"The metadata has {size} bytes; keep it below {MAX_METADATA_BYTES}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """Who submits, whom to tell when the job is finished, and which documents' files have vanished."""
-
-    principal: str = LOCAL.id
-    callback_url: str | None = None
-    vanished: Sequence[str] = ()
-
-
-async def write_job(
-    database: Database,
-    blobs: LocalBlobs,
-    scope: Scope,
-    entries: Sequence[StoredUpload],
-    submission: Submission = Submission(),
-    *,
-    plan: Plan | None = None,
-    audit: Audit | None = None,
-) -> str:
-    """Write a job for `entries`, and remove the documents of the vanished sources, in one transaction.
-
-    Who submitted is recorded in it, where there is an audit log.
-
-    Returns:
-        The job's id.
-
-    Raises:
-        QuotaExceeded: the plan has no room for all of it; nothing is submitted.
-        NotFound: the tenant is being deleted.
-    """
-    try:
-        async with database.write(scope) as connection:
-            await require_tenant(connection, scope.tenant)
-            job_id = await _write_job(database, blobs, connection, scope, entries, submission)
-            if plan is not None:
-                await require_room(connection, scope.tenant, plan)
-            await record_change(
-                audit,
-                connection,
-                scope,
-                principal=submission.principal,
-                action="documents.submitted",
-                target=job_id,
-                files=len(entries),
-                vanished=len(submission.vanished),
-            )
-    except QuotaExceeded:
-        async with database.write(scope) as connection:
-            await discard_blobs(database, connection, scope, [entry.blob_key for entry in entries])
-        raise
-    return job_id
-
-
 async def _write_job(
-    database: Database,
-    blobs: LocalBlobs,
+    parts: IngestionParts,
     connection: AsyncConnection,
     scope: Scope,
-    entries: Sequence[StoredUpload],
+    stored: Sequence[StoredUpload],
     submission: Submission,
 ) -> str:
+    database = parts.database
     job_id = secrets.token_hex(16)
     now = datetime.now(UTC)
-    entries = await _still_stored(blobs, scope, entries)
+    entries = await _still_stored(parts.blobs, scope, stored)
     collection = {"tenant": scope.tenant, "collection": scope.collection, "created_at": now}
     await connection.execute(database.insert_missing(collections), collection)
     removed = await _remove(database, connection, scope, submission.vanished)
@@ -262,17 +268,17 @@ async def _write_job(
     rows += [_removed_row(job_id, source, document_id) for document_id, source in removed]
     if rows:
         await connection.execute(scoped_insert(job_files, scope), rows)
-    await bury(database, connection, scope, list(ids.values()))
+    await discard_dead_files(database, connection, scope, list(ids.values()))
     await _want(connection, scope, list(ids.values()))
     await finish_if_complete(connection, scope, job_id)
     if removed:
-        await forget_mentions(connection, scope.tenant, [document_id for document_id, _ in removed])
-        await grow(connection, scope)
+        await delete_mentions(connection, scope.tenant, [document_id for document_id, _ in removed])
+        await bump_generation(connection, scope)
     return job_id
 
 
 async def _still_stored(blobs: LocalBlobs, scope: Scope, entries: Sequence[StoredUpload]) -> list[StoredUpload]:
-    """Entries whose blob the sweeper deleted since it was stored fail: rare, and said."""
+    """The entries; one whose blob was swept since it was stored carries an error, which its job reports."""
     missing = await blobs.missing(scope, {entry.blob_key for entry in entries if entry.blob_key})
     lost = Conflict("An equal file was removed at the same moment. Submit this one again.")
     return [replace(entry, error=lost) if entry.blob_key in missing else entry for entry in entries]
@@ -287,14 +293,14 @@ async def _remove(
     found = await connection.execute(these)
     rows = found.mappings().all()
     for row in rows:
-        await unlist(database, connection, row)
+        await withdraw(database, connection, row)
     return [(row["id"], row["source"]) for row in rows]
 
 
 async def _document_ids(
     database: Database, connection: AsyncConnection, scope: Scope, entries: Sequence[StoredUpload], now: datetime
 ) -> dict[str, str]:
-    """The document of each source that can be ingested, made where there is none yet."""
+    """The id of each source's document; a document is added where there is none yet."""
     wanted = {entry.source: entry for entry in entries if entry.error is None}
     known = scoped(documents, scope, documents.c.source, documents.c.id).where(any_of(documents.c.source, list(wanted)))
     ids = {row.source: row.id for row in await connection.execute(known)}
@@ -304,12 +310,12 @@ async def _document_ids(
     owner = {"tenant": scope.tenant, "collection": scope.collection}
     rows = [_document_row(secrets.token_hex(16), wanted[source], now) | owner for source in new]
     await connection.execute(database.insert_missing(documents), rows)
-    # Read again: another submission may have made one of them at the same moment.
+    # Read again: another submission may have added one of them at the same moment.
     return {row.source: row.id for row in await connection.execute(known)}
 
 
 async def _want(connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> None:
-    """Point each document to its latest submission: the only one that will be ingested."""
+    """Point each document to its latest submission: only that one will be ingested."""
     latest = (
         scoped(job_files, scope, func.max(job_files.c.id))
         .where(job_files.c.document_id == documents.c.id)

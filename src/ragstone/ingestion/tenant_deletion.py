@@ -1,9 +1,9 @@
-"""What is left of what was deleted, place by place: for whoever has to prove that nothing is."""
+"""Deletion of a tenant, and the proof of a deletion: what each store still holds of a tenant or document."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from ragstone.identity.audit import Audit
 from ragstone.identity.cache_revision import CacheRevision
 from ragstone.identity.tenants import TenantState
 from ragstone.index.base import Index
+from ragstone.ingestion.parts import IngestionParts
 from ragstone.ingestion.publish import REMOVED_SOURCE
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_delete, scoped_update, unscoped
@@ -34,25 +35,26 @@ from ragstone.vocabulary import DEFAULT_TENANT, FileState, Filters, Scope
 
 log = structlog.get_logger()
 
+MAX_POINTS = 1000  # counted of one document in one collection; one is too many
 OUTLIVE_TENANTS = (audit_log, audit_heads, usage_records)
-"""Who did what, and what is to be billed: they stay when the tenant goes. Neither holds what was in documents."""
+"""Tables that stay when a tenant is deleted: the audit log and the usage to bill. Neither holds text of documents."""
 
 ROWS = 1000  # deleted in one transaction, so that other writers wait for milliseconds only
-ERASER = "system"  # who did it, in the audit log
+ACTOR = "system"  # in the audit log
 
 
 def tables_of_tenants() -> list[Table]:
-    """Every table with rows of tenants that goes with them, those that refer to others first."""
+    """Every table whose rows are deleted with their tenant; a table that refers to another comes before it."""
     kept = (*OUTLIVE_TENANTS, tenants)
     return [table for table in reversed(metadata.sorted_tables) if "tenant" in table.c and table not in kept]
 
 
-async def begin(
+async def request_deletion(
     database: Database, audit: Audit, actor: str, tenant: str, *, changes: CacheRevision | None = None
 ) -> None:
-    """Mark a tenant for erasure: from now on nobody of it is let in, and a worker deletes what it has.
+    """Mark a tenant for deletion: its requests are refused from now on, and a worker deletes its data.
 
-    Marking twice is no error. There is no way back.
+    Marking twice is no error. It cannot be undone.
 
     Raises:
         NotFound: there is no such tenant.
@@ -70,39 +72,21 @@ async def begin(
 
 
 class TenantDeletion:
-    """Makes passes over the tenants that were marked.
+    """Deletes the data of tenants that were marked, one pass after the other."""
 
-    `caches` delete what they hold of a tenant. `faults` is called with the name of each step
-    before the next one begins, so that a test can end the process there.
-    """
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        index: Index,
-        blobs: LocalBlobs,
-        audit: Audit,
-        changes: CacheRevision | None = None,
-        caches: Sequence[Callable[[str], Awaitable[None]]] = (),
-        faults: Callable[[str], None] = lambda _step: None,
-    ) -> None:
-        self._database = database
-        self._index = index
-        self._blobs = blobs
+    def __init__(self, parts: IngestionParts, audit: Audit, *, changes: CacheRevision | None = None) -> None:
+        self._parts = parts
         self._audit = audit
-        self._changes = changes or CacheRevision(database)
-        self._caches = caches
-        self._reached = faults
+        self._changes = changes or CacheRevision(parts.database)
 
     async def work(self) -> int:
-        """Make one pass over each marked tenant; how many of them are gone for good now.
+        """Make one pass over each marked tenant; returns how many are deleted now.
 
-        One takes two passes at least: requests that were let in before the mark may have
-        written something behind the first.
+        A tenant takes two passes at least: requests that were admitted before the mark may have
+        written rows during the first.
         """
         marked = unscoped(tenants, tenants.c.tenant).where(tenants.c.state == TenantState.DELETING)
-        async with self._database.read(EVERY_TENANT) as connection:
+        async with self._parts.database.read(EVERY_TENANT) as connection:
             leaving = (await connection.scalars(marked.order_by(tenants.c.tenant))).all()
         return sum([await self._pass(tenant) for tenant in leaving])
 
@@ -110,55 +94,55 @@ class TenantDeletion:
         if await self._is_worked_on(tenant):
             return False
         try:
-            found = await self._index.count(tenant)
-            await self._index.delete_tenant(tenant)
+            found = await self._parts.index.count(tenant)
+            await self._parts.index.delete_tenant(tenant)
         except IndexUnavailable as error:
             log.warning("erase.index_unavailable", tenant=tenant, code=error.code)
             return False
-        self._reached("points")
+        self._parts.reached("points")
         for table in tables_of_tenants():
             found += await self._delete_rows(table, tenant)
-            self._reached(table.name)
-        found += await self._blobs.delete_tenant(tenant)
-        self._reached("blobs")
+            self._parts.reached(table.name)
+        found += await self._parts.blobs.delete_tenant(tenant)
+        self._parts.reached("blobs")
         try:
-            for forget in self._caches:
-                await forget(tenant)
+            if self._parts.purge_cache:
+                await self._parts.purge_cache(tenant)
         except Unavailable as error:
             log.warning("erase.cache_unavailable", tenant=tenant, code=error.code)
             return False
-        self._reached("caches")
+        self._parts.reached("caches")
         if found:
             log.info("erase.pass", tenant=tenant, found=found)
             return False
-        return await self._strike_out(tenant)
+        return await self._delete_tenant_row(tenant)
 
     async def _is_worked_on(self, tenant: str) -> bool:
-        """Whether a worker still has a document of it in hand; it stops soon, or its lease runs out."""
+        """Whether a worker still holds a document of the tenant; it stops soon, or its lease runs out."""
         held = scoped(claims, tenant, func.count()).where(claims.c.lease_until >= time.time())
-        async with self._database.read(tenant) as connection:
+        async with self._parts.database.read(tenant) as connection:
             return bool((await connection.execute(held)).scalar_one())
 
     async def _delete_rows(self, table: Table, tenant: str) -> int:
-        """Delete the tenant's rows, some at a time; how many there were."""
+        """Delete the tenant's rows, `ROWS` at a time; returns how many there were."""
         key = tuple_(*table.primary_key.columns)
         some = key.in_(scoped(table, tenant, *table.primary_key.columns).limit(ROWS))
         total = 0
         while True:
-            async with self._database.write(tenant) as connection:
+            async with self._parts.database.write(tenant) as connection:
                 deleted = (await connection.execute(scoped_delete(table, tenant).where(some))).rowcount
             total += deleted
             if deleted < ROWS:
                 return total
 
-    async def _strike_out(self, tenant: str) -> bool:
-        """Delete the tenant's own row, unless something came behind the last pass."""
+    async def _delete_tenant_row(self, tenant: str) -> bool:
+        """Delete the tenant's own row, unless rows were added after the last pass."""
         async with self._changes.change(tenant) as connection:
             for table in tables_of_tenants():
                 if await _has_rows(connection, table, tenant):
                     return False
             await connection.execute(scoped_delete(tenants, tenant))
-            await self._audit.record(connection, tenant, actor=ERASER, action="tenant.erased", target=tenant)
+            await self._audit.record(connection, tenant, actor=ACTOR, action="tenant.erased", target=tenant)
         log.info("erase.done", tenant=tenant)
         return True
 
@@ -167,12 +151,9 @@ async def _has_rows(connection: AsyncConnection, table: Table, tenant: str) -> b
     return (await connection.execute(scoped(table, tenant, table.c.tenant).limit(1))).first() is not None
 
 
-MAX_POINTS = 1000  # counted of one document in one collection; one is too many
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How much is left in one place; `stays`: it is meant to, as a record of who did what or of what is billed."""
+    """How much is left in one store or table; `stays`: it is kept on purpose, for the audit or the bill."""
 
     name: str
     left: int
@@ -181,21 +162,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every place that was looked at."""
+    """What was found in every place."""
 
     subject: str
     places: tuple[Place, ...]
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing is left that is not meant to stay."""
+        """Whether nothing is left but what is kept on purpose."""
         return not any(place.left and not place.stays for place in self.places)
 
 
 class DeletionCheck:
-    """Looks for what is left of tenants, documents and conversations, in every place there is.
+    """Counts what each store still holds of a tenant, a document or a conversation.
 
-    `caches` count what they hold of a tenant, by their names.
+    `caches` maps a cache's name to a function that counts what it holds of a tenant.
     """
 
     def __init__(
@@ -229,7 +210,7 @@ class DeletionCheck:
         return Report(f"document {document_id}", (*rows, points, files))
 
     async def of_conversation(self, conversation_id: str) -> Report:
-        """What is left of a conversation: rows that name it. Neither index nor blobs hold conversations."""
+        """What is left of a conversation: rows that name it. Index and blobs hold none."""
         return Report(f"conversation {conversation_id}", tuple(await self._mentions(conversation_id)))
 
     async def _mentions(self, subject_id: str) -> list[Place]:
@@ -241,7 +222,7 @@ class DeletionCheck:
         return Place(f"sql {table.name}", left, stays=table in OUTLIVE_TENANTS)
 
     async def _points(self, document_id: str) -> int:
-        """Any vector finds all points that the filter lets through."""
+        """Count the document's points: a search by any vector finds all that pass the filter."""
         anything = np.eye(1, self._dimensions, dtype=np.float32)[0]
         chosen = Filters(documents=(document_id,))
         async with self._database.read(EVERY_TENANT) as connection:
@@ -263,7 +244,7 @@ class DeletionCheck:
         of_documents = scoped(documents, tenant, documents.c.blob_key)
         needed = (job_files.c.state == FileState.PENDING) | job_files.c.dead
         of_files = scoped(job_files, tenant, job_files.c.blob_key).where(needed)
-        kept = await self._blobs.keys(tenant)  # before the rows: what comes in meanwhile is not taken for an orphan
+        kept = await self._blobs.keys(tenant)  # before the rows: what is stored meanwhile must not count as an orphan
         async with self._database.read(tenant) as connection:
             used = {*(await connection.scalars(of_documents)).all(), *(await connection.scalars(of_files)).all()}
         return len(kept - used)
@@ -274,7 +255,7 @@ def _tables() -> list[Table]:
 
 
 def _names(table: Table, subject_id: str) -> ColumnElement[bool]:
-    """Whether any text of a row holds the id. A file of a job that tells nothing but the id does not count."""
+    """Whether a text column of a row contains the id; a job's file that keeps nothing but the id does not count."""
     holds = or_(literal(value=False), *(_holds(column, subject_id) for column in table.columns))
     return holds & (job_files.c.source != REMOVED_SOURCE) if table is job_files else holds
 

@@ -1,9 +1,9 @@
-"""Callbacks: whoever asked for it is told when a job is finished, at least once.
+"""Webhooks: the callback URL of a job is told when the job is finished, at least once.
 
-What is to be sent is written in the transaction that finishes the job, so no crash
-forgets it. A worker claims what is due and sends it; each attempt puts the next one off,
-so that two workers do not send at once, and one that died is made up for. A receiver
-may get the same delivery twice, and tells by its id.
+A delivery is written in the transaction that finishes the job, so a crash loses none. A worker
+claims deliveries that are due and sends them; claiming an attempt sets the time of the next one,
+so two workers do not send at once, and another worker takes over from one that died. A receiver
+may get the same delivery twice; both carry the same id.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import FileState, JobState, Scope
 
 BATCH = 16  # sent side by side; tenants take turns in it
-CLAIM_S = 60.0  # an attempt takes 10 s at most; after this, another worker may make up for it
+CLAIM_S = 60.0  # an attempt takes 10 s at most; after this, another worker may take it over
 DELAYS_S = (5.0, 30.0, 120.0, 600.0, 3_600.0, 14_400.0, 43_200.0)  # between attempts: eight of them in 17 hours
 JITTER = 0.2  # of a delay, so that what failed together does not come back together
 POLL_S = 1.0
-KEEP_DAYS = 30  # finished deliveries are shown so long
-MAX_DOCUMENTS = 1000  # named in one callback; the counts are of all
+KEEP_DAYS = 30  # finished deliveries are listed for this long
+MAX_DOCUMENTS = 1000  # named in one webhook; the counts include all
 
 SIGNATURE_HEADER = "Ragstone-Signature"
-DELIVERY_HEADER = "Ragstone-WebhookDelivery"
+DELIVERY_HEADER = "Ragstone-Delivery"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """One callback and how far it got; `next_at` is when it is tried again."""
+    """One webhook and its state; `next_at` is when it is tried again."""
 
     id: str
     url: str
@@ -73,7 +73,7 @@ class WebhookDelivery:
 
 
 def signing_key(secret: Secret, tenant: str) -> str:
-    """What the callbacks of a tenant are signed with; its receivers have to know it."""
+    """The key that the webhooks of a tenant are signed with; its receivers have to know it."""
     return secret.digest("webhook", tenant)
 
 
@@ -84,7 +84,7 @@ def signature(key: str, body: bytes, *, at: int) -> str:
 
 
 async def enqueue(connection: AsyncConnection, scope: Scope, job_id: str) -> None:
-    """Write the callback of a job that just finished, if it has one; in the transaction that finishes it."""
+    """Write the delivery of a job that just finished, if it has a callback URL; in the transaction that finishes it."""
     job = (await connection.execute(scoped(jobs, scope).where(jobs.c.id == job_id))).first()
     if job is None or not job.callback_url or job.state not in (JobState.DONE, JobState.FAILED):
         return
@@ -105,7 +105,7 @@ async def enqueue(connection: AsyncConnection, scope: Scope, job_id: str) -> Non
 
 def _body(job: Row[Any], files: Sequence[Row[Any]], now: datetime) -> dict[str, object]:
     documents = [
-        {"id": file.document_id, "source": file.source, "state": _fate(file.state), "error": file.error}
+        {"id": file.document_id, "source": file.source, "state": _file_state(file.state), "error": file.error}
         for file in files
     ]
     counts = {"total": job.total, "done": job.done, "skipped": job.skipped, "failed": job.failed}
@@ -119,12 +119,12 @@ def _body(job: Row[Any], files: Sequence[Row[Any]], now: datetime) -> dict[str, 
     }
 
 
-def _fate(state: str) -> str:
+def _file_state(state: str) -> str:
     return {FileState.FAILED: "failed", FileState.REMOVED: "removed"}.get(FileState(state), "ready")
 
 
 class Webhooks:
-    """Sends callbacks, and shows a tenant what became of its own."""
+    """Sends the webhooks of all tenants; lists and expires those of one."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Webhooks:
                     await asyncio.wait_for(stop.wait(), POLL_S)
 
     async def work_once(self) -> int:
-        """Send what is due now, side by side and a few of each tenant at a time; how many were tried."""
+        """Send what is due now, side by side and a few of each tenant at a time; returns how many were tried."""
         claimed = await self._claim()
         async with asyncio.TaskGroup() as sending:
             for row in claimed:
@@ -165,7 +165,7 @@ class Webhooks:
             return [_delivery(row) for row in await connection.execute(newest)]
 
     async def expire(self, tenant: str, before: datetime) -> int:
-        """Forget what a tenant's finished deliveries were before a moment; how many."""
+        """Delete a tenant's deliveries that finished before a moment; returns how many."""
         old = scoped_delete(deliveries, tenant).where(deliveries.c.finished_at < before)
         async with self._database.write(tenant) as connection:
             return (await connection.execute(old)).rowcount
@@ -183,14 +183,14 @@ class Webhooks:
             return [row for row in found if await self._take(connection, row, now + CLAIM_S)]
 
     async def _take(self, connection: AsyncConnection, row: Row[Any], until: float) -> bool:
-        """Whether the attempt is ours: no other worker has begun it since it was read."""
+        """Claim an attempt; False if another worker began it since it was read."""
         same = (deliveries.c.id == row.id, deliveries.c.state == "pending", deliveries.c.attempts == row.attempts)
         taken = scoped_update(deliveries, row.tenant).where(*same).values(attempts=row.attempts + 1, not_before=until)
         return (await connection.execute(taken)).rowcount == 1
 
     async def _deliver(self, row: Row[Any]) -> None:
-        worn_out = row.attempts > len(DELAYS_S)  # each attempt ended with its worker
-        problem = _Problem("No attempt came to an end.", final=True) if worn_out else await self._send(row)
+        exhausted = row.attempts > len(DELAYS_S)  # the worker of each attempt ended before it did
+        problem = _Problem("No attempt came to an end.", final=True) if exhausted else await self._send(row)
         attempts = row.attempts + 1
         if problem is None:
             outcome, change = "delivered", self._finished("delivered", None)
@@ -232,7 +232,7 @@ class Webhooks:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """Why an attempt failed; `final`: the receiver wants no other."""
+    """Why an attempt failed; `final`: there is no other."""
 
     sentence: str
     final: bool = False

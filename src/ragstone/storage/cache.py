@@ -165,7 +165,7 @@ class RedisCache:
 
 
 class CachedVectors:
-    """See `embedding.cached.VectorStore`: a tenant's vectors from a cache, else from the database."""
+    """See `embedding.cache.VectorStore`: a tenant's vectors from a cache, else from the database."""
 
     def __init__(self, cache: Cache, kept: SqlVectorStore, tenant: str) -> None:
         self._cache = cache
@@ -197,7 +197,7 @@ class CachedVectors:
 
 
 class SqlVectorStore:
-    """See `embedding.cached.VectorStore`. One statement a batch, whatever its size.
+    """See `embedding.cache.VectorStore`. One statement a batch, whatever its size.
 
     Each tenant has vectors of its own, though equal texts give equal ones: how quickly a
     text is embedded would tell whether somebody else has it too.
@@ -222,6 +222,12 @@ class SqlVectorStore:
         rows = [{"tenant": self._tenant, "key": key, "vector": vector} for key, vector in vectors.items()]
         async with self._database.write(self._tenant) as connection:
             await connection.execute(self._database.insert_missing(embedding_cache), rows)
+
+
+def tenant_vectors(database: Database, cache: Cache | None, tenant: str) -> SqlVectorStore | CachedVectors:
+    """The store of a tenant's vectors: the database, with `cache` before it if there is one."""
+    kept = SqlVectorStore(database, tenant)
+    return CachedVectors(cache, kept, tenant) if cache else kept
 
 
 _NOW = """

@@ -1,6 +1,7 @@
-"""The generation of a collection: a number that grows with whatever changes what searches may find.
+"""The library: collections, documents, texts and chunks as SQL has them, and a collection's generation.
 
-Whoever remembers an answer of a search remembers the generation with it, and asks again when it has grown.
+The generation is a number that every change of what searches may find increments: a cache of search
+results keeps it beside them and asks again when it has changed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Stats:
 
 
 class Library:
-    """Answers what there is; never changes anything."""
+    """Reads collections, documents, texts and chunks."""
 
     def __init__(self, database: Database, blobs: LocalBlobs) -> None:
         self._database = database
@@ -232,6 +233,6 @@ def _not_ready(document_id: str) -> NotFound:
     return NotFound(f"Document {document_id!r} is not ready yet. Wait for its job to finish, or read its error.")
 
 
-async def grow(connection: AsyncConnection, scope: Scope) -> None:
-    """Count a change, in the transaction that makes it; as its last statement, for all writers touch this row."""
+async def bump_generation(connection: AsyncConnection, scope: Scope) -> None:
+    """Increment the collection's generation. Call it last in the transaction: every writer locks this row."""
     await connection.execute(scoped_update(collections, scope).values(generation=collections.c.generation + 1))

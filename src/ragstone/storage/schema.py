@@ -382,7 +382,7 @@ claims = Table(
     Column("collection", String(128), nullable=False),
     Column("owner", String(32), nullable=False),
     Column("lease_until", Float, nullable=False),  # Unix seconds; 0: nobody's
-    Column("littered", Boolean, nullable=False),  # somebody else wrote points meanwhile
+    Column("littered", Boolean, key="orphaned", nullable=False),  # the index may hold unpublished points
     Index(None, "lease_until"),
 )
 

@@ -15,7 +15,7 @@ from ragstone.documents.chunking import ChunkingOptions
 from ragstone.documents.parser import SandboxedParser
 from ragstone.embedding.base import Embedder
 from ragstone.index.base import Index
-from ragstone.ingestion.service import IngestionOptions
+from ragstone.ingestion.parts import IngestionOptions
 from ragstone.llm.base import LanguageModel
 from ragstone.llm.guarded import GuardedModel
 from ragstone.resilience.upstream_policy import UpstreamPolicies

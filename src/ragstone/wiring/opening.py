@@ -12,32 +12,29 @@ from pathlib import Path
 
 import structlog
 
-from ragstone.billing.plans import Plan
 from ragstone.chat.ask import Chat, ChatOptions, ChatParts
 from ragstone.chat.conversations import Conversations, MemoryOptions
 from ragstone.chat.feedback import FeedbackStore
 from ragstone.chat.plan_models import ModelChain
 from ragstone.documents.parser import SandboxedParser
 from ragstone.embedding.base import Embedder
-from ragstone.embedding.cache import CachedEmbedder
-from ragstone.errors import NotFound
 from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.index.base import Index
+from ragstone.ingestion.parts import IngestionParts
 from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
 from ragstone.ingestion.webhooks import Webhooks
 from ragstone.llm.base import LanguageModel
-from ragstone.principals import UNLIMITED_PLAN
 from ragstone.resilience.outbound import Outbound
 from ragstone.retrieval.base import Retriever
 from ragstone.retrieval.cache import CachedRetriever
 from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.retrieval.vectorize.client import VectorizeClient
 from ragstone.settings import Settings, load_settings
-from ragstone.storage.cache import Cache, CachedVectors, MemoryCache, RedisCache, SqlVectorStore
+from ragstone.storage.cache import Cache, MemoryCache, RedisCache, tenant_vectors
 from ragstone.storage.library import Library
 from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
@@ -52,7 +49,7 @@ from ragstone.wiring.engines import (
     retrieval_options,
     sandboxed_parser,
 )
-from ragstone.wiring.infrastructure import Accounts, Infrastructure, open_infrastructure, prepare_data_dir
+from ragstone.wiring.infrastructure import Infrastructure, open_infrastructure, prepare_data_dir
 from ragstone.wiring.knowledge import routed
 from ragstone.wiring.platform import Platform
 
@@ -139,6 +136,7 @@ async def _assemble(
     engines = await _open_engines(settings, folder, base, stack, recreate_index=recreate_index)
     outbound = Outbound(allowed=frozenset(settings.outbound.allowed_hosts))
     stack.push_async_callback(outbound.close)
+    ingestion_parts = _ingestion_parts(settings, base, engines)
     retriever = _retriever(settings, base, engines)
     conversations = Conversations(
         base.database,
@@ -153,7 +151,7 @@ async def _assemble(
         parser=engines.parser,
         embedder=engines.embedder,
         index=engines.index,
-        ingestion=_ingestion(settings, base, engines),
+        ingestion=Ingestion(ingestion_parts),
         retriever=retriever,
         conversations=conversations,
         feedback=FeedbackStore(base.database),
@@ -162,7 +160,7 @@ async def _assemble(
         chat=_chat(settings, base, engines, retriever, conversations, stack),
         metrics=base.metrics,
         accounts=base.accounts,
-        eraser=_eraser(base, engines),
+        eraser=TenantDeletion(ingestion_parts, base.accounts.audit, changes=base.accounts.changes),
         remains=_remains(base, engines),
         cache=engines.cache,
         http=base.http,
@@ -174,27 +172,21 @@ async def _assemble(
     )
 
 
-def _ingestion(settings: Settings, base: Infrastructure, engines: _Engines) -> Ingestion:
-    def cached(tenant: str) -> Embedder:
-        kept = SqlVectorStore(base.database, tenant)
-        # Without Redis a cache before the database would be this process's memory, for what is rarely read twice.
-        store = CachedVectors(engines.cache, kept, tenant) if base.redis else kept
-        return CachedEmbedder(engines.embedder, store, metrics=base.metrics)
-
-    return Ingestion(
+def _ingestion_parts(settings: Settings, base: Infrastructure, engines: _Engines) -> IngestionParts:
+    # Without Redis a cache before the database would be this process's memory, for vectors that are rarely read twice.
+    return IngestionParts(
         database=base.database,
         blobs=base.blobs,
-        library=engines.library,
         parser=engines.parser,
         embedder=engines.embedder,
-        cached=cached,
         index=engines.index,
         metrics=base.metrics,
         failures=base.failures,
         options=ingestion_options(settings),
+        vectors=partial(tenant_vectors, base.database, engines.cache if base.redis else None),
+        plans=base.accounts.plans,
         audit=base.accounts.audit,
-        quota=partial(_plan_of, base.accounts),
-        forget=engines.cache.delete_tenant,
+        purge_cache=engines.cache.delete_tenant,
     )
 
 
@@ -248,17 +240,6 @@ def _chat(
     return Chat(parts, ChatOptions(limit=settings.retrieval.limit, context_tokens=settings.retrieval.context_tokens))
 
 
-def _eraser(base: Infrastructure, engines: _Engines) -> TenantDeletion:
-    return TenantDeletion(
-        database=base.database,
-        index=engines.index,
-        blobs=base.blobs,
-        audit=base.accounts.audit,
-        changes=base.accounts.changes,
-        caches=(engines.cache.delete_tenant,),
-    )
-
-
 def _remains(base: Infrastructure, engines: _Engines) -> DeletionCheck:
     return DeletionCheck(
         database=base.database,
@@ -267,14 +248,6 @@ def _remains(base: Infrastructure, engines: _Engines) -> DeletionCheck:
         dimensions=engines.embedder.dimensions,
         caches={"of answers and vectors": engines.cache.count},
     )
-
-
-async def _plan_of(accounts: Accounts, tenant: str) -> Plan:
-    """The plan of a tenant. A name that no tenant has is the program's own that embeds the platform."""
-    try:
-        return await accounts.plans.get((await accounts.tenants.get(tenant)).plan)
-    except NotFound:
-        return Plan(id=UNLIMITED_PLAN, name="Unlimited")
 
 
 def _generator(settings: Settings, model: LanguageModel | None, metrics: Metrics) -> Generator:

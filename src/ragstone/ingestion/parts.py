@@ -1,0 +1,72 @@
+"""Options of ingestion, and the stores, ports and limits that its functions share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from ragstone.billing.plans import Plan, Plans
+from ragstone.documents.base import Parser
+from ragstone.documents.chunking import ChunkingOptions
+from ragstone.embedding.base import Embedder
+from ragstone.embedding.cache import CachedEmbedder, VectorStore
+from ragstone.identity.audit import Audit
+from ragstone.index.base import Index
+from ragstone.ingestion.queue import ClaimOptions, Claims
+from ragstone.storage.blobs import LocalBlobs
+from ragstone.storage.database import Database
+from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.metrics import Metrics
+
+OWNER_BYTES = 16  # of the random name that a worker claims files under
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestionOptions(ClaimOptions):
+    """How documents come in; `poll_s` is how often an idle worker looks for work."""
+
+    chunking: ChunkingOptions = ChunkingOptions()
+    max_file_bytes: int = 50 << 20
+    poll_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestionParts:
+    """The parts that submissions, workers, removals and rebuilds of one process share.
+
+    Attributes:
+        vectors: Gives a tenant's store of cached vectors; without it no vector is cached.
+        plans: The price list; without it there are no limits.
+        audit: Records who submitted and who removed; without it nothing is recorded.
+        purge_cache: Empties what caches hold of a tenant after its documents were removed.
+        reached: Called with the name of each step before the next one begins, so that a test can end the process.
+    """
+
+    database: Database
+    blobs: LocalBlobs
+    parser: Parser
+    embedder: Embedder
+    index: Index
+    metrics: Metrics
+    failures: Failures = field(default_factory=Failures)
+    options: IngestionOptions = IngestionOptions()
+    vectors: Callable[[str], VectorStore] | None = None
+    plans: Plans | None = None
+    audit: Audit | None = None
+    purge_cache: Callable[[str], Awaitable[None]] | None = None
+    reached: Callable[[str], None] = lambda _step: None
+
+    def embedder_of(self, tenant: str) -> Embedder:
+        """The embedder with the tenant's cache before it."""
+        if self.vectors is None:
+            return self.embedder
+        return CachedEmbedder(self.embedder, self.vectors(tenant), metrics=self.metrics)
+
+    async def plan_of(self, tenant: str) -> Plan | None:
+        """The plan of a tenant; None: there are no limits."""
+        return await self.plans.of_tenant(tenant) if self.plans else None
+
+    def claims(self) -> Claims:
+        """Claims under a new random name."""
+        return Claims(self.database, secrets.token_hex(OWNER_BYTES), self.options)
