@@ -1,8 +1,8 @@
-"""What it costs to let somebody in: the look-up of a key that was seen before, and the count against its plan.
+"""Cost of authentication and rate limit: look-up of a known key, and the count against its plan.
 
 In this process: `Admission.admit` of one key of many, and `RateLimits.hit`, in memory and, with --redis, in Redis.
-Over HTTP, in turns: a public route against the same server's smallest route behind the door, so that the difference
-of the medians is the door.
+Over HTTP, in turns: a public route against the same server's smallest authenticated route, so that the difference
+of the medians is the cost of authentication.
 
     python -m benchmarks.admission [--calls 20000] [--redis redis://127.0.0.1:6379/0]
 
@@ -64,7 +64,7 @@ async def prepare(settings: Settings) -> list[str]:
 
 
 async def in_process(settings: Settings, keys: list[str], calls: int) -> None:
-    """The door's own work, without HTTP."""
+    """Measure authentication without HTTP."""
     where = "Redis" if settings.redis.url else "memory"
     async with open_records(settings) as records:
         admission, limits = records.accounts.admission, records.accounts.limits
@@ -93,7 +93,7 @@ async def over_http(server: ProbedServer, key: str) -> None:
     for path, times in took.items():
         row(f"GET {path}", times)
     public, admitted = (float(np.median(times[WARM_UP:])) for times in took.values())
-    print(f"\nThe door adds {(admitted - public) * 1e6:,.0f} us at the median, the work of the route itself included.")
+    print(f"\nAuthentication adds {(admitted - public) * 1e6:,.0f} us at the median, the work of the route itself included.")
 
 
 async def measure(folder: Path, calls: int, redis: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Questions with their passages, as an answerer gets them: shared by the benchmarks of answers.
+"""Questions with their passages, as an answerer gets them; shared by the benchmarks of answers.
 
 Passages are the best eight of the set's corpus by the convex sum (0.5) of BM25 and
 MiniLM's cosine, the default way of retrieval; rankings are kept in a folder, for they

@@ -1,4 +1,4 @@
-"""How soon a server that fails is left alone, what it still gets meanwhile, and how soon it is back.
+"""Circuit breaker: time until it opens, calls during the fault, and time until it closes again.
 
 A server on loopback is well, then fails in one of several ways, then is well again, under calls at a steady pace
 through the client and the guard that every call outside goes through. Then what the guard costs a call.

@@ -1,4 +1,4 @@
-"""How soon a model is let go when whoever asked goes away: before the first token, and in the middle of an answer.
+"""Time from a client's disconnect to the end of its model call, before and after the first token.
 
 The model runs in a process of its own and notes when its connection is closed; both clocks are the machine's.
 

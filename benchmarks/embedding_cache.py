@@ -1,4 +1,4 @@
-"""How many storage operations the embedding cache takes: by batch, and one text at a time.
+"""Number of storage operations of the embedding cache, in batches and one text at a time.
 
 Embeds the same texts twice (a first ingestion, and one where a tenth has changed)
 against a real database file, and counts the statements that reach it.

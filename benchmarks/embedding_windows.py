@@ -1,4 +1,4 @@
-"""How should a chunk that is longer than the embedder's window be embedded?
+"""Retrieval quality of several ways to embed a chunk longer than the embedder's window.
 
 Cuts documents into chunks of 500 tokens, embeds them in several ways, and asks the
 questions of public collections: nDCG@10 and recall@10 of the dense leg alone. In the

@@ -1,4 +1,4 @@
-"""What the extractive answerer finds, and when it says that it found nothing.
+"""Quality of the extractive answerer: answers with the gold span, and abstentions.
 
 - contained: of the answerable questions, those whose answer cites a span that holds a
   gold answer (an abstention counts as a miss);

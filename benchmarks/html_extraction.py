@@ -1,4 +1,4 @@
-"""How well `ragstone.documents.html` tells an article from the page around it.
+"""Quality of `ragstone.documents.html`: separation of an article from the page around it.
 
 Thirty real pages with segments that belong to the article (`with`) and segments that do
 not (`without`). Counted two ways, for our reader and for the page's plain text:

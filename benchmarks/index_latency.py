@@ -1,4 +1,4 @@
-"""How quick the index is at 10,000 chunks: Edge over its socket against the exact index in this process.
+"""Query latency of the index at 10,000 chunks: Edge over its socket against the exact index in this process.
 
 Run: python benchmarks/index_latency.py [CHUNKS]
 Vectors are random, terms follow Zipf's law; half of the chunks belong to the tenant that asks.

@@ -1,4 +1,4 @@
-"""How fast chunks are embedded, against sentence-transformers on the same chunks in the same run.
+"""Embedding speed against sentence-transformers on the same chunks in the same run.
 
 Chunks of a book (500 tokens, cut by our own chunker) and short passages. Both sides
 get the same texts of at most one window, so that neither saves work by cutting more.

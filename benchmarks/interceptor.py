@@ -1,4 +1,4 @@
-"""What the interceptor costs a chat, against the same chat straight from the model's server, in one run.
+"""Added latency of the interceptor against the same chat directly to the model's server, in one run.
 
 A mock model in a process of its own answers with one token at once, or with tokens at a steady rate. Requests are
 sent in an open loop, blocks straight and blocks through the interceptor in turns, so that both meet the same machine.

@@ -1,4 +1,4 @@
-"""Whether one tenant's search ever finds another's chunk: hostile queries over 50 tenants, in every leg.
+"""Tenant isolation of search: hostile queries over 50 tenants in each leg, and the number of foreign hits.
 
 Each tenant has the same words in its documents, so a query of one matches the chunks of all. Chunk, document and
 collection names lie about their owner, metadata repeats the names of others, and filters ask for what is not theirs:

@@ -1,4 +1,4 @@
-"""What memory the interceptor takes as a process of its own: at rest, after many chats, with many at once.
+"""Memory of the interceptor as a process of its own: idle, after many chats, and with many concurrent chats.
 
 `ragstone intercept` stands between this client, a mock pipeline and a mock model in a process of its own. Every chat
 is streamed and enriched; a chat that is not is counted, as its memory would say nothing.

@@ -1,4 +1,4 @@
-"""How late the server's event loop runs while it ingests documents: whatever holds the loop, holds every answer.
+"""Delay of the server's event loop during ingestion.
 
     python -m benchmarks.loop_lag [--documents 200] [--model minilm]
 

@@ -1,4 +1,4 @@
-"""A model server in a process of its own: OpenAI's wire format, tokens at a steady rate, each with the time it left.
+"""Mock model server in its own process: OpenAI's wire format, tokens at a steady rate with their send time.
 
 Every token is ` <monotonic nanoseconds>`: the clock is the machine's, so a client on the same machine reads from it
 how long the token was under way. What a test wants depends on words of the question:

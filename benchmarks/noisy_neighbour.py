@@ -1,4 +1,4 @@
-"""What a tenant at ten times its limit does to another tenant's waiting.
+"""Effect of a tenant at ten times its limit on the latency of another tenant.
 
 B searches at a steady pace, in periods of a few seconds; in every second period, chosen by the seed within each pair,
 A asks at ten times its limit. The table has B's times of both kinds of period, and the pairs' median change of p95.

@@ -1,4 +1,4 @@
-"""What an English embedder does to questions in Hindi, Russian, German and Chinese.
+"""Retrieval quality of an English embedder for questions in Hindi, Russian, German and Chinese.
 
 `languages.jsonl` holds short passages of ours, each with a question. To make a small
 collection hard, each language gets 400 passages of words drawn at random from its own:

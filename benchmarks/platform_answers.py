@@ -1,4 +1,4 @@
-"""What a stranger gets on squad_v2: every question asked through the whole platform, as shipped.
+"""Quality of the platform's answers on squad_v2 with the shipped defaults.
 
 The ten articles are ingested, a paragraph as one Markdown file; retrieval, answer and
 check run with their defaults. *contained*: the answer cites a span that holds a gold

@@ -1,4 +1,4 @@
-"""`ragstone serve` in a process of its own, with a probe beside it in the same event loop.
+"""`ragstone serve` in its own process, with a probe of the delay of its event loop.
 
 The probe wants to wake up every 5 ms and writes how much later it did, so whatever holds the loop shows, from the
 moment the server listens. CPU time is that of the server's process alone, as the system counts it.

@@ -1,4 +1,4 @@
-"""What remembering questions saves: a search, one that is remembered, and the embedding of the question alone.
+"""Time saved by the query cache: a search, a cached search, and the embedding of the question alone.
 
 Ingests a folder, asks for the headings found in it, and asks again. Needs the model, and
 redis-server for the lines with Redis.

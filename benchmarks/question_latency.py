@@ -1,4 +1,4 @@
-"""How long a question takes at 10,000 chunks, and how much memory the platform then has.
+"""Latency of a question at 10,000 chunks, and memory of the platform.
 
 Timed in one process with the platform, questions one after another: `search` with its
 query embedding (never cached), and the extractive answer, which includes `search`.

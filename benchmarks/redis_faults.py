@@ -1,4 +1,4 @@
-"""What limits cost with Redis and without, and while it is stopped, hung, blocked or full.
+"""Cost of rate limits with Redis and without, and while Redis is stopped, hung, blocked or full.
 
 Counts requests against a plan at a steady pace through each state, and prints how long
 a count takes, how many were counted together with other servers, and how soon after

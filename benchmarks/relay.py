@@ -1,4 +1,4 @@
-"""What passing a stream on costs: reading it from the model's server, looking at each chunk, writing it to the client.
+"""Cost of relaying a stream: reading it from the model's server, inspecting each chunk, writing it to the client.
 
 First the reading of chunks alone, without input or output. Then 300 streams through a relay in a process of its own
 (uvicorn on uvloop, aiohttp towards the model, nothing else of the platform), against the same streams taken straight

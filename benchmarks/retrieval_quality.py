@@ -1,4 +1,4 @@
-"""How well passages are found: BM25 alone, dense alone, RRF, and our fusion.
+"""Retrieval quality of BM25 alone, dense alone, RRF, and Ragstone's fusion.
 
 Each set is ingested through the whole platform, an entry of its corpus as one Markdown
 file (`# title`, then the text), and asked its own questions. Measured on documents:

@@ -1,4 +1,4 @@
-"""A client that reads server-sent events from a bare socket: cheap enough to hold 300 streams beside the server."""
+"""Client for server-sent events on a bare socket; light enough for 300 streams beside the server."""
 
 from __future__ import annotations
 

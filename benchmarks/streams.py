@@ -1,4 +1,4 @@
-"""Many answers streamed at once: errors, how late each piece comes, and what a piece costs.
+"""Many concurrent streamed answers: errors, delay of each piece, and CPU per piece.
 
 A mock model in a process of its own sends every token with the time it left; the client, in a third process, reads
 from it how long the token was under way through the whole server (SDK, marker filter, events, SSE, sockets). A part

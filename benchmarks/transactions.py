@@ -1,4 +1,4 @@
-"""What a transaction costs on SQLite and on PostgreSQL, alone and with many at once.
+"""Time of a transaction on SQLite and PostgreSQL, alone and with many concurrent ones.
 
 Run: `python -m benchmarks.transactions [postgresql://…]`; without a URL it starts a
 throw-away PostgreSQL (without fsync: a commit there costs no disk).

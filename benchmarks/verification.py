@@ -1,4 +1,4 @@
-"""How well `ragstone.generation.verification` tells borne-out sentences from others.
+"""Quality of `ragstone.generation.verification`: supported sentences against others.
 
 True pairs: evidence sentences of clapnq and squad_v2 with their passage, whole and without
 their bracketed parts; the written answers of clapnq, sentence by sentence; claims of

@@ -1,4 +1,7 @@
-"""`ragstone accounts`: who may come in. Whoever may read the data directory may do all of this, as `local`."""
+"""Command group `ragstone accounts`: tenants, users and the audit log.
+
+Access to the data directory is enough; the audit log names the actor `local`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
 from ragstone.cli.documents import ListByDefault
 from ragstone.cli.output import complain, one_line, say, say_json, say_table
 from ragstone.errors import InvalidInput, NotFound
+from ragstone.principals import LOCAL
+from ragstone.vocabulary import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from ragstone.identity.audit import AuditEntry
@@ -18,14 +23,14 @@ if TYPE_CHECKING:
     from ragstone.identity.users import User, Users
     from ragstone.principals import Role
 
-ACTOR = "local"  # `principals.LOCAL.id`; to import it would load NumPy for `--help`
+ACTOR = LOCAL.id
 PAGE_SIZE = 500
 MAX_PASSWORD_LINE = 10_000  # far above any password
 
-accounts = typer.Typer(help="Tenants, users, keys and the record of who did what.", rich_markup_mode=None)
-tenants = typer.Typer(cls=ListByDefault, help="The customers of this installation.", rich_markup_mode=None)
-users = typer.Typer(cls=ListByDefault, help="The people of a tenant.", rich_markup_mode=None)
-audit = typer.Typer(cls=ListByDefault, help="The record of who did what.", rich_markup_mode=None)
+accounts = typer.Typer(help="Manage tenants, users, keys, plans and the audit log.", rich_markup_mode=None)
+tenants = typer.Typer(cls=ListByDefault, help="Manage the tenants of this installation.", rich_markup_mode=None)
+users = typer.Typer(cls=ListByDefault, help="Manage the users of a tenant.", rich_markup_mode=None)
+audit = typer.Typer(cls=ListByDefault, help="List and verify the audit log.", rich_markup_mode=None)
 accounts.add_typer(tenants, name="tenants")
 accounts.add_typer(users, name="users")
 accounts.add_typer(audit, name="audit")
@@ -36,13 +41,12 @@ Who = Annotated[str, typer.Argument(metavar="USER", help="The user's e-mail addr
 PlanId = Annotated[str | None, typer.Option(metavar="PLAN", help="The plan's id; a new tenant has `free`.")]
 RoleName = Annotated[str | None, typer.Option(metavar="ROLE", help="viewer, editor, owner or operator.")]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin, one line.")]
-DEFAULT = "default"  # `vocabulary.DEFAULT_TENANT`, as above
 
 
 @tenants.command("list")
 @run
 async def list_tenants(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """List the tenants, by id."""
+    """List the tenants by id."""
     async with opened_records(data_dir) as records:
         found: list[Tenant] = []
         while page := await records.accounts.tenants.all(limit=PAGE_SIZE, after=found[-1].id if found else ""):
@@ -58,14 +62,14 @@ async def list_tenants(*, as_json: AsJson = False, data_dir: DataDir = None) -> 
 @tenants.command("create")
 @run
 async def create_tenant(
-    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Up to 64 small letters, digits, - and _.")],
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Up to 64 lower-case letters, digits, - and _.")],
     *,
-    name: Annotated[str, typer.Option(metavar="NAME", help="What people call it.")] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Display name.")] = "",
     plan: PlanId = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Make a tenant."""
+    """Create a tenant."""
     async with opened_records(data_dir) as records:
         made = await records.accounts.tenants.create(ACTOR, tenant, name=name, plan=plan or "free")
     _show_tenant(made, as_json=as_json)
@@ -87,11 +91,11 @@ async def show_tenant(tenant: TenantId, *, as_json: AsJson = False, data_dir: Da
 async def change_tenant(
     tenant: TenantId,
     *,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="What people call it.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Display name.")] = None,
     plan: PlanId = None,
-    suspend: Annotated[bool | None, typer.Option("--suspend/--resume", help="Let nobody of it in, or again.")] = None,
+    suspend: Annotated[bool | None, typer.Option("--suspend/--resume", help="Lock or unlock the tenant.")] = None,
     retention_days: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="Delete conversations that are older; 0 keeps them.")
+        int | None, typer.Option(metavar="DAYS", help="Delete conversations older than this; 0 keeps them.")
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -112,10 +116,10 @@ async def change_tenant(
 async def remove_tenant(
     tenant: TenantId,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Lock a tenant out and delete all it has; a worker does it."""
+    """Lock a tenant and delete all of its data."""
     from ragstone.ingestion.tenant_deletion import request_deletion
 
     async with opened_records(data_dir) as records:
@@ -123,7 +127,7 @@ async def remove_tenant(
         if not yes:
             typer.confirm(f"Delete {one_line(found.name)} ({found.id}) with all its documents and users?", abort=True)
         await request_deletion(records.database, records.accounts.audit, ACTOR, tenant)
-    say(f"Nobody of {tenant} is let in any more. The server or a worker deletes what it has.")
+    say(f"{tenant} is locked. The server or a worker deletes its data.")
     return ExitCode.OK
 
 
@@ -137,8 +141,10 @@ def _show_tenant(tenant: Tenant, *, as_json: bool) -> None:
 
 @users.command("list")
 @run
-async def list_users(*, tenant: TenantName = DEFAULT, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """List the users of a tenant, by address."""
+async def list_users(
+    *, tenant: TenantName = DEFAULT_TENANT, as_json: AsJson = False, data_dir: DataDir = None
+) -> ExitCode:
+    """List the users of a tenant by e-mail address."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
         found: list[User] = []
@@ -160,16 +166,16 @@ async def create_user(
     email: Annotated[str, typer.Argument(metavar="E-MAIL", help="The address to log in with.")],
     *,
     role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, editor, owner or operator.")] = "viewer",
-    name: Annotated[str, typer.Option(metavar="NAME", help="What people call this person.")] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Display name.")] = "",
     password_stdin: FromStdin = False,
-    tenant: TenantName = DEFAULT,
+    tenant: TenantName = DEFAULT_TENANT,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Make a user; the password is asked for."""
+    """Create a user; asks for the password."""
     from ragstone.identity.users import checked_email
 
-    checked_email(email)  # before a password is typed for nothing
+    checked_email(email)  # fails before the prompt for a password
     wanted = _role(role)
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
@@ -185,16 +191,16 @@ async def create_user(
 async def change_user(
     who: Who,
     *,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="What people call this person.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Display name.")] = None,
     role: RoleName = None,
-    suspend: Annotated[bool | None, typer.Option("--suspend/--resume", help="Do not let in, or again.")] = None,
+    suspend: Annotated[bool | None, typer.Option("--suspend/--resume", help="Lock or unlock the user.")] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
     password_stdin: FromStdin = False,
-    tenant: TenantName = DEFAULT,
+    tenant: TenantName = DEFAULT_TENANT,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Change a user; all but a new name ends the sessions."""
+    """Change a user; ends sessions except for a new name."""
     from ragstone.identity.users import UserChange, UserState
 
     state = None if suspend is None else UserState.SUSPENDED if suspend else UserState.ACTIVE
@@ -209,8 +215,8 @@ async def change_user(
 
 @users.command("remove")
 @run
-async def remove_user(who: Who, *, tenant: TenantName = DEFAULT, data_dir: DataDir = None) -> ExitCode:
-    """Remove a user and end the sessions."""
+async def remove_user(who: Who, *, tenant: TenantName = DEFAULT_TENANT, data_dir: DataDir = None) -> ExitCode:
+    """Remove a user and end the user's sessions."""
     async with opened_records(data_dir) as records:
         user = await _found(records.accounts.users, tenant, who)
         await records.accounts.users.remove(ACTOR, tenant, user.id)
@@ -226,7 +232,7 @@ def _show_user(user: User, *, as_json: bool) -> None:
 
 
 async def _found(people: Users, tenant: str, who: str) -> User:
-    """By address or id, within the tenant."""
+    """Find a user of the tenant by e-mail address or id."""
     if "@" not in who:
         return await people.get(tenant, who)
     user = await people.by_email(who)
@@ -239,16 +245,16 @@ def _role(name: str) -> Role:
     from ragstone.principals import Role
 
     if name not in set(Role):
-        raise InvalidInput(f"There is no role {name!r}. Use one of {', '.join(Role)}.")
+        raise InvalidInput(f"Unknown role {name!r}. Use one of {', '.join(Role)}.")
     return Role(name)
 
 
 def _password(*, from_stdin: bool) -> str:
-    """Asked for on a terminal; never an argument, which every process of the machine could read."""
+    """Read the password from a prompt or stdin; other processes could read an argument."""
     if from_stdin:
         return sys.stdin.readline(MAX_PASSWORD_LINE).rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise InvalidInput("There is no terminal to ask for the password on. Send it with --password-stdin.")
+        raise InvalidInput("The password prompt needs a terminal. Send the password with --password-stdin.")
     answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     return answer
 
@@ -257,12 +263,12 @@ def _password(*, from_stdin: bool) -> str:
 @run
 async def list_audit(
     *,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
-    tenant: TenantName = DEFAULT,
+    limit: Annotated[int, typer.Option(min=1, help="Number of records, newest first.")] = 100,
+    tenant: TenantName = DEFAULT_TENANT,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """List what was done in a tenant, newest first."""
+    """List the audit log of a tenant, newest first."""
     async with opened_records(data_dir) as records:
         found = await records.accounts.audit.entries(tenant, limit=limit)
     if as_json:
@@ -277,12 +283,12 @@ async def list_audit(
 async def verify_audit(
     *,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", "-t", metavar="NAME", help="One tenant's record; all if not given.")
+        str | None, typer.Option("--tenant", "-t", metavar="NAME", help="Tenant to check. [default: all]")
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Look whether the record is as it was written."""
+    """Check that the audit log is unchanged."""
     async with opened_records(data_dir) as records:
         broken = await records.accounts.audit.verify(tenant)
     if as_json:

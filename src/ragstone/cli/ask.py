@@ -1,4 +1,4 @@
-"""`ragstone ask` and `ragstone search`: questions from the shell."""
+"""Commands `ragstone ask` and `ragstone search`: answer a question, or find passages."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 SNIPPET_CHARS = 160
 QUOTE_CHARS = 300
-RESTARTED = "\n(The model broke off; the answer starts again.)\n"
+RESTARTED = "\n(The model stopped; the answer starts again.)\n"
 
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="The question; - reads it from stdin.")]
-Limit = Annotated[int | None, typer.Option(min=1, max=100, help="Passages to look at. [default: 8]")]
+Limit = Annotated[int | None, typer.Option(min=1, max=100, help="Number of passages. [default: 8]")]
 
 
 @run
@@ -33,7 +33,7 @@ async def ask(
     question: Question,
     *,
     conversation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on with a conversation; `ask` prints its id.")
+        str | None, typer.Option(metavar="ID", help="Continue a conversation; `ask` prints its id.")
     ] = None,
     limit: Limit = None,
     collection: CollectionName = None,
@@ -42,8 +42,8 @@ async def ask(
 ) -> ExitCode:
     """Answer a question, with sources.
 
-    Lists for each sentence of the answer where it comes from. An answer that the
-    documents do not hold ends with exit code 6.
+    Lists the source of each sentence. Exit code 6 means that the documents do not contain
+    the answer.
     """
     text, scope = text_of(question), scope_of(collection)
     streams = sys.stdout.isatty() and not as_json
@@ -57,14 +57,14 @@ async def ask(
         if not streams:
             say(answer.text)
         _list_sources(answer)
-        complain(f"\nGo on with: ragstone ask --conversation {finished.conversation_id} QUESTION")
+        complain(f"\nContinue with: ragstone ask --conversation {finished.conversation_id} QUESTION")
     return ExitCode.ABSTAINED if answer.abstained else ExitCode.OK
 
 
 async def _answer(
     platform: Platform, scope: Scope, question: str, conversation: str | None, limit: int | None, *, streams: bool
 ) -> Finished:
-    """The end of the answer; on a terminal its text is shown as it comes."""
+    """Ask the question, stream its text to a terminal, and return the finished answer."""
     from ragstone.chat.ask import Finished
     from ragstone.generation.base import Delta
 
@@ -86,7 +86,7 @@ async def _answer(
 
 def _list_sources(answer: Answer) -> None:
     for policy in answer.degraded:
-        complain(f"\nDegraded: {policy}. The answer was given without that part; see docs/troubleshooting.md.")
+        complain(f"\nDegraded: {policy}. The answer was made without that part; see docs/troubleshooting.md.")
     if answer.citations:
         say("\nSources")
     shown = 0
@@ -99,20 +99,20 @@ def _list_sources(answer: Answer) -> None:
 
 
 def _one_per_quote(citations: Sequence[Citation]) -> list[Citation]:
-    """Several sentences may rest on the same words; they are listed once, in order of markers."""
+    """Citations with each quote listed once, in order of markers."""
     spans = {(one.marker, one.start, one.end, one.verified): one for one in citations}
     return sorted(spans.values(), key=lambda one: (one.marker, one.start))
 
 
 def _place(source: str, page: int | None, title: str, headings: Sequence[str]) -> str:
-    """File, page and headings, in one line."""
+    """File, page and headings in one line."""
     path = headings if headings[:1] == (title,) else (title, *headings)
     number = f", page {page}" if page else ""
     return one_line(f"{_file_of(source)}{number}: {' > '.join(path)}")
 
 
 def _file_of(source: str) -> str:
-    """The path of a source that is a file, as seen from here."""
+    """Path of a file source relative to the working directory; other sources unchanged."""
     if not source.startswith("file://"):
         return source
     path, here = Path(unquote(urlsplit(source).path)), Path.cwd()

@@ -1,4 +1,4 @@
-"""`ragstone accounts plans|models|usage`: what tenants may use, who answers them, and what they used."""
+"""Commands `ragstone accounts plans`, `models` and `usage`: limits, prices and usage of tenants."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragstone.cli.accounts import ACTOR
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
 from ragstone.cli.documents import ListByDefault
 from ragstone.cli.output import say, say_json, say_table
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
     from ragstone.billing.plans import ModelEntry, Plan
     from ragstone.wiring import Records
 
-ACTOR = "local"  # `principals.LOCAL.id`; to import it would load NumPy for `--help`
 MILLION = 1_000_000
 
-plans = typer.Typer(cls=ListByDefault, help="What tenants may use.", rich_markup_mode=None)
-models = typer.Typer(cls=ListByDefault, help="Who answers, and at what price.", rich_markup_mode=None)
+plans = typer.Typer(cls=ListByDefault, help="Manage plans and their limits.", rich_markup_mode=None)
+models = typer.Typer(cls=ListByDefault, help="Manage the models of plans and their prices.", rich_markup_mode=None)
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id.")]
 ModelId = Annotated[str, typer.Argument(metavar="MODEL", help="The model's id, as plans name it.")]
@@ -34,7 +34,7 @@ Price = Annotated[int | None, typer.Option(metavar="N", min=0, help="Millionths 
 @plans.command("list")
 @run
 async def list_plans(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """List the plans, by id."""
+    """List the plans by id."""
     async with opened_records(data_dir) as records:
         found = await records.accounts.plans.all()
     if as_json:
@@ -56,24 +56,24 @@ def _plan_row(plan: Plan) -> tuple[object, ...]:
 async def set_plan(
     plan: PlanId,
     *,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="What people call it.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Display name.")] = None,
     requests_per_hour: Limit = None,
     max_documents: Limit = None,
     max_bytes: Limit = None,
     max_pages: Limit = None,
     concurrent_streams: Limit = None,
     overage: Annotated[
-        bool | None, typer.Option("--overage/--no-overage", help="Serve requests beyond the limit, and count them.")
+        bool | None, typer.Option("--overage/--no-overage", help="Serve and count requests beyond the limit.")
     ] = None,
     models: Annotated[
-        str | None, typer.Option(metavar="IDS", help="Models asked in this order, separated by commas; '' for none.")
+        str | None, typer.Option(metavar="IDS", help="Models in order of use, separated by commas; '' for none.")
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Change a plan, or make one.
+    """Change or create a plan.
 
-    What is not given stays as it is; in a new plan it is without limit.
+    An option that is not given keeps its value, and means no limit in a new plan.
     """
     limits = {
         "requests_per_hour": requests_per_hour,
@@ -96,7 +96,7 @@ async def set_plan(
 @plans.command("remove")
 @run
 async def remove_plan(plan: PlanId, *, data_dir: DataDir = None) -> ExitCode:
-    """Remove a plan that no tenant has."""
+    """Remove a plan without tenants."""
     async with opened_records(data_dir) as records:
         await records.accounts.plans.remove(ACTOR, plan)
     say(f"Removed the plan {plan}.")
@@ -106,7 +106,7 @@ async def remove_plan(plan: PlanId, *, data_dir: DataDir = None) -> ExitCode:
 @models.command("list")
 @run
 async def list_models(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """List the models, by id.
+    """List the models by id.
 
     Prices are millionths of the currency for a million tokens.
     """
@@ -131,10 +131,12 @@ async def set_model(
     model: ModelId,
     *,
     provider: Annotated[
-        str | None, typer.Option(metavar="NAME", help="openai (and all that speak like it), anthropic or extractive.")
+        str | None, typer.Option(metavar="NAME", help="openai (or compatible), anthropic or extractive.")
     ] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="What the provider calls it.")] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Its server, if not the provider's own.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The provider's name for the model.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="URL of the server. [default: the provider's]")
+    ] = None,
     key_variable: Annotated[
         str | None, typer.Option(metavar="NAME", help="Environment variable that holds the key; '' for none.")
     ] = None,
@@ -144,7 +146,7 @@ async def set_model(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Change a model, or add one; what is not given stays."""
+    """Change or add a model."""
     prices = {"input_price": input_price, "output_price": output_price, "cached_price": cached_price}
     changes: dict[str, object] = {key: price for key, price in prices.items() if price is not None}
     changes |= {key: text for key, text in (("provider", provider), ("model", name)) if text is not None}
@@ -161,7 +163,7 @@ async def set_model(
 @models.command("remove")
 @run
 async def remove_model(model: ModelId, *, data_dir: DataDir = None) -> ExitCode:
-    """Remove a model that no plan names."""
+    """Remove a model without plans."""
     async with opened_records(data_dir) as records:
         await records.accounts.plans.remove_model(ACTOR, model)
     say(f"Removed the model {model}.")
@@ -172,21 +174,19 @@ async def remove_model(model: ModelId, *, data_dir: DataDir = None) -> ExitCode:
 async def usage(
     *,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", "-t", metavar="NAME", help="One tenant; all of them if not given.")
+        str | None, typer.Option("--tenant", "-t", metavar="NAME", help="Tenant to sum up. [default: all]")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="DAY", help="First day, in UTC; this month's if not given.")
+        str | None, typer.Option(metavar="DAY", help="First day in UTC. [default: first of this month]")
     ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DAY", help="First day not counted; tomorrow if not given.")
-    ] = None,
-    by: Annotated[str, typer.Option(metavar="day|month", help="Totals of days or of months.")] = "day",
-    by_key: Annotated[bool, typer.Option("--by-key", help="Tell keys and people apart.")] = False,
+    until: Annotated[str | None, typer.Option(metavar="DAY", help="First day not counted. [default: tomorrow]")] = None,
+    by: Annotated[str, typer.Option(metavar="day|month", help="Sums per day or per month.")] = "day",
+    by_key: Annotated[bool, typer.Option("--by-key", help="Separate sums per key and user.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Sum up what was used, and what it costs."""
+    """Sum up usage and cost."""
     from ragstone.billing.ledger import sums_csv
 
     if by not in {"day", "month"}:
@@ -249,7 +249,7 @@ async def _model(records: Records, model_id: str, provider: str | None) -> Model
         return await records.accounts.plans.model(model_id)
     except NotFound:
         if provider is None:
-            raise InvalidInput(f"There is no model {model_id!r} yet. Give --provider and --name to add it.") from None
+            raise InvalidInput(f"The model {model_id!r} does not exist. Add it with --provider and --name.") from None
         return ModelEntry(id=model_id, provider="openai", model=model_id)
 
 

@@ -1,8 +1,8 @@
-"""What every command shares: its options, how it opens the platform, how it ends.
+"""Shared parts of all commands: options, opening the platform, exit codes.
 
-A command is an async function that returns its `ExitCode`; `run` makes it callable from
-a shell. This is the one place that turns an error into a sentence and a code. Imports of
-the platform stay inside functions: `ragstone --help` must not load NumPy.
+A command is an async function that returns its `ExitCode`; `run` makes it callable from a
+shell and turns errors into a message and a code. Imports of the platform stay inside
+functions, so that `ragstone --help` does not load NumPy.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONG_RUNNING = {"serve", "worker", "load_test"}
 
 
 class ExitCode(IntEnum):
-    """How a command ended; `docs/cli.md` explains each to scripts."""
+    """Exit code of a command; `docs/cli.md` explains each."""
 
     OK = 0
     FAILED = 1
@@ -59,25 +59,23 @@ def _data_dir_of_the_group(context: typer.Context, value: Path | None) -> Path |
     return value or context.find_root().params.get("data_dir")
 
 
-_DATA_DIR_HELP = "Where Ragstone keeps everything. [env var: RAGSTONE_DATA_DIR; default: data]"
+_DATA_DIR_HELP = "The data directory. [env var: RAGSTONE_DATA_DIR; default: data]"
 GlobalDataDir = Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DATA_DIR_HELP)]
 DataDir = Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DATA_DIR_HELP, callback=_data_dir_of_the_group)]
 CollectionName = Annotated[
-    str | None, typer.Option("--collection", "-c", metavar="NAME", help="The collection of documents to work in.")
+    str | None, typer.Option("--collection", "-c", metavar="NAME", help="Collection of documents.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, for scripts.")]
 
-ServerUrl = Annotated[str, typer.Option("--url", metavar="URL", help="Where the server is.")]
-KeyFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="A file with the key to call it with; - reads it from stdin.")
-]
+ServerUrl = Annotated[str, typer.Option("--url", metavar="URL", help="Address of the server.")]
+KeyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File with the key for the server; - reads stdin.")]
 LOCAL_SERVER = "http://127.0.0.1:8000"
 
 P = ParamSpec("P")
 
 
 def run(story: Callable[P, Coroutine[None, None, ExitCode]]) -> Callable[P, None]:
-    """Make an async command callable, with errors as one sentence on stderr."""
+    """Make an async command callable; errors become one message on stderr."""
 
     @wraps(story)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -96,18 +94,18 @@ def run(story: Callable[P, Coroutine[None, None, ExitCode]]) -> Callable[P, None
 
 
 def _loop_factory(command: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """For what runs long, a loop that takes two thirds of the time for a byte; None is asyncio's own."""
+    """Use uvloop for long-running commands: it takes two thirds of the time per byte. None means asyncio's loop."""
     if command not in LONG_RUNNING:
         return None
     try:
         import uvloop
-    except ImportError:  # there is none for this system
+    except ImportError:  # not available on this system
         return None
     return uvloop.new_event_loop
 
 
 def report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say in one line that something failed that should not; for `sys.excepthook`."""
+    """Report an unexpected error in one line; for `sys.excepthook`."""
     if os.environ.get(DEBUG_VARIABLE):
         sys.__excepthook__(kind, error, trace)
     else:
@@ -118,7 +116,7 @@ def report_bug(kind: type[BaseException], error: BaseException, trace: Traceback
 
 
 def exit_code(error: RagstoneError) -> ExitCode:
-    """The code of an error, by its branch of the error tree."""
+    """Exit code of an error by its class."""
     match error:
         case InvalidInput():
             return ExitCode.USAGE
@@ -133,12 +131,12 @@ def exit_code(error: RagstoneError) -> ExitCode:
 
 
 def settings_for(data_dir: Path | None) -> Settings:
-    """The settings of the environment, with `--data-dir` before them.
+    """Load the settings; `--data-dir` overrides the environment.
 
-    Logs are kept quiet: a command says itself what matters.
+    Logs are limited to errors, because a command prints its own result.
 
     Raises:
-        ConfigurationError: a value cannot be used.
+        ConfigurationError: a value is invalid.
     """
     from ragstone.settings import load_settings
     from ragstone.telemetry.logs import configure_logs
@@ -149,10 +147,10 @@ def settings_for(data_dir: Path | None) -> Settings:
 
 @asynccontextmanager
 async def opened(data_dir: Path | None, *, recreate_index: bool = False) -> AsyncIterator[Platform]:
-    """The platform on the data directory of the command; see `open_platform`.
+    """Open the platform on the data directory of the command; see `open_platform`.
 
     Raises:
-        ConfigurationError: a setting, the data directory or the model needs mending.
+        ConfigurationError: a setting, the data directory or the model is invalid.
     """
     settings = settings_for(data_dir)
     from ragstone.wiring import open_platform
@@ -163,10 +161,10 @@ async def opened(data_dir: Path | None, *, recreate_index: bool = False) -> Asyn
 
 @asynccontextmanager
 async def opened_records(data_dir: Path | None) -> AsyncIterator[Records]:
-    """The database of the data directory alone, for commands that only look.
+    """Open only the database of the data directory, for commands that need no index and model.
 
     Raises:
-        ConfigurationError: a setting or the data directory needs mending.
+        ConfigurationError: a setting or the data directory is invalid.
     """
     settings = settings_for(data_dir)
     from ragstone.wiring import open_records
@@ -176,32 +174,32 @@ async def opened_records(data_dir: Path | None) -> AsyncIterator[Records]:
 
 
 def scope_of(collection: str | None) -> Scope:
-    """The scope a command works in; the default collection unless it names one.
+    """Scope of a command; its collection is `default` unless named.
 
     Raises:
-        InvalidInput: no collection can be called so.
+        InvalidInput: the name is not valid for a collection.
     """
     from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Scope
 
     name = DEFAULT_COLLECTION if collection is None else collection
     if not re.fullmatch(COLLECTION_PATTERN, name):
         raise InvalidInput(
-            f"{name[:80]!r} cannot name a collection. Use up to 64 small letters, digits, - and _; no - or _ in front."
+            f"{name[:80]!r} is not a collection name. Use up to 64 of a-z, 0-9, - and _; start with a letter or digit."
         )
     return Scope(collection=name)
 
 
 def text_of(argument: str) -> str:
-    """The argument itself, or what stdin holds where it is `-`.
+    """The argument, or the content of stdin for `-`.
 
     Raises:
-        InvalidInput: stdin holds too much, or is not UTF-8.
+        InvalidInput: stdin is too large or not UTF-8.
     """
     if argument != "-":
         return argument
     content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
     if len(content) > MAX_STDIN_BYTES:
-        raise TooLarge(f"stdin holds more than {MAX_STDIN_BYTES} bytes, which is no question. Shorten it.")
+        raise TooLarge(f"stdin has more than {MAX_STDIN_BYTES} bytes, too much for a question. Shorten it.")
     try:
         return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
@@ -213,23 +211,23 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def seconds_of(text: str) -> float:
-    """How many seconds `90s`, `1.5m`, `2h` or `7d` are.
+    """Seconds of a duration such as `90s`, `1.5m`, `2h` or `7d`.
 
     Raises:
-        InvalidInput: it is no duration.
+        InvalidInput: the text is not a duration.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise InvalidInput(f"{text[:40]!r} is no duration. Write a number and its unit, such as 30s, 5m, 1h or 7d.")
+        raise InvalidInput(f"{text[:40]!r} is not a duration. Write a number and a unit, such as 30s, 5m, 1h or 7d.")
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def key_of(file: Path | None) -> str:
-    """The key in a file, or on stdin where it is `-`; empty without a file.
+    """Read a key from a file, or from stdin for `-`; empty without a file.
 
     Raises:
-        NotFound: there is no such file.
-        InvalidInput: it does not hold one line that can be a key.
+        NotFound: the file cannot be read.
+        InvalidInput: the file does not contain exactly one key.
     """
     if file is None:
         return ""
@@ -237,10 +235,8 @@ def key_of(file: Path | None) -> str:
         with sys.stdin.buffer if str(file) == "-" else file.open("rb") as opened_file:
             content = opened_file.read(MAX_KEY_BYTES + 1)
     except OSError as error:
-        raise NotFound(
-            f"The file of the key cannot be read: {error.strerror}. Check its name and permissions."
-        ) from error
+        raise NotFound(f"The key file cannot be read: {error.strerror}. Check its name and permissions.") from error
     key = content.decode("ascii", errors="replace").strip()
     if not re.fullmatch(rf"[!-~]{{1,{MAX_KEY_BYTES}}}", key):
-        raise InvalidInput("The file of the key has to hold one key, without blanks, and nothing else.")
+        raise InvalidInput("The key file must contain one key without blanks and nothing else.")
     return key

@@ -1,4 +1,4 @@
-"""`ragstone documents`: look at what was ingested, and remove it."""
+"""Command group `ragstone documents`: list, show and remove documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE_SIZE = 500
 
 
 class ListByDefault(TyperGroup):
-    """`documents` alone, or with options only, is `documents list`."""
+    """Command group that runs `list` if no command is named."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own kind
         """See `TyperGroup.parse_args`."""
@@ -38,12 +38,12 @@ DocumentId = Annotated[str, typer.Argument(metavar="ID", help="The document's id
 @run
 async def list_(
     *,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many; all of them if not given.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Number of documents. [default: all]")] = None,
     collection: CollectionName = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """List the documents of a collection, by source."""
+    """List the documents of a collection by source."""
     async with opened_records(data_dir) as records:
         found = [document async for document in _all(records.library, scope_of(collection), limit)]
     if as_json:
@@ -77,12 +77,12 @@ def _row(document: Document) -> tuple[object, ...]:
 async def show(
     document_id: DocumentId,
     *,
-    chunks: Annotated[bool, typer.Option("--chunks", help="Show the chunks it was cut into instead.")] = False,
+    chunks: Annotated[bool, typer.Option("--chunks", help="Show the chunks instead of the text.")] = False,
     collection: CollectionName = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Show the text of a document, as Ragstone reads it."""
+    """Show the text of a document as Ragstone reads it."""
     scope = scope_of(collection)
     async with opened_records(data_dir) as records:
         document = await records.library.document(scope, document_id)
@@ -115,7 +115,7 @@ async def remove(
     collection: CollectionName = None,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Remove documents; their files stay where they are."""
+    """Remove documents from the collection; their files stay."""
     scope = scope_of(collection)
     async with opened(data_dir) as platform:
         found = [await platform.library.document(scope, document_id) for document_id in document_ids]

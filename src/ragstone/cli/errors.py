@@ -1,4 +1,4 @@
-"""`ragstone operate errors`: what failed lately, how often, since when, and what to do about it."""
+"""Command `ragstone operate errors`: recent failures by code, stage and upstream, with their fixes."""
 
 from __future__ import annotations
 
@@ -18,54 +18,57 @@ if TYPE_CHECKING:
     from ragstone.settings import Settings
     from ragstone.storage.failure_log import FailureGroup
 
-CHECK_SERVER = "See how it does: `ragstone operate circuits`."
-UNKNOWN = "Look for its request id in the log of the server; with RAGSTONE_LOG__LEVEL=debug it tells more."
+CHECK_SERVER = "Check it with `ragstone operate circuits`."
+UNKNOWN = "Look for its request id in the log of the server; RAGSTONE_LOG__LEVEL=debug adds details."
 
 BY_CODE: Mapping[str, str] = {
-    "internal": "A defect, or a library's error. Look for the request id in the log of the server, and report it.",
-    "invalid_input": "Callers send what cannot be used. The problem's `detail` told them what; see docs/api.md.",
+    "internal": "A defect, or an error of a library. Look for the request id in the log of the server, and report it.",
+    "invalid_input": "Callers send invalid requests. `detail` of the answer names the fault; see docs/api.md.",
     "invalid_question": "Questions were empty or too long. RAGSTONE_RETRIEVAL__MAX_QUESTION_CHARS is the limit.",
     "invalid_vector": "A vector was not finite. Check the embedding model: `ragstone doctor`.",
     "too_large": "Bodies exceed RAGSTONE_SERVER__MAX_BODY_BYTES, or files RAGSTONE_INGESTION__MAX_FILE_BYTES.",
-    "unauthenticated": "Keys are missing, wrong or revoked. See which there are: `ragstone accounts keys`.",
-    "forbidden": "Keys lack a permission. See what each may do: `ragstone accounts keys`.",
-    "not_found": "Something was asked for that is not there, or is another tenant's. `ragstone documents` lists.",
+    "unauthenticated": "Keys are missing, wrong or revoked. List the keys with `ragstone accounts keys`.",
+    "forbidden": "Keys lack a permission. List their permissions with `ragstone accounts keys`.",
+    "not_found": "The object does not exist or belongs to another tenant. List documents with `ragstone documents`.",
     "unsupported_media_type": "No parser reads such files. The formats are in docs/formats.md.",
-    "unreadable_document": "Files are damaged. `ragstone jobs` names each, and why.",
-    "empty_document": "Files hold no text, such as scans. `ocrmypdf in.pdf out.pdf` gives them some.",
+    "unreadable_document": "Files are damaged. `ragstone jobs` names each file and the reason.",
+    "empty_document": "Files have no text, such as scans. `ocrmypdf in.pdf out.pdf` adds text.",
     "encrypted_document": "Files need a password. Save copies without one.",
-    "parser_limit": "Files reach a limit. `ragstone jobs ID` names it; RAGSTONE_PARSER__… raises it.",
-    "conflict": "Two callers changed the same thing. Nothing is broken; the later one has to try again.",
-    "quota_exceeded": "A plan has no more room. Give another: `ragstone accounts tenants change TENANT --plan …`.",
-    "rate_limited": "A plan's limit was reached. See who: `ragstone accounts usage --by-key`.",
-    "configuration": "A setting has to change: `ragstone operate validate-config`.",
+    "parser_limit": "Files exceed a limit. `ragstone jobs ID` names it; RAGSTONE_PARSER__… raises it.",
+    "conflict": "Two callers changed the same thing. Nothing is broken; the later caller has to try again.",
+    "quota_exceeded": "A plan is full. Assign another: `ragstone accounts tenants change TENANT --plan …`.",
+    "rate_limited": "A plan's limit was reached. `ragstone accounts usage --by-key` shows the callers.",
+    "configuration": "A setting is invalid: `ragstone doctor` names it.",
     "data_directory": "The data directory is missing, full or read-only: `ragstone doctor`.",
     "port_in_use": "Another process has the port. End it, or set RAGSTONE_SERVER__PORT.",
     "model_file": "The weights are missing or altered: `ragstone doctor`.",
     "unavailable": "A part does not answer: `ragstone doctor` names it, `/ready` too.",
     "index_unavailable": "The index does not answer. `ragstone doctor`; if it is damaged, `ragstone rebuild`.",
     "model_unavailable": "The model does not answer, or refuses its key: `ragstone doctor` asks it for its list.",
-    "upstream_unavailable": f"The server that chats go on to does not answer, or breaks off. {CHECK_SERVER}",
-    "answer_broke_off": f"Answers ended in their middle; readers were told. {CHECK_SERVER}",
-    "no_index": "`ragstone intercept` has no index: it looks up pipelines only. Documents here need `ragstone serve`.",
-    "circuit_open": f"It failed too often, so it is left alone for RAGSTONE_UPSTREAM__OPEN_S. {CHECK_SERVER}",
-    "overloaded": "No place was free. If that server bears more, raise RAGSTONE_UPSTREAM__MAX_CALLS.",
-    "timeout": "It took longer than it may. `ragstone operate metrics` shows which stage is slow.",
+    "upstream_unavailable": f"The upstream server of the chats does not answer, or stops. {CHECK_SERVER}",
+    "answer_broke_off": f"Answers ended before they were complete; readers got an error. {CHECK_SERVER}",
+    "no_index": "`ragstone intercept` has no index: it queries pipelines only. Local documents need `ragstone serve`.",
+    "circuit_open": f"The server failed too often, so calls stop for RAGSTONE_UPSTREAM__OPEN_S. {CHECK_SERVER}",
+    "overloaded": "The call limit was reached. If the server can take more, raise RAGSTONE_UPSTREAM__MAX_CALLS.",
+    "timeout": "A time limit was exceeded. `ragstone operate metrics` shows which stage is slow.",
 }
-"""One sentence for each code of `errors.py`, and for what is noted without an exception."""
+"""Hint for each code of `errors.py`, and for failures without an exception."""
 
 BY_STAGE: Mapping[tuple[str, str], str] = {
-    ("retrieve", "timeout"): "Retrieval took longer than RAGSTONE_INTERCEPTOR__BUDGET_S; the chats went on without. "
+    (
+        "retrieve",
+        "timeout",
+    ): "Retrieval exceeded RAGSTONE_INTERCEPTOR__BUDGET_S; the chats went on without passages. "
     "`ragstone operate metrics` shows which stage is slow.",
-    ("retrieve", "upstream_unavailable"): "The pipeline does not answer; the chats went on without. "
-    "Check its token and id: `ragstone operate validate-config`.",
-    ("retrieve", "configuration"): "The pipeline's token or id is refused; the chats went on without: "
+    ("retrieve", "upstream_unavailable"): "The pipeline does not answer; the chats went on without passages. "
+    "Check its token and id: `ragstone doctor`.",
+    ("retrieve", "configuration"): "The pipeline's token or id is refused; the chats went on without passages: "
     "`ragstone operate validate-config`.",
-    ("ingest", "unavailable"): "A part was down while documents came in. `ragstone jobs dead` lists what gave up, "
-    "`ragstone jobs replay --all` tries it again.",
-    ("ingest", "internal"): "A defect while documents came in: `ragstone jobs dead`, and the log of the worker.",
+    ("ingest", "unavailable"): "A part was down during ingestion. `ragstone jobs dead` lists the files, "
+    "`ragstone jobs replay --all` retries them.",
+    ("ingest", "internal"): "A defect during ingestion: `ragstone jobs dead`, and the log of the worker.",
 }
-"""What is better said for a code at one stage."""
+"""Hint for a code at one stage; replaces the hint of the code."""
 
 BY_CLASS: Mapping[str, str] = {
     "TimeoutError": "timeout",
@@ -74,18 +77,18 @@ BY_CLASS: Mapping[str, str] = {
     "ConnectionResetError": "unavailable",
     "OSError": "unavailable",
 }
-"""What exceptions without a code of ours mean."""
+"""Code for exceptions without one."""
 
 
 def advice(code: str, stage: str, errors: Sequence[str] = ()) -> str:
-    """What to do about failures of a code at a stage; `errors` are classes of exceptions, most frequent first."""
+    """Hint for failures of a code at a stage; `errors` are exception classes, most frequent first."""
     if code == "internal" and errors and errors[0] in BY_CLASS:
         code = BY_CLASS[errors[0]]
     return BY_STAGE.get((stage, code)) or BY_CODE.get(code) or UNKNOWN
 
 
 WAYS = ("code", "stage", "upstream")
-MAX_SINCE_S = 366 * 86_400.0  # the table holds far less
+MAX_SINCE_S = 366 * 86_400.0  # longer than the table reaches
 EXAMPLES = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 20
@@ -93,7 +96,7 @@ SPARK_WIDTH = 20
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Failures that have something in common; `*` stands for several. `share` is of all failures in the time."""
+    """Group of failures; `*` stands for several values. `share` is of all failures in the period."""
 
     code: str
     stage: str
@@ -111,19 +114,19 @@ class Errors:
 @run
 async def errors(
     *,
-    since: Annotated[str, typer.Option(metavar="TIME", help="How far back, such as 30m, 1h or 7d.")] = "1h",
+    since: Annotated[str, typer.Option(metavar="TIME", help="Period up to now, such as 30m, 1h or 7d.")] = "1h",
     by: Annotated[
-        str | None, typer.Option(metavar="|".join(WAYS), help="Put together by one. [default: by all three]")
+        str | None, typer.Option(metavar="|".join(WAYS), help="Group by one. [default: by all three]")
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Show what failed lately, and what to do about it.
+    """Show recent failures and their fixes.
 
-    From the table of recent failures; RAGSTONE_TELEMETRY__MAX_FAILURES are kept.
+    Reads the failure table, which keeps RAGSTONE_TELEMETRY__MAX_FAILURES failures.
     """
     if by is not None and by not in WAYS:
-        raise InvalidInput(f"Errors cannot be put together by {by[:40]!r}. Use one of {', '.join(WAYS)}.")
+        raise InvalidInput(f"Errors cannot be grouped by {by[:40]!r}. Use one of {', '.join(WAYS)}.")
     groups = await _groups(settings_for(data_dir), min(seconds_of(since), MAX_SINCE_S))
     found = merged(groups, by)
     if as_json:
@@ -143,7 +146,7 @@ async def _groups(settings: Settings, seconds: float) -> Sequence[FailureGroup]:
 
 
 def merged(groups: Sequence[FailureGroup], by: str | None) -> list[Errors]:
-    """The groups put together by their code, stage or upstream, or left apart; the most frequent first."""
+    """Merge groups by their code, stage or upstream (None: no merge); the most frequent first."""
     alike: defaultdict[tuple[str, str, str], list[FailureGroup]] = defaultdict(list)
     for group in groups:
         full = {"code": group.code, "stage": group.stage, "upstream": group.upstream}
@@ -179,7 +182,7 @@ def _common(values: Iterable[str]) -> str:
 
 def _tell(found: Sequence[Errors], since: str) -> None:
     if not found:
-        say(f"Nothing has failed in the last {since}, as far as servers and workers have written it down.")
+        say(f"No failure was recorded in the last {since}.")
         return
     columns = ("COUNT", "SHARE", "CODE", "STAGE", "UPSTREAM", "FIRST", "LAST", "COURSE", "REQUESTS")
     say_table(columns, [_row(one) for one in found])
@@ -207,7 +210,7 @@ def _row(one: Errors) -> tuple[object, ...]:
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """The course as blocks, oldest first, at most `SPARK_WIDTH` of them; a blank is none, the top is the most."""
+    """Counts as at most `SPARK_WIDTH` blocks, oldest first; a blank is 0, the full block is the maximum."""
     width = min(SPARK_WIDTH, len(counts))
     parts = [sum(counts[len(counts) * at // width : len(counts) * (at + 1) // width]) for at in range(width)]
     top = max(parts, default=0)

@@ -1,4 +1,4 @@
-"""`ragstone ingest` and `rebuild`: documents on their way into the index."""
+"""Commands `ragstone ingest` and `ragstone rebuild`: ingest files, and rebuild the index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PLAIN_STEPS = 10  # lines of progress where stderr is no terminal
 
 Report = Callable[[int, int], None]
-"""Called with how much is finished, and of how much."""
+"""Progress callback: finished items and their total."""
 
 
 @run
@@ -31,16 +31,15 @@ async def ingest(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders; - reads one from stdin.")],
     *,
     pattern: Annotated[str, typer.Option(metavar="GLOB", help="Files to take from a folder.")] = "**/*",
-    prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose file is gone from a folder.")] = False,
-    title: Annotated[str | None, typer.Option(help="Name of the document that comes from stdin.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose file no longer exists.")] = False,
+    title: Annotated[str | None, typer.Option(help="Name of the document from stdin.")] = None,
     collection: CollectionName = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Take files and folders in.
+    """Ingest files and folders.
 
-    Waits until they can be searched. What has not changed since the last time is
-    skipped, so it may run again at any time.
+    Waits until they can be searched. Skips unchanged files, so it can run again at any time.
     """
     scope = scope_of(collection)
     _check_arguments(paths, title)
@@ -55,10 +54,10 @@ async def ingest(
 
 
 def _check_arguments(paths: list[str], title: str | None) -> None:
-    """Refuse what cannot be meant before anything is loaded."""
+    """Refuse contradictory arguments before the platform is loaded."""
     if "-" in paths:
         if len(paths) > 1:
-            raise InvalidInput("stdin (-) holds one document; give the files to a call of their own.")
+            raise InvalidInput("stdin (-) is one document; ingest files with a separate command.")
         if not (title or "").strip():
             raise InvalidInput("A document from stdin needs a name: add --title, for example --title notes.md.")
         return
@@ -73,14 +72,12 @@ async def _submit_stdin(platform: Platform, scope: Scope, title: str, max_bytes:
 
     content = await asyncio.to_thread(sys.stdin.buffer.read, max_bytes + 1)
     if len(content) > max_bytes:
-        raise TooLarge(
-            f"stdin holds more than {max_bytes} bytes. Split it, or raise RAGSTONE_INGESTION__MAX_FILE_BYTES."
-        )
+        raise TooLarge(f"stdin has more than {max_bytes} bytes. Split it, or raise RAGSTONE_INGESTION__MAX_FILE_BYTES.")
     return await platform.ingestion.submit(scope, [Upload(source=f"text:{title}", title=title, content=content)])
 
 
 async def work_on(platform: Platform, scope: Scope, job: Job) -> Job:
-    """Work on a job, here or wherever a worker has it, until it has finished."""
+    """Run a worker and wait until the job has finished, here or in another worker."""
     try:
         async with _worker(platform, scope, job.id):
             with _progress("files") as report:
@@ -88,8 +85,8 @@ async def work_on(platform: Platform, scope: Scope, job: Job) -> Job:
                     report(_finished_files(state), state.total)
     except asyncio.CancelledError:
         complain(
-            f"Interrupted. Job {job.id} is kept: a running `ragstone serve` goes on with it, "
-            f"and so does `ragstone jobs {job.id} --resume`."
+            f"Interrupted. Job {job.id} is stored: a running `ragstone serve` continues it, "
+            f"and `ragstone jobs {job.id} --resume` does too."
         )
         raise
     return await platform.ingestion.job(scope, job.id)
@@ -97,7 +94,7 @@ async def work_on(platform: Platform, scope: Scope, job: Job) -> Job:
 
 @asynccontextmanager
 async def _worker(platform: Platform, scope: Scope, job_id: str) -> AsyncIterator[None]:
-    """A worker beside the block; the block ends when the worker fails."""
+    """Run a worker during the block; a failure of the worker ends the block."""
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(platform.ingestion.work(until_job=(scope, job_id)))
@@ -111,7 +108,7 @@ def _finished_files(job: Job) -> int:
 
 
 def conclude(job: Job, *, as_json: bool) -> ExitCode:
-    """Say how a job went, and with which code to end."""
+    """Print the result of a job and return the exit code."""
     if as_json:
         say_json(job)
     else:
@@ -145,7 +142,7 @@ def _summary(job: Job) -> str:
 
 @contextmanager
 def _progress(unit: str) -> Iterator[Report]:
-    """A bar on a terminal, some lines elsewhere; both on stderr."""
+    """Show progress on stderr: a bar on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
         yield _plain_progress(unit)
         return
@@ -172,12 +169,12 @@ def _plain_progress(unit: str) -> Report:
 
 @run
 async def rebuild(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """Make the search index again from the database."""
+    """Rebuild the search index from the database."""
     async with opened(data_dir, recreate_index=True) as platform:
         with _progress("chunks") as report:
             chunks = await platform.ingestion.rebuild(progress=report)
     if as_json:
         say_json({"chunks": chunks})
     else:
-        say(f"The index was made again: {chunks} chunks.")
+        say(f"The index was rebuilt: {chunks} chunks.")
     return ExitCode.OK

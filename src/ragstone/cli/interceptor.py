@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.accounts import ACTOR, DEFAULT, TenantName
+from ragstone.cli.accounts import ACTOR, TenantName
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run, settings_for
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput
+from ragstone.vocabulary import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +35,7 @@ KeyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File that ho
 
 @interceptor.command("show")
 @run
-async def show(*, tenant: TenantName = DEFAULT, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
+async def show(*, tenant: TenantName = DEFAULT_TENANT, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """Show how chats are treated, and which keys are set."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
@@ -58,7 +59,7 @@ async def set_(
     forget_key: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="upstream, anthropic, pipeline or librechat.")
     ] = None,
-    tenant: TenantName = DEFAULT,
+    tenant: TenantName = DEFAULT_TENANT,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
@@ -84,7 +85,7 @@ async def set_(
 
 @interceptor.command("reset")
 @run
-async def reset(*, tenant: TenantName = DEFAULT, data_dir: DataDir = None) -> ExitCode:
+async def reset(*, tenant: TenantName = DEFAULT_TENANT, data_dir: DataDir = None) -> ExitCode:
     """Forget a tenant's settings and keys."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)

@@ -1,4 +1,4 @@
-"""`ragstone jobs`: how ingestions went, and what was given up on the way."""
+"""Command group `ragstone jobs`: ingestion jobs and dead letters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ragstone.vocabulary import Job
 
 COMMAND_OF_NONE = "list"
-"""The command that is meant where none is named."""
+"""The command of the group that runs if none is named."""
 
 
 class _ShowsUnlessTold(TyperGroup):
@@ -33,7 +33,7 @@ class _ShowsUnlessTold(TyperGroup):
 
 jobs = typer.Typer(
     cls=_ShowsUnlessTold,
-    help="List ingestions, look at one, and try again what was given up.",
+    help="List ingestion jobs, show one, and retry dead letters.",
     rich_markup_mode=None,
 )
 
@@ -41,17 +41,19 @@ jobs = typer.Typer(
 @jobs.command(COMMAND_OF_NONE)
 @run
 async def list_(
-    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One job, with the fate of each file.")] = None,
+    job_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Job to show, with the outcome of each file.")
+    ] = None,
     *,
     resume: Annotated[bool, typer.Option("--resume", help="Work on the job here until it has finished.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Number of jobs.")] = 20,
     collection: CollectionName = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """List ingestions, or look at one.
+    """List ingestion jobs, or show one.
 
-    `ragstone jobs` and `ragstone jobs ID` do the same.
+    `ragstone jobs` and `ragstone jobs ID` are short forms.
     """
     scope = scope_of(collection)
     if resume and not job_id:
@@ -71,10 +73,10 @@ async def list_(
 @jobs.command("dead")
 @run
 async def dead(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """List files that were given up.
+    """List dead letters: files that were given up.
 
-    Of all tenants, for reasons that are not the files': the index or a model stayed away, or a
-    worker ended over them. Their bytes are kept.
+    Lists files of all tenants that failed for a reason outside the file: the index or a model
+    was unavailable, or a worker ended. Their bytes are kept.
     """
     from ragstone.ingestion.dead_letters import DeadLetters
 
@@ -85,37 +87,37 @@ async def dead(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode
     elif found:
         say_table(("ID", "TENANT", "COLLECTION", "JOB", "SOURCE", "ERROR"), [_dead_row(file) for file in found])
     else:
-        complain("Nothing was given up.")
+        complain("No dead letters.")
     return ExitCode.OK
 
 
 @jobs.command("replay")
 @run
 async def replay(
-    which: Annotated[str | None, typer.Argument(metavar="[ID]", help="A file of the list, or a job.")] = None,
+    which: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id of a file or job in the list.")] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Everything that was given up.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Have what was given up tried again.
+    """Retry dead letters.
 
-    A running worker takes it up. Files that were submitted anew or removed meanwhile are struck off the list.
+    A running worker ingests them. Files that were submitted again or removed since then leave the list.
     """
     if (which is None) != every:
-        raise InvalidInput("Name a file or a job of `ragstone jobs dead`, or say --all.")
+        raise InvalidInput("Name a file or a job of `ragstone jobs dead`, or use --all.")
     from ragstone.ingestion.dead_letters import DeadLetters
 
     async with opened_records(data_dir) as records:
         letters = DeadLetters(records.database)
         chosen = [file for file in await letters.dead(limit=None) if every or which in (str(file.id), file.job_id)]
         if which is not None and not chosen:
-            raise NotFound(f"Nothing called {which[:80]!r} was given up. `ragstone jobs dead` lists what was.")
+            raise NotFound(f"There is no dead letter {which[:80]!r}. List them with `ragstone jobs dead`.")
         outcome = await _replay(letters, chosen)
     if as_json:
         say_json(outcome)
     else:
-        say(f"{outcome.replayed} files wait again; {outcome.superseded} were submitted anew or removed meanwhile.")
+        say(f"{outcome.replayed} files are queued again; {outcome.superseded} were submitted again or removed.")
     return ExitCode.OK
 
 

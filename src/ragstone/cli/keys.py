@@ -1,4 +1,4 @@
-"""`ragstone accounts keys`: make, list, rotate and revoke the keys of a tenant."""
+"""Command group `ragstone accounts keys`: create, list, rotate and revoke keys of a tenant."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.accounts import ACTOR, DEFAULT, PAGE_SIZE, TenantName
+from ragstone.cli.accounts import ACTOR, PAGE_SIZE, TenantName
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
 from ragstone.cli.documents import ListByDefault
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput
+from ragstone.vocabulary import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ragstone.identity.api_keys import ApiKey
     from ragstone.principals import Permission
 
-keys = typer.Typer(cls=ListByDefault, help="The keys of a tenant.", rich_markup_mode=None)
+keys = typer.Typer(cls=ListByDefault, help="Manage the API keys of a tenant.", rich_markup_mode=None)
 
 HOUR_S = 3600.0
 MAX_DAYS = 36_500  # a hundred years
@@ -27,8 +28,10 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY-ID", help="The key's id, as `
 
 @keys.command("list")
 @run
-async def list_keys(*, tenant: TenantName = DEFAULT, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """List what is known of a tenant's keys, newest first."""
+async def list_keys(
+    *, tenant: TenantName = DEFAULT_TENANT, as_json: AsJson = False, data_dir: DataDir = None
+) -> ExitCode:
+    """List the keys of a tenant, newest first."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
         found: list[ApiKey] = []
@@ -42,7 +45,7 @@ async def list_keys(*, tenant: TenantName = DEFAULT, as_json: AsJson = False, da
         columns = ("ID", "KEY", "KIND", "MAY", "NAME", "LAST USED", "ENDS")
         say_table(columns, [_row(key) for key in found])
     else:
-        complain("No keys yet. Make one with `ragstone accounts keys create`.")
+        complain("No keys yet. Create one with `ragstone accounts keys create`.")
     return ExitCode.OK
 
 
@@ -50,23 +53,23 @@ async def list_keys(*, tenant: TenantName = DEFAULT, as_json: AsJson = False, da
 @run
 async def create_key(
     *,
-    name: Annotated[str, typer.Option(metavar="NAME", help="What it is for.")] = "",
-    publishable: Annotated[bool, typer.Option("--publishable", help="For the widget on a web site.")] = False,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Purpose of the key.")] = "",
+    publishable: Annotated[bool, typer.Option("--publishable", help="Key for the widget of a web site.")] = False,
     permission: Annotated[
-        list[str] | None, typer.Option(metavar="PERMISSION", help="What it may do; all but manage if not given.")
+        list[str] | None, typer.Option(metavar="PERMISSION", help="Permission of the key. [default: all except manage]")
     ] = None,
     collection: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A collection it is made for; all if not given.")
+        list[str] | None, typer.Option(metavar="NAME", help="Collection of the key. [default: all]")
     ] = None,
     domain: Annotated[
-        list[str] | None, typer.Option(metavar="DOMAIN", help="A site that a publishable key answers.")
+        list[str] | None, typer.Option(metavar="DOMAIN", help="Site that may use a publishable key.")
     ] = None,
-    days: Annotated[int | None, typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="Ends after so many.")] = None,
-    tenant: TenantName = DEFAULT,
+    days: Annotated[int | None, typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="Lifetime in days.")] = None,
+    tenant: TenantName = DEFAULT_TENANT,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Make a key, and show it this once."""
+    """Create a key and show it once."""
     from ragstone.identity.api_keys import NewKey
 
     new = NewKey(
@@ -88,12 +91,12 @@ async def create_key(
 async def rotate_key(
     key_id: KeyId,
     *,
-    overlap_hours: Annotated[float, typer.Option(metavar="HOURS", help="How long the old one still works.")] = 24,
-    tenant: TenantName = DEFAULT,
+    overlap_hours: Annotated[float, typer.Option(metavar="HOURS", help="How long the old key stays valid.")] = 24,
+    tenant: TenantName = DEFAULT_TENANT,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Make a new key for an old one, which then ends."""
+    """Replace a key; the old one expires later."""
     async with opened_records(data_dir) as records:
         key, shown = await records.accounts.api_keys.rotate(ACTOR, tenant, key_id, overlap_s=overlap_hours * HOUR_S)
     _show(key, shown, as_json=as_json)
@@ -102,11 +105,11 @@ async def rotate_key(
 
 @keys.command("revoke")
 @run
-async def revoke_key(key_id: KeyId, *, tenant: TenantName = DEFAULT, data_dir: DataDir = None) -> ExitCode:
-    """End a key now."""
+async def revoke_key(key_id: KeyId, *, tenant: TenantName = DEFAULT_TENANT, data_dir: DataDir = None) -> ExitCode:
+    """Revoke a key at once."""
     async with opened_records(data_dir) as records:
         await records.accounts.api_keys.revoke(ACTOR, tenant, key_id)
-    say(f"The key {key_id} opens nothing any more.")
+    say(f"The key {key_id} is revoked.")
     return ExitCode.OK
 
 
@@ -116,7 +119,7 @@ def _permissions(names: list[str] | None) -> frozenset[Permission] | None:
     if not names:
         return None
     if unknown := [name for name in names if name not in set(Permission)]:
-        raise InvalidInput(f"There is no permission {unknown[0]!r}. Use {', '.join(Permission)}.")
+        raise InvalidInput(f"Unknown permission {unknown[0]!r}. Use {', '.join(Permission)}.")
     return frozenset(Permission(name) for name in names)
 
 
@@ -131,7 +134,7 @@ def _show(key: ApiKey, shown: str, *, as_json: bool) -> None:
         say_json({"key": shown, "record": key})
         return
     say(shown)
-    complain(f"This is the {key.kind} key {key.id} of {key.tenant}. Keep it now: nobody can show it again.")
+    complain(f"This is the {key.kind} key {key.id} of {key.tenant}. Save it now: it cannot be shown again.")
 
 
 def _row(key: ApiKey) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""The command line of Ragstone: every command, in one list."""
+"""The command line of Ragstone: the list of all commands."""
 
 from __future__ import annotations
 

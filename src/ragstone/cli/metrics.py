@@ -1,4 +1,4 @@
-"""`ragstone operate metrics` and `circuits`: how a running server does, seen from outside."""
+"""Commands `ragstone operate metrics` and `circuits`: metrics and circuit breakers of a running server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CIRCUITS = {0.0: "closed", 1.0: "half open", 2.0: "open"}
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Times of one stage, route or upstream, in seconds; estimates."""
+    """Estimated times of one stage, route or upstream in seconds."""
 
     kind: str
     name: str
@@ -46,27 +46,27 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The samples of one exposition, by name and labels in order."""
+    """Samples of one scrape by name and sorted labels."""
 
     values: Mapping[Key, float]
 
     def of(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
-        """The samples of a name."""
+        """Samples of a metric."""
         return ((dict(labels), value) for (sample, labels), value in self.values.items() if sample == name)
 
     def total(self, name: str) -> float:
-        """Their sum; 0 without any."""
+        """Sum of the samples of a metric; 0 without samples."""
         return sum(value for _, value in self.of(name))
 
     def by(self, name: str, *labels: str) -> dict[str, int]:
-        """Sums by the values of some labels, the largest first; without what is 0."""
+        """Sums by the values of some labels, largest first, without zeros."""
         sums: defaultdict[str, float] = defaultdict(float)
         for found, value in self.of(name):
             sums[" ".join(found.get(label, "") for label in labels)] += value
         return {key: round(value) for key, value in sorted(sums.items(), key=lambda item: (-item[1], item[0])) if value}
 
     def since(self, before: Reading) -> Reading:
-        """What was added since; gauges stay as they are, and so does all that a restart has set back."""
+        """Increase of counters since `before`; gauges and counters reset by a restart keep their value."""
         added = {}
         for key, value in self.values.items():
             earlier = before.values.get(key, 0.0)
@@ -77,7 +77,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What an operator wants to know. `cpu_share` is of one core; None where the server does not tell."""
+    """Main metrics of a server. `cpu_share` is of one core; None if the server does not report it."""
 
     requests: int
     server_errors: int
@@ -99,22 +99,22 @@ class Numbers:
 
     @property
     def error_share(self) -> float:
-        """Of all requests, those the server failed at."""
+        """Share of requests that ended with 5xx."""
         return self.server_errors / self.requests if self.requests else 0.0
 
 
 def reading_of(text: str) -> Reading:
-    """The samples of a text in Prometheus' format.
+    """Parse a text in Prometheus' format.
 
     Raises:
-        Unavailable: it is none.
+        Unavailable: the text has another format.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
         families = list(text_string_to_metric_families(text))
     except (ValueError, IndexError, KeyError) as error:
-        raise Unavailable("What answers there has no metrics of Ragstone. Name the server with --url.") from error
+        raise Unavailable("The answer has no Ragstone metrics. Name the server with --url.") from error
     return Reading(
         {
             (sample.name, tuple(sorted(sample.labels.items()))): float(sample.value)
@@ -125,7 +125,7 @@ def reading_of(text: str) -> Reading:
 
 
 def numbers(reading: Reading, *, seconds: float | None) -> Numbers:
-    """What the reading says; `seconds` is the time it is about, which CPU time is compared with."""
+    """Main metrics of a reading; `seconds` is its period, for the CPU share."""
     statuses = reading.by("ragstone_http_requests_total", "status")
     return Numbers(
         requests=sum(statuses.values()),
@@ -152,7 +152,7 @@ def numbers(reading: Reading, *, seconds: float | None) -> Numbers:
 
 
 def age_s(reading: Reading, now: float) -> float | None:
-    """How long the server has run; None where it does not tell."""
+    """Seconds since the start of the server; None if it does not report it."""
     started = reading.total("process_start_time_seconds")
     return max(0.0, now - started) if started else None
 
@@ -185,7 +185,7 @@ def _latencies(reading: Reading) -> Iterator[Latency]:
 
 
 def quantile(bounds: Sequence[tuple[float, float]], share: float) -> float:
-    """The value that a share of the samples does not exceed, from cumulative counts by upper bound, in order."""
+    """Quantile from sorted cumulative counts by upper bound, linear within a bucket."""
     rank = share * bounds[-1][1]
     below, lower = 0.0, 0.0
     for upper, cumulative in bounds:
@@ -198,18 +198,17 @@ def quantile(bounds: Sequence[tuple[float, float]], share: float) -> float:
 
 
 TIMEOUT_S = 10.0
-MAX_ANSWER_BYTES = 16 << 20  # a thousand upstreams and routes make about 2 MiB of numbers
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # `settings.LOOPBACK_HOSTS`; to import it would make `--help` slow
+MAX_ANSWER_BYTES = 16 << 20  # a thousand upstreams and routes make about 2 MiB of metrics
 
 
 async def fetched(url: str, path: str, key: str) -> str:
-    """What a server answers to a GET, as text.
+    """GET a path of a server and return the body as text.
 
     Raises:
-        InvalidInput: the address is none.
-        Unauthenticated: it wants a key, or another one.
-        Forbidden: the key is not of somebody who runs the installation.
-        Unavailable: no server answers there, or it answers something else.
+        InvalidInput: the address is invalid.
+        Unauthenticated: the server needs a key or refuses the given one.
+        Forbidden: the key is not an operator's.
+        Unavailable: the server does not answer, or is not a Ragstone.
     """
     import aiohttp
 
@@ -230,7 +229,7 @@ async def fetched(url: str, path: str, key: str) -> str:
 
 
 async def fetched_json(url: str, path: str, key: str) -> object:
-    """What a server answers to a GET, read as JSON. Raises as `fetched` does."""
+    """GET a path of a server and parse the body as JSON. Raises as `fetched` does."""
     text = await fetched(url, path, key)
     try:
         value: object = json.loads(text)
@@ -240,11 +239,13 @@ async def fetched_json(url: str, path: str, key: str) -> object:
 
 
 def checked_address(url: str, key: str) -> str:
-    """The address without a slash at its end. A key that travels unencrypted is pointed out.
+    """Address without a trailing slash. Warns if the key is sent unencrypted.
 
     Raises:
-        InvalidInput: it is no http or https address, or holds a name or a key.
+        InvalidInput: the address is not http or https, or contains credentials.
     """
+    from ragstone.resilience.destinations import LOOPBACK_HOSTS
+
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -252,18 +253,17 @@ def checked_address(url: str, key: str) -> str:
         host = None
     if not host or parts.scheme not in {"http", "https"} or "@" in parts.netloc or parts.query:
         raise InvalidInput("--url is the server's address, such as http://127.0.0.1:8000.")
-    if key and parts.scheme == "http" and host not in LOOPBACK:
+    if key and parts.scheme == "http" and host not in LOOPBACK_HOSTS:
         complain(f"Warning: the key goes to {host} unencrypted; use https.")
     return url.rstrip("/")
 
 
 def _check_status(status: int, base: str) -> None:
     if status == HTTPStatus.UNAUTHORIZED:
-        raise Unauthenticated("The server wants a key of somebody who runs it. Give one with --key-file.")
+        raise Unauthenticated("The server needs an operator's key. Give one with --key-file.")
     if status == HTTPStatus.FORBIDDEN:
         raise Forbidden(
-            "This is for those who run the installation: use a key of RAGSTONE_SERVER__API_KEYS, "
-            "or the session of an operator."
+            "This needs an operator: use a key of RAGSTONE_SERVER__API_KEYS, or the session of an operator."
         )
     if status != HTTPStatus.OK:
         raise _another(base)
@@ -274,12 +274,12 @@ async def _content(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > MAX_ANSWER_BYTES:
-            raise Unavailable("The server answers more than numbers. Is that a Ragstone?")
+            raise Unavailable("The answer is too large for metrics. Name a Ragstone server with --url.")
     return content
 
 
 def _another(base: str) -> Unavailable:
-    return Unavailable(f"What answers at {base} is no Ragstone of this version. Name another with --url.")
+    return Unavailable(f"The server at {base} is not a Ragstone of this version. Name another with --url.")
 
 
 CIRCUITS_PATH = "/api/operate/circuits"
@@ -293,15 +293,15 @@ async def metrics(
     url: ServerUrl = LOCAL_SERVER,
     key_file: KeyFile = None,
     watch: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=MIN_WATCH_S, help="Show again and again what was added.")
+        float | None, typer.Option(metavar="SECONDS", min=MIN_WATCH_S, help="Repeat, with the increase per period.")
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Everything, as Prometheus reads it.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="All metrics in Prometheus' format.")] = False,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Show the numbers of a running server that matter.
+    """Show the main metrics of a running server.
 
-    Times are estimates from histograms. With --watch, the first table is of all time, each
-    further one of the time since the one before; Ctrl-C ends it.
+    Times are estimates from histograms. With --watch, the first table covers the time since the
+    start, each further one a period; Ctrl-C ends it.
     """
     key = key_of(key_file)
     if raw:
@@ -322,7 +322,7 @@ async def looks(
     clock: Callable[[], float] = time.time,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[Numbers]:
-    """The numbers of all time, then for ever what was added every `every_s` seconds; once without it."""
+    """Yield the metrics since the start, then without end the increase per `every_s` seconds; once if it is None."""
     before, then = reading_of(await read()), clock()
     yield numbers(before, seconds=age_s(before, then))
     while every_s is not None:
@@ -333,7 +333,7 @@ async def looks(
 
 
 def tell(found: Numbers) -> None:
-    """Write the numbers as two tables."""
+    """Print the metrics as two tables."""
     say_table(("", "VALUE"), _facts(found))
     say()
     if found.latencies:
@@ -353,12 +353,12 @@ def _facts(found: Numbers) -> list[tuple[str, str]]:
         ("failed (5xx)", f"{found.server_errors:,}, {found.error_share:.2%}"),
         ("refused (4xx)", f"{found.refused:,}"),
         ("chats intercepted", _list(found.interceptions)),
-        ("passed on since retrieval failed", _list(found.fail_opens)),
+        ("forwarded without passages", _list(found.fail_opens)),
         ("fallbacks", _list(found.degraded)),
         ("circuits", ", ".join(f"{name} {state}" for name, state in found.circuits.items()) or "none"),
         ("calls upstream", _list(found.upstream_calls)),
-        ("under way upstream", _list(found.upstream_running)),
-        ("made again; refused for want of a place", f"{found.retries:,}; {found.shed:,}"),
+        ("running upstream", _list(found.upstream_running)),
+        ("retried; refused by the limit", f"{found.retries:,}; {found.shed:,}"),
         ("tokens", _list(found.tokens)),
         ("memory", memory),
         ("CPU", cpu),
@@ -373,9 +373,9 @@ def _list(counts: Mapping[str, int]) -> str:
 
 @run
 async def circuits(*, url: ServerUrl = LOCAL_SERVER, key_file: KeyFile = None, as_json: AsJson = False) -> ExitCode:
-    """Show which servers are called, and which are left alone.
+    """Show the circuit breaker of each upstream server.
 
-    They are those of the one process that answers. Ends with 1 if a circuit is not closed.
+    The list is of the process that answers. Exit code 1 means that a circuit is not closed.
     """
     found = _circuits(await fetched_json(url, CIRCUITS_PATH, key_of(key_file)))
     if as_json:
@@ -391,7 +391,7 @@ async def circuits(*, url: ServerUrl = LOCAL_SERVER, key_file: KeyFile = None, a
 def _circuits(answer: object) -> Sequence[Mapping[str, object]]:
     found = answer.get("circuits") if isinstance(answer, dict) else None
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise Unavailable("What answers there is no Ragstone of this version. Name another with --url.")
+        raise Unavailable("The server is not a Ragstone of this version. Name another with --url.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`ragstone operate`: what the operator of an installation has to be able to show."""
+"""Command group `ragstone operate`: maintenance and monitoring of an installation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ragstone.ingestion.tenant_deletion import Report
     from ragstone.wiring import Platform
 
-operate = typer.Typer(help="Look after the installation.", no_args_is_help=True, rich_markup_mode=None)
+operate = typer.Typer(help="Maintain and monitor the installation.", no_args_is_help=True, rich_markup_mode=None)
 operate.command("validate-config")(validate_config)
 operate.command("metrics")(metrics)
 operate.command("circuits")(circuits)
@@ -38,9 +38,9 @@ async def verify_deleted(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Look in every place for what is left of something deleted.
+    """Count what is left of deleted data.
 
-    Ends with 0 only if nothing is, but for the audit log and the ledger, which are kept.
+    Exit code 0 means that nothing is left except the audit log and the ledger, which are kept.
     """
     if [tenant, document, conversation].count(None) != 2:
         raise InvalidInput("Name what was deleted with one of --tenant, --document and --conversation.")
@@ -59,16 +59,16 @@ async def backup(
 ) -> ExitCode:
     """Copy the data directory while it is in use.
 
-    That is the database, the documents' bytes and the secret. The index is not copied; a server
-    makes it again. To restore, use the copy as the data directory.
+    Copies the database, the documents' bytes and the secret. A server rebuilds the index from
+    them. To restore, use the copy as the data directory.
     """
     settings = settings_for(data_dir)
     from ragstone.storage.backup import back_up
 
     made = await asyncio.to_thread(back_up, settings.data_dir, folder)
-    say(f"{made.folder} holds {made.blobs} files of documents, {made.size_bytes:,} bytes in all.")
+    say(f"{made.folder} has {made.blobs} document files, {made.size_bytes:,} bytes in all.")
     if settings.database.url:
-        say("The rows are in PostgreSQL: copy them with pg_dump, before the files of documents.")
+        say("The rows are in PostgreSQL: copy them with pg_dump before the document files.")
     return ExitCode.OK
 
 
@@ -90,6 +90,6 @@ def _tell(report: Report, *, as_json: bool) -> None:
         [(each.name, each.left, "kept as a record" if each.stays else "") for each in report.places],
     )
     if report.is_gone:
-        say(f"Nothing is left of {report.subject} that is not meant to stay.")
+        say(f"Nothing is left of {report.subject} except records that are kept.")
     else:
-        complain(f"Something is left of {report.subject}. A running worker goes on deleting; look again in a minute.")
+        complain(f"Some data of {report.subject} is left. A running worker deletes it; check again in a minute.")

@@ -1,8 +1,8 @@
-"""What a command writes: text that cannot steer the terminal, tables, and JSON.
+"""Output of commands: safe text, tables and JSON.
 
-Documents and file names are hostile: their control and direction characters are shown
-as escapes, and their square brackets are no markup. On a terminal tables are aligned;
-in a pipe they are tab-separated lines, never cut, for `cut`, `awk` and `grep`.
+Documents and file names are untrusted: control and direction characters are written as
+escapes, and square brackets are not markup. Tables are aligned on a terminal; in a pipe
+they are tab-separated lines, never cut, for `cut`, `awk` and `grep`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ELLIPSIS = "…"
 
 
 def safe(text: str) -> str:
-    r"""The text with what could steer a terminal made visible: ESC becomes `\x1b`."""
+    r"""Escape the characters that control a terminal: ESC becomes `\x1b`."""
     return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def one_line(text: str, *, max_chars: int | None = None) -> str:
-    """Safe text with all white space as single blanks, cut at a word with an ellipsis."""
+    """Safe text with white space as single blanks, cut at a word with an ellipsis."""
     line = " ".join(safe(text).split())
     if max_chars is None or len(line) <= max_chars:
         return line
@@ -44,7 +44,7 @@ def say(text: str = "", *, end: str = "\n") -> None:
 
 
 def complain(text: str) -> None:
-    """Write safe text to stderr: problems, and progress that no script reads."""
+    """Write safe text to stderr: problems and progress."""
     sys.stderr.write(safe(text) + "\n")
 
 
@@ -55,10 +55,10 @@ def say_json(value: object) -> None:
 
 
 def plain(value: object) -> object:
-    """Dataclasses, enums, dates and mappings as what JSON knows.
+    """Convert dataclasses, enums, dates and mappings to JSON types.
 
     Raises:
-        TypeError: a kind of value that has no place in our vocabulary.
+        TypeError: the type of the value has no JSON form.
     """
     match value:
         case Enum():
@@ -89,14 +89,14 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
-        table.add_column(Text(column), overflow="fold", no_wrap=number == 0)  # the first names the row: to be copied
+        table.add_column(Text(column), overflow="fold", no_wrap=number == 0)  # the first is the row's id
     for row in rows:
         table.add_row(*(Text(safe(str(cell))) for cell in row))
     console().print(table)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that takes text literally; it keeps to NO_COLOR and the terminal's width."""
+    """Rich console without markup; it respects NO_COLOR and the width of the terminal."""
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)

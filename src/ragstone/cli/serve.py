@@ -1,4 +1,4 @@
-"""`ragstone worker`: a process that works on what others submit."""
+"""Commands `ragstone serve` and `ragstone worker`: the server process and the worker process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ async def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
     ] = None,
-    no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave the work on documents to others.")] = False,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Do not ingest; leave it to `ragstone worker`.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Serve the HTTP API.
 
-    Works on submitted documents too, until interrupted with Ctrl-C. With --no-worker it only
-    answers: start `ragstone worker` beside it.
+    Ingests submitted documents too; Ctrl-C ends it. With --no-worker it does not ingest: start
+    `ragstone worker` beside it.
     """
     settings = settings_for(data_dir)
     from ragstone import app
@@ -42,15 +44,15 @@ async def serve(
 
 def _announce(sentence: str) -> None:
     say(sentence)
-    sys.stdout.flush()  # whoever started the server waits for this line
+    sys.stdout.flush()  # a starting script waits for this line
 
 
 @run
 async def worker(*, data_dir: DataDir = None) -> ExitCode:
-    """Work on submitted documents, callbacks and deletions.
+    """Process submitted documents, webhooks and deletions.
 
-    Beside `ragstone serve --no-worker`, or beside another worker: any number may run on one
-    installation. Ends with Ctrl-C or SIGTERM, after the documents that it has in hand.
+    Any number of workers can run on one installation, beside servers. After Ctrl-C or SIGTERM
+    a worker finishes its current documents and ends.
     """
     settings = settings_for(data_dir)
     from ragstone import worker as story
@@ -63,7 +65,7 @@ async def worker(*, data_dir: DataDir = None) -> ExitCode:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         say("The worker waits for work.")
-        sys.stdout.flush()  # whoever started it waits for this line
+        sys.stdout.flush()  # a starting script waits for this line
         watching = asyncio.create_task(platform.accounts.admission.watch())
         await story.run(platform, stop)
         watching.cancel()

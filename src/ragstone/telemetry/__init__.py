@@ -1,1 +1,1 @@
-"""Telemetry: logs as events, and metrics."""
+"""Logs, metrics, traces, recent failures and redaction."""
