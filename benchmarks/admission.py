@@ -93,7 +93,7 @@ async def over_http(server: ProbedServer, key: str) -> None:
     for path, times in took.items():
         row(f"GET {path}", times)
     public, admitted = (float(np.median(times[WARM_UP:])) for times in took.values())
-    print(f"\nAuthentication adds {(admitted - public) * 1e6:,.0f} us at the median, the work of the route itself included.")
+    print(f"\nAuthentication adds {(admitted - public) * 1e6:,.0f} us at the median (with the route itself).")
 
 
 async def measure(folder: Path, calls: int, redis: str | None) -> None:

@@ -7,11 +7,8 @@ import sqlite3
 
 import pytest
 
-from ragstone.cli.accounts import ACTOR, DEFAULT
 from ragstone.cli.command import ExitCode
 from ragstone.identity.api_keys import well_formed
-from ragstone.principals import LOCAL
-from ragstone.vocabulary import DEFAULT_TENANT
 
 PASSWORD = "a long password"
 
@@ -29,10 +26,6 @@ def answer(cli, *arguments: str, stdin: str | None = None):
 def create_user(cli, email: str, role: str = "owner", tenant: str = "default"):
     arguments = ("users", "create", email, "--role", role, "--tenant", tenant, "--password-stdin")
     return answer(cli, *arguments, stdin=f"{PASSWORD}\n")
-
-
-def test_the_names_written_out_for_a_quick_start_are_the_real_ones():
-    assert (LOCAL.id, DEFAULT_TENANT) == (ACTOR, DEFAULT)
 
 
 def test_the_first_owner_is_made_with_one_command(cli):

@@ -58,7 +58,7 @@ def test_a_conversation_is_gone_on_with(filled):
         (["ask", "x" * 5000], ExitCode.USAGE, "4000"),
         (["ask", QUESTION, "--conversation", "nope"], ExitCode.NOT_FOUND, "nope"),
         (["ask", QUESTION, "-c", "nowhere"], ExitCode.NOT_FOUND, "nowhere"),
-        (["ask", QUESTION, "-c", "Staff only"], ExitCode.USAGE, "'Staff only' cannot name a collection"),
+        (["ask", QUESTION, "-c", "Staff only"], ExitCode.USAGE, "'Staff only' is not a collection name"),
         (["search", ""], ExitCode.USAGE, "empty"),
         (["search", "leave", "-c", "nowhere"], ExitCode.NOT_FOUND, "nowhere"),
     ],

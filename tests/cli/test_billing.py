@@ -6,9 +6,7 @@ import json
 
 import pytest
 
-from ragstone.cli import billing
 from ragstone.cli.command import ExitCode
-from ragstone.principals import LOCAL
 
 
 def accounts(cli, *arguments: str):
@@ -19,10 +17,6 @@ def answer(cli, *arguments: str):
     result = accounts(cli, *arguments, "--json")
     assert result.exit_code == ExitCode.OK, result.output
     return json.loads(result.stdout)
-
-
-def test_the_actor_written_out_for_a_quick_start_is_the_real_one():
-    assert LOCAL.id == billing.ACTOR
 
 
 def test_a_plan_is_made_changed_and_removed(cli):

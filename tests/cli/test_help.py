@@ -13,6 +13,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from benchmarks.load.command import app as load_tester
 from ragstone import __version__
 from ragstone.cli.command import EXIT_CODES_HELP, ExitCode
 from ragstone.cli.main import app
@@ -40,7 +41,8 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
             yield " ".join((*path, name)), command
 
 
-ALL_COMMANDS = dict(commands(get_command(app)))
+# The load tester has its options in benchmarks/load; the command passes them on.
+ALL_COMMANDS = dict(commands(get_command(app))) | {"operate load-test": get_command(load_tester)}
 
 
 @pytest.mark.parametrize(

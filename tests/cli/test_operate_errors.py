@@ -13,7 +13,7 @@ from ragstone.cli.command import ExitCode
 from ragstone.cli.errors import BY_CODE, UNKNOWN, advice, merged, sparkline
 from ragstone.errors import RagstoneError
 from ragstone.storage.failure_log import FailureGroup, FailureLog
-from ragstone.telemetry.failures import Failure
+from ragstone.telemetry.failure_buffer import Failure
 from ragstone.wiring import open_records
 from tests.platforms import small_settings
 
@@ -146,7 +146,7 @@ def test_the_command_counts_and_says_what_to_do(cli, tmp_path):
 
 
 def test_nothing_that_failed_is_a_sentence(cli):
-    assert cli("operate", "errors").stdout.startswith("Nothing has failed in the last 1h")
+    assert cli("operate", "errors").stdout.startswith("No failure was recorded in the last 1h")
     assert json.loads(cli("operate", "errors", "--json").stdout) == {"since": "1h", "errors": []}
 
 

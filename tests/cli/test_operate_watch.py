@@ -188,7 +188,7 @@ async def test_another_program_s_answer_is_a_sentence(cli, body):
     head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
     async with answering(head + body) as url:
         result = await asyncio.to_thread(cli, "operate", "circuits", "--url", url)
-    assert (result.exit_code, "no Ragstone" in result.stderr) == (ExitCode.UNAVAILABLE, True)
+    assert (result.exit_code, "not a Ragstone" in result.stderr) == (ExitCode.UNAVAILABLE, True)
 
 
 @pytest.mark.parametrize(

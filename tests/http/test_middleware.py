@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ragstone.http.error_handlers import install_error_handlers
 from ragstone.http.middleware import RequestMiddleware
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import configure_tracing
 
@@ -22,7 +22,7 @@ def app() -> FastAPI:
     app = FastAPI()
     app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
-    app.state.platform = SimpleNamespace(metrics=Metrics(), failures=Failures())
+    app.state.platform = SimpleNamespace(metrics=Metrics(), failures=FailureBuffer())
 
     @app.get("/things/{name}")
     async def thing(name: str) -> str:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from ragstone.errors import Unauthenticated
 from ragstone.principals import Principal
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 
 
@@ -40,4 +40,4 @@ class NothingCounted:
 def platform_without_accounts() -> SimpleNamespace:
     """As much of a platform as the door asks for."""
     accounts = SimpleNamespace(admission=NobodyKnown(), audit=NothingKept(), limits=NothingCounted())
-    return SimpleNamespace(accounts=accounts, metrics=Metrics(), failures=Failures())
+    return SimpleNamespace(accounts=accounts, metrics=Metrics(), failures=FailureBuffer())

@@ -16,7 +16,7 @@ from ragstone.ingestion.tenant_deletion import tables_of_tenants
 from ragstone.storage.database import EVERY_TENANT, Database, unscoped
 from ragstone.storage.failure_log import FailureLog, run_flush
 from ragstone.storage.schema import failures
-from ragstone.telemetry.failures import Failure, Failures
+from ragstone.telemetry.failure_buffer import Failure, FailureBuffer
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -83,7 +83,7 @@ async def test_a_tenant_that_is_unknown_or_leaves_is_not_named_and_rows_go_with_
 
 
 async def test_a_flush_writes_what_was_noted_once(database: Database):
-    collected, log = Failures(), FailureLog(database)
+    collected, log = FailureBuffer(), FailureLog(database)
     with structlog.contextvars.bound_contextvars(request_id="order-4711"):
         collected.note("retrieve", IndexUnavailable("It is not there."), upstream="", tenant="")
     collected.note("http", KeyError("secret text"))
@@ -97,8 +97,8 @@ async def test_a_flush_writes_what_was_noted_once(database: Database):
 
 
 async def test_what_cannot_be_written_is_kept_for_the_next_time(database: Database):
-    collected, log = Failures(), FailureLog(database)
-    collected.give_back([failure(1, code="no_answer", upstream="\ud800")])
+    collected, log = FailureBuffer(), FailureLog(database)
+    collected.restore([failure(1, code="no_answer", upstream="\ud800")])
     with pytest.raises(RagstoneError):
         await run_flush(collected, log)
-    assert [kept.code for kept in collected.take()] == ["no_answer"]
+    assert [kept.code for kept in collected.drain()] == ["no_answer"]

@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from ragstone.storage.database import EVERY_TENANT, Database, unscoped
 from ragstone.storage.failure_log import FailureLog, run_flush
 from ragstone.storage.schema import failures, job_files, jobs
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.logs import configure_logs
 from ragstone.telemetry.tracing import configure_tracing
 from tests.api.people import Installation, installation
@@ -195,7 +195,7 @@ async def tables(database: Database) -> str:
 async def test_no_canary_comes_out_of_logs_metrics_spans_or_the_tables_of_jobs_and_failures(
     tmp_path: Path, logged: io.StringIO
 ):
-    collected = Failures()
+    collected = FailureBuffer()
     with recording() as spans:
         async with an_installation(tmp_path) as made:
             key, token = (await made.key())[1], await made.token("owner@acme.example")

@@ -16,7 +16,7 @@ from ragstone.index.base import Index
 from ragstone.ingestion.queue import ClaimOptions, Claims
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 
 OWNER_BYTES = 16  # of the random name that a worker claims files under
@@ -49,7 +49,7 @@ class IngestionParts:
     embedder: Embedder
     index: Index
     metrics: Metrics
-    failures: Failures = field(default_factory=Failures)
+    failures: FailureBuffer = field(default_factory=FailureBuffer)
     options: IngestionOptions = IngestionOptions()
     vectors: Callable[[str], VectorStore] | None = None
     plans: Plans | None = None

@@ -16,7 +16,7 @@ from ragstone.retrieval.vectorize.client import VectorizeClient
 from ragstone.storage.cache import Cache, MemoryCache, RedisCache
 from ragstone.storage.database import Database
 from ragstone.storage.redis import Redis
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.telemetry.tracing import configure_tracing
@@ -40,7 +40,7 @@ class Station:
     http: HttpClient
     guards: UpstreamPolicies
     metrics: Metrics
-    failures: Failures
+    failures: FailureBuffer
     redactor: Redactor
     redis: Redis | None
 

@@ -14,7 +14,7 @@ from ragstone.resilience.http_client import HttpClient
 from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import Retriever
 from ragstone.storage.cache import Cache
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.wiring.infrastructure import Accounts
@@ -42,7 +42,7 @@ class Parts(Protocol):
     @property
     def metrics(self) -> Metrics: ...  # noqa: D102
     @property
-    def failures(self) -> Failures: ...  # noqa: D102
+    def failures(self) -> FailureBuffer: ...  # noqa: D102
     @property
     def redactor(self) -> Redactor: ...  # noqa: D102
 

@@ -21,7 +21,7 @@ from ragstone.interceptor.sources import cited, marker_annotations, source_list
 from ragstone.interceptor.upstream import Upstreams, UpstreamTarget, incoming
 from ragstone.llm.token_usage import CHARS_PER_TOKEN
 from ragstone.resilience.http_client import BrokenOff, UpstreamResponse
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor, StreamMask
 from ragstone.tenants.settings import InterceptorSettings
@@ -66,7 +66,7 @@ class UpstreamExchange:
 class ChatDelivery:
     """Delivers answers."""
 
-    def __init__(self, upstreams: Upstreams, *, metrics: Metrics, failures: Failures, redactor: Redactor) -> None:
+    def __init__(self, upstreams: Upstreams, *, metrics: Metrics, failures: FailureBuffer, redactor: Redactor) -> None:
         self._upstreams = upstreams
         self._metrics = metrics
         self._failures = failures

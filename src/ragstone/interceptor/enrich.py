@@ -41,7 +41,7 @@ from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import Retrieval, Retriever, within_budget
 from ragstone.retrieval.cache import dumps, loads
 from ragstone.storage.cache import Cache, CacheKey, cache_key
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.tenants.settings import Interceptor
@@ -358,7 +358,7 @@ class Prepared:
 class Preparation:
     """Prepares chats, each as the interceptor of its tenant is set up."""
 
-    def __init__(self, turns: TurnRetrieval, links: SourceLinks, *, metrics: Metrics, failures: Failures) -> None:
+    def __init__(self, turns: TurnRetrieval, links: SourceLinks, *, metrics: Metrics, failures: FailureBuffer) -> None:
         self._turns = turns
         self._links = links
         self._metrics = metrics

@@ -25,7 +25,7 @@ from ragstone.errors import CircuitOpen, Overloaded, Unavailable
 from ragstone.resilience.breaker import Breaker, BreakerOptions, State
 from ragstone.resilience.bulkhead import Bulkhead, ConcurrencyOptions
 from ragstone.resilience.retry import Retry, RetryBudget, UpstreamFault, retrying
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 
@@ -67,7 +67,7 @@ class UpstreamPolicy:
         *,
         options: UpstreamOptions,
         metrics: Metrics,
-        failures: Failures | None = None,
+        failures: FailureBuffer | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -77,7 +77,7 @@ class UpstreamPolicy:
         self._attempts = options.attempts
         self._budget = RetryBudget(options.retry_budget, clock=clock)
         self._metrics = metrics
-        self._failures = failures if failures is not None else Failures()
+        self._failures = failures if failures is not None else FailureBuffer()
         self._clock = clock
         self._jitter = jitter
         metrics.circuit.labels(name).set(State.CLOSED)
@@ -213,7 +213,7 @@ class UpstreamPolicies:
         options: UpstreamOptions,
         *,
         metrics: Metrics,
-        failures: Failures | None = None,
+        failures: FailureBuffer | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         most: int = MAX_GUARDS,
@@ -221,7 +221,7 @@ class UpstreamPolicies:
         """`jitter` gives the random share of each wait, from 0 to 1; `most` bounds the names that are kept."""
         self._options = options
         self._metrics = metrics
-        self._failures = failures if failures is not None else Failures()
+        self._failures = failures if failures is not None else FailureBuffer()
         self._clock = clock
         self._jitter = jitter
         self._most = most

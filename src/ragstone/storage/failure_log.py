@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ragstone.errors import RagstoneError
 from ragstone.storage.database import EVERY_TENANT, Database, any_of, scoped_delete, unscoped
 from ragstone.storage.schema import failures, tenants
-from ragstone.telemetry.failures import Failure, Failures
+from ragstone.telemetry.failure_buffer import Failure, FailureBuffer
 
 MOST = 10_000  # rows kept
 EXAMPLES = 3  # request ids of a group
@@ -102,17 +102,17 @@ class FailureLog:
         return len(beyond)
 
 
-async def run_flush(collected: Failures, log: FailureLog) -> None:
+async def run_flush(collected: FailureBuffer, log: FailureLog) -> None:
     """Write down what was collected since the last time; what cannot be written now is kept for the next.
 
     Raises:
         RagstoneError: the database does not take it.
     """
-    batch = collected.take()
+    batch = collected.drain()
     try:
         await log.write(batch)
     except RagstoneError:
-        collected.give_back(batch)
+        collected.restore(batch)
         raise
 
 

@@ -1,7 +1,8 @@
-r"""Patterns that an operator adds: a part of regular expressions, small enough to be safe by construction.
+r"""Custom patterns of an operator: parser of a safe subset of regular expressions.
 
-Characters, classes, groups, `|`, `?`, `{n}` and `{m,n}`, and `\b`. There is no `*`, no `+`, no look-around and no
-reference: what matches has a largest width, and the ways to match it are counted before it is used.
+The subset has characters, classes, groups, `|`, `?`, `{n}`, `{m,n}` and `\b`, and no `*`, `+`, look-around or
+reference. So each match has a maximum width, and the parser counts the ways to match before it accepts a pattern.
+It also derives the expression of all beginnings of a match, which masking of streams needs.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ragstone.errors import ConfigurationError
-from ragstone.telemetry.detectors import Shape, at_the_end
+from ragstone.telemetry.detectors import Detector, opening_pattern
 
 MAX_PATTERNS = 50
 MAX_PATTERN_CHARS = 500
-MAX_WIDTH = 128  # characters of a match; so many a stream may hold back for it
+MAX_WIDTH = 128  # characters of a match; a stream holds back as many
 MIN_WIDTH = 2
-MAX_WAYS = 1000  # ways one expression can match at one place: what a hostile text can make it try
+MAX_WAYS = 1000  # ways to match at one position: bounds the work for a hostile text
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _ATOM = re.compile(r"\\[bBdDsSwW]|\\[^\w\s]|\\[tnr]|\[\^?\]?(?:\\.|[^\]\\])+\]|[^\\\[\](){}|*+?^$]")
 _TIMES = re.compile(r"\{(\d{1,3})(?:,(\d{1,3}))?\}|\?")
@@ -25,10 +26,10 @@ _TIMES = re.compile(r"\{(\d{1,3})(?:,(\d{1,3}))?\}|\?")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    r"""A piece of an expression.
+    r"""A parsed piece of an expression.
 
-    `inner` is its source without `\b`; `opening` matches each of its beginnings; then its widths, and the ways it
-    can match.
+    `inner` is the source without `\b`; `opening` matches each beginning of a match; `least` and `most` are widths in
+    characters; `ways` counts the ways to match.
     """
 
     source: str
@@ -39,49 +40,47 @@ class _Part:
     ways: int
 
 
-def own_shapes(patterns: Mapping[str, str]) -> list[Shape]:
-    """The shapes of an operator's patterns.
+def custom_detectors(patterns: Mapping[str, str]) -> list[Detector]:
+    """Create the detectors of custom patterns.
 
     Raises:
-        ConfigurationError: a name or an expression is none that can be used; the message says why.
+        ConfigurationError: a name or an expression is not allowed; the message names the reason.
     """
     if len(patterns) > MAX_PATTERNS:
-        raise ConfigurationError(f"There are {len(patterns)} patterns to hide; {MAX_PATTERNS} are possible.")
-    return [_shape(name, pattern) for name, pattern in patterns.items()]
+        raise ConfigurationError(f"There are {len(patterns)} custom patterns; at most {MAX_PATTERNS} are allowed.")
+    return [_detector(name, pattern) for name, pattern in patterns.items()]
 
 
-def _shape(name: str, pattern: str) -> Shape:
+def _detector(name: str, pattern: str) -> Detector:
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{name[:40]!r} is no name for a pattern to hide. Use small letters, digits and _, such as customer_number."
+            f"{name[:40]!r} is not a valid pattern name. Use lower-case letters, digits and _, such as customer_number."
         )
     if len(pattern) > MAX_PATTERN_CHARS:
         raise _refused(name, f"it is longer than {MAX_PATTERN_CHARS} characters")
     part, at = _alternatives(name, pattern, 0)
     if at < len(pattern):
-        raise _refused(name, f"there is no group that the ) at character {at + 1} ends")
+        raise _refused(name, f"the ) at character {at + 1} has no opening (")
     if part.ways > MAX_WAYS:
-        raise _refused(name, f"it can match in too many ways at one place; {MAX_WAYS} are possible. Use {{n}} more")
+        raise _refused(name, f"it can match in more than {MAX_WAYS} ways at one position. Use {{n}} instead of {{m,n}}")
     if part.least < MIN_WIDTH or part.most > MAX_WIDTH:
         raise _refused(
-            name, f"what it matches has {part.least} to {part.most} characters; {MIN_WIDTH} to {MAX_WIDTH} are possible"
+            name, f"a match has {part.least} to {part.most} characters; {MIN_WIDTH} to {MAX_WIDTH} are allowed"
         )
     try:
         whole = re.compile(part.source)
-        opening = at_the_end(part.opening)
+        opening = opening_pattern(part.opening)
     except re.error as error:
         raise _refused(name, str(error)) from error
-    return Shape(name=name, whole=whole, opening=opening, hint=whole.search)
+    return Detector(name=name, whole=whole, opening=opening, hint=whole.search)
 
 
 def _refused(name: str, why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"The pattern {name!r} to hide cannot be used: {why}. Correct RAGSTONE_PRIVACY__PATTERNS."
-    )
+    return ConfigurationError(f"The pattern {name!r} is not allowed: {why}. Correct RAGSTONE_PRIVACY__PATTERNS.")
 
 
 def _alternatives(name: str, pattern: str, at: int) -> tuple[_Part, int]:
-    """The alternatives from `at` to the end of their group."""
+    """Parse the alternatives from `at` to the end of their group."""
     parts: list[_Part] = []
     while True:
         part, at = _sequence(name, pattern, at)
@@ -122,18 +121,18 @@ def _sequence(name: str, pattern: str, at: int) -> tuple[_Part, int]:
 
 
 def _piece(name: str, pattern: str, at: int) -> tuple[_Part, int]:
-    """One character, class or group."""
+    """Parse one character, class or group."""
     if pattern[at] == "(":
         begin = at + 3 if pattern.startswith("(?:", at) else at + 1
         inside, end = _alternatives(name, pattern, begin)
         if end >= len(pattern):
-            raise _refused(name, f"the group that begins at character {at + 1} has no end")
+            raise _refused(name, f"the ( at character {at + 1} has no closing )")
         return replace(inside, source=f"(?:{inside.source})", inner=f"(?:{inside.inner})"), end + 1
     atom = _ATOM.match(pattern, at)
     if not atom:
-        raise _refused(name, f"{pattern[at]!r} at character {at + 1} is not possible; instead of + write {{1,20}}")
+        raise _refused(name, f"{pattern[at]!r} at character {at + 1} is not allowed; instead of + write {{1,20}}")
     source = atom.group()
-    if source in (r"\b", r"\B"):  # what comes next decides; so far it may be either
+    if source in (r"\b", r"\B"):  # the next character decides it
         return _Part(source, "", "", 0, 0, 1), atom.end()
     return _Part(source, source, f"{source}?", 1, 1, 1), atom.end()
 
@@ -144,7 +143,7 @@ def _repeated(name: str, part: _Part, pattern: str, at: int) -> tuple[_Part, int
         return part, at
     least, most = (0, 1) if times.group() == "?" else (int(times[1]), int(times[2] or times[1]))
     if least > most or most < 1 or most > MAX_WIDTH or part.most == 0:
-        raise _refused(name, f"{times.group()} at character {at + 1} is no number of times that is possible")
+        raise _refused(name, f"{times.group()} at character {at + 1} is not an allowed repetition")
     again = _Part(
         part.source + times.group(),
         part.inner + times.group(),

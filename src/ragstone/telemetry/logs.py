@@ -1,8 +1,8 @@
 """Logs as events on stderr: JSON lines for machines, short lines for a terminal.
 
-Events carry ids, counts and seconds, never document text. What looks like a secret or like personal
-data is masked all the same: every text of every event, of exceptions and of other libraries' records,
-at every level. stdout belongs to the answer of a command.
+Events carry ids, counts and seconds, never document text. Secrets and personal data are masked in each
+text of each event, of exceptions and of other libraries' records, at each level. stdout is reserved for
+the output of commands.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ Level = Literal["debug", "info", "warning", "error"]
 
 MASK = "[hidden]"
 _SECRET_NAMES = ("api_key", "authorization", "password", "secret", "cookie", "credential")
-_OURS = ("timestamp", "level")  # written here, so there is nothing in them to hide
+_OURS = ("timestamp", "level")  # written by this module, so not masked
 _ID = re.compile(r"[0-9a-f]{32}")
 _HANDLER = "ragstone"
-_CHATTY = ("aiosqlite", "asyncio", "httpcore2", "httpx2", "sqlalchemy")  # their debug lines may hold document text
-_DEEPEST = 6  # levels of lists and mappings in a value
-_REMEMBERED = 4096  # texts without anything to hide
-_REMEMBERED_CHARS = 64  # of each, at most
+_CHATTY = ("aiosqlite", "asyncio", "httpcore2", "httpx2", "sqlalchemy")  # their debug records can contain document text
+_DEEPEST = 6  # nested lists and mappings in a value
+_REMEMBERED = 4096  # remembered texts without a match
+_REMEMBERED_CHARS = 64  # maximum length of a remembered text
 _OF_RECORDS = (frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}) - {"exc_info", "stack_info"}
 
 
 def configure_logs(level: Level = "info", json: bool | None = None, redactor: Redactor | None = None) -> None:
     """Send the logs of Ragstone and its libraries to stderr, from `level` up.
 
-    `json=None` writes JSON lines unless stderr is a terminal. Calling it again replaces
-    the configuration.
+    `json=None` writes JSON lines unless stderr is a terminal. A further call replaces the
+    configuration.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    stamina.instrumentation.set_on_retry_hooks(())  # it would log every retry once more, with the error's own words
+    stamina.instrumentation.set_on_retry_hooks(())  # its hook logs each retry again, with the unmasked error
     as_json = not sys.stderr.isatty() if json is None else json
     shared = _shared_processors()
     structlog.configure(
@@ -65,10 +65,10 @@ def configure_logs(level: Level = "info", json: bool | None = None, redactor: Re
 
 
 def leave_logs_to_the_host(redactor: Redactor | None = None) -> None:
-    """As a library: hand events to the standard `logging`, unless somebody configured structlog.
+    """Pass events to the standard `logging` for use as a library, unless the host configured structlog.
 
-    Nothing is printed by itself; the host sees and formats them like any other library's. An exception
-    is handed on as masked text behind the event: the host would format it as it is.
+    The host formats them like the records of any other library. An exception is passed as masked text in
+    the event, because the host would format it unmasked.
     """
     if structlog.is_configured():
         return
@@ -88,12 +88,12 @@ def leave_logs_to_the_host(redactor: Redactor | None = None) -> None:
 
 
 def _leave_names_of_records(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """`args` as `args_`: `logging` refuses what is named as something of its records, and others' events are."""
+    """Rename keys such as `args` to `args_`: `logging` refuses keys that are attributes of its records."""
     return {f"{name}_" if name in _OF_RECORDS else name: value for name, value in event.items()}
 
 
 class _Masking:
-    """Masks every value of an event, however deep, and makes text of what is no JSON."""
+    """Processor that masks all values of an event, nested ones too, and converts other types to text."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -137,13 +137,13 @@ def _names_a_secret(name: str) -> bool:
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # its stream is any text stream
-    """Writes to stderr; a record that cannot be formatted is not shown as it is."""
+    """Handler that writes to stderr and never shows a record that cannot be formatted."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 — the name of the standard library
-        """Say that a line was lost, without its contents, which the standard would print."""
+        """Report a lost record without its contents, which the standard handler would print."""
         error = sys.exc_info()[0]
         lost = f'{{"event": "log.lost", "level": "error", "error": "{error.__name__ if error else ""}"}}\n'
-        with suppress(OSError, ValueError):  # nobody reads stderr any more: that must not end what was logged
+        with suppress(OSError, ValueError):  # a closed stderr must not end the caller
             self.stream.write(lost)
 
 
@@ -179,7 +179,7 @@ def _append_exception(_logger: WrappedLogger, _method: str, event: EventDict) ->
 
 
 def _escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A file name must not steer the terminal; JSON escapes by itself. A traceback keeps its lines."""
+    """Escape control characters for the terminal (JSON escapes them itself). A traceback keeps its lines."""
     return {
         name: _visible(value, kept="\n" if name == "exception" else "") if isinstance(value, str) else value
         for name, value in event.items()

@@ -1,4 +1,4 @@
-"""Prometheus metrics, one object passed to whoever counts. No labels from user input."""
+"""Prometheus metrics of a process. Labels never come from user input."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LAG_EVERY_S = 1.0
 
 
 class Metrics:
-    """All counters and histograms of one process, in a registry of its own."""
+    """All metrics of one process in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.stage_seconds = Histogram(
             "ragstone_stage_seconds",
-            "Time spent in one stage of a story.",
+            "Time spent in one stage.",
             ["stage"],
             buckets=STAGE_BUCKETS_S,
             registry=self.registry,
@@ -40,11 +40,11 @@ class Metrics:
         self.chunks = self._counter("ingested_chunks", "Chunks written to the index.")
         self.cache = self._counter("embedding_cache", "Embedding cache look-ups, by outcome.", "outcome")
         self.query_cache = self._counter("query_cache", "Query cache look-ups, by outcome.", "outcome")
-        self.callbacks = self._counter("callbacks", "Attempts at callbacks, by outcome.", "outcome")
+        self.callbacks = self._counter("callbacks", "Attempts to send webhooks, by outcome.", "outcome")
         self.redis = self._counter("redis", "Calls of Redis, by outcome.", "outcome")
         self.answers = self._counter("answers", "Answers given, by answerer and outcome.", "answerer", "outcome")
         self.citations = self._counter("citations", "Citations given, by verification.", "verified")
-        self.removed_markers = self._counter("removed_markers", "Citation markers that pointed nowhere.")
+        self.removed_markers = self._counter("removed_markers", "Citation markers without a passage.")
         self.tokens = self._counter("tokens", "Model tokens, by model and direction.", "model", "direction")
         self.requests = self._counter("http_requests", "Requests, by route and status.", "route", "status")
         self.http_seconds = Histogram(
@@ -55,12 +55,12 @@ class Metrics:
             registry=self.registry,
         )
         self.interceptions = self._counter(
-            "interceptions", "Intercepted chats, by outcome: enriched, or why not.", "outcome"
+            "interceptions", "Intercepted chats, by outcome: enriched, or the reason why not.", "outcome"
         )
-        self.fail_open = self._counter("fail_open", "Chats passed on as they were since retrieval failed.", "reason")
+        self.fail_open = self._counter("fail_open", "Chats forwarded unchanged because retrieval failed.", "reason")
         self.upstream_calls = self._counter("upstream_calls", "Calls upstream, by outcome.", "upstream", "outcome")
-        self.upstream_retries = self._counter("upstream_retries", "Calls made again.", "upstream")
-        self.shed = self._counter("shed", "Calls refused because no place was free.", "upstream")
+        self.upstream_retries = self._counter("upstream_retries", "Retried calls.", "upstream")
+        self.shed = self._counter("shed", "Calls refused at the concurrency limit.", "upstream")
         self.upstream_seconds = Histogram(
             "ragstone_upstream_seconds",
             "Time to the first byte of an upstream's answer.",
@@ -69,9 +69,9 @@ class Metrics:
             registry=self.registry,
         )
         self.circuit = self._gauge("circuit_state", "0 closed, 1 half open, 2 open.", "upstream")
-        self.upstream_running = self._gauge("upstream_running", "Calls under way.", "upstream")
-        self.jobs_running = self._gauge("jobs_running", "Jobs this process works on.")
-        self.loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop was when last asked.")
+        self.upstream_running = self._gauge("upstream_running", "Running calls.", "upstream")
+        self.jobs_running = self._gauge("jobs_running", "Running jobs of this process.")
+        self.loop_lag = self._gauge("event_loop_lag_seconds", "Delay of the event loop at the last measurement.")
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -84,7 +84,7 @@ class Metrics:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Observe how long the block takes, also when it raises."""
+        """Measure the duration of the block, also when it raises."""
         start = perf_counter()
         try:
             yield
@@ -92,7 +92,7 @@ class Metrics:
             self.stage_seconds.labels(stage).observe(perf_counter() - start)
 
     async def watch_loop(self, *, every_s: float = LAG_EVERY_S) -> None:
-        """Measure how late the event loop is, again and again, until cancelled."""
+        """Measure the delay of the event loop periodically until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + every_s
@@ -100,5 +100,5 @@ class Metrics:
             self.loop_lag.set(max(0.0, loop.time() - due))
 
     def render(self) -> bytes:
-        """The exposition in Prometheus' text format."""
+        """Metrics in Prometheus' text format."""
         return generate_latest(self.registry)

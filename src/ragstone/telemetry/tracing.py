@@ -1,7 +1,7 @@
-"""Traces: a span for each story and each outside call, over OpenTelemetry.
+"""Traces over OpenTelemetry: a span for each operation and each outgoing call.
 
-Without somewhere to send them a span is a shared object that does nothing. Attributes are ids, counts and
-names; texts among them are masked, and an exception is known by its class alone.
+Without a receiver a span is a shared object that does nothing. Attributes are ids, counts and names; texts
+among them are masked, and an exception is recorded by its class alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _INSTRUMENTATION = "ragstone"
 
 
 class Span:
-    """A span that nobody records; what is said to it is forgotten."""
+    """Span without a recorder; ignores all calls."""
 
     __slots__ = ()
 
@@ -38,17 +38,17 @@ class Span:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Let it pass."""
+        """Do nothing; exceptions propagate."""
 
     def note(self, **attributes: Attribute) -> None:
-        """Add what is known only now."""
+        """Add attributes."""
 
     def rename(self, name: str) -> None:
-        """Call it by what it turned out to be."""
+        """Change the name of the span."""
 
 
 class _Recorded(Span):
-    """A span that is recorded, and is the current one meanwhile."""
+    """Recorded span; it is the current span inside its `with` block."""
 
     __slots__ = ("_before", "_mine", "_redactor", "_span")
 
@@ -67,10 +67,10 @@ class _Recorded(Span):
     ) -> None:
         if isinstance(error, Exception):
             self._span.set_status(trace.StatusCode.ERROR, type(error).__name__)
-        elif error is not None:  # cancelled, or a generator that nobody reads on
+        elif error is not None:  # cancelled, or a closed generator
             self._span.set_attribute("ended", type(error).__name__)
         self._span.end()
-        # A generator may be closed in another context than it began in; that one's current span is not ours to change.
+        # A generator can be closed in another context than its own; the current span of that context must not change.
         if context.get_current() is self._mine:
             context.attach(self._before)
 
@@ -84,7 +84,7 @@ class _Recorded(Span):
 
 
 class _Recorder:
-    """Where spans go. One a process: which span is the current one is a matter of the process, too."""
+    """Receiver of spans; one per process, like OpenTelemetry's current span."""
 
     __slots__ = ("redactor", "tracer")
 
@@ -93,7 +93,7 @@ class _Recorder:
         self.redactor: Redactor | None = None
 
     def current(self) -> trace.Tracer | None:
-        """Our tracer, else that of a host that set up OpenTelemetry, else None."""
+        """Ragstone's tracer, else the tracer of a host with OpenTelemetry, else None."""
         if self.tracer is not None:
             return self.tracer
         host = trace.get_tracer_provider()
@@ -105,13 +105,13 @@ _recorder = _Recorder()
 
 
 def span(name: str, **attributes: Attribute) -> Span:
-    """One step of a trace, for a `with`; it is part of the step around it."""
+    """Start a span for a `with` block; its parent is the current span."""
     tracer = _recorder.current()
     return _begun(tracer, name, attributes) if tracer else _NOTHING
 
 
 def served(name: str, traceparent: str, **attributes: Attribute) -> Span:
-    """The first step here of a trace that a caller may have begun; `traceparent` as W3C Trace Context has it."""
+    """Start the server span of a request; `traceparent` is the caller's W3C Trace Context header, or empty."""
     tracer = _recorder.current()
     if tracer is None:
         return _NOTHING
@@ -121,7 +121,7 @@ def served(name: str, traceparent: str, **attributes: Attribute) -> Span:
 
 
 def traceparent() -> str:
-    """The current span as W3C Trace Context has it; "" if none is recorded."""
+    """W3C Trace Context header of the current span; "" without a recorded span."""
     current = trace.get_current_span()
     if not current.is_recording():
         return ""
@@ -132,19 +132,19 @@ def traceparent() -> str:
 def configure_tracing(
     endpoint: str, service_name: str, *, redactor: Redactor | None = None, exporter: SpanExporter | None = None
 ) -> Callable[[], None]:
-    """Send the spans of this process to an OTLP/HTTP receiver from now on.
+    """Send the spans of this process to an OTLP/HTTP receiver.
 
     Args:
-        endpoint: Its base URL, such as http://127.0.0.1:4318.
-        service_name: What the traces call this process.
-        redactor: Masks the texts in attributes.
-        exporter: Where spans go instead of to `endpoint`.
+        endpoint: Base URL of the receiver, such as http://127.0.0.1:4318.
+        service_name: Name of this process in traces.
+        redactor: Masks texts in attributes.
+        exporter: Receives the spans instead of `endpoint`.
 
     Returns:
-        What sends the rest and ends it; it may take seconds, so call it in a thread.
+        Function that sends the remaining spans and stops; it can take seconds, so call it in a thread.
 
     Raises:
-        ConfigurationError: the extra `otel` is not installed, or the endpoint is no URL.
+        ConfigurationError: the extra `otel` is not installed, or the endpoint is not a URL.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -173,7 +173,7 @@ def _traces_url(endpoint: str) -> str:
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigurationError(
-            "RAGSTONE_TELEMETRY__OTLP_ENDPOINT is no URL. Give the receiver's, such as http://127.0.0.1:4318."
+            "RAGSTONE_TELEMETRY__OTLP_ENDPOINT is not a URL. Set the receiver's URL, such as http://127.0.0.1:4318."
         )
     return endpoint if parts.path.rstrip("/") else endpoint.rstrip("/") + TRACES_PATH
 

@@ -31,7 +31,7 @@ from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.installation import installation_id
 from ragstone.storage.redis import PREFIX, Redis
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.tenants.settings import Interceptor, InterceptorKeys, InterceptorSettings, Knowledge, Pipeline
@@ -150,7 +150,7 @@ class Infrastructure:
     metrics: Metrics
     guards: UpstreamPolicies
     http: HttpClient
-    failures: Failures
+    failures: FailureBuffer
     redactor: Redactor
 
 
@@ -166,7 +166,7 @@ async def open_infrastructure(settings: Settings, folder: Path, stack: AsyncExit
     stack.push_async_callback(accounts.ledger.close)
     http = _http(settings)
     stack.push_async_callback(http.close)
-    failures = Failures()
+    failures = FailureBuffer()
     return Infrastructure(
         database,
         LocalBlobs(folder / "blobs"),

@@ -29,7 +29,7 @@ from ragstone.storage.cache import Cache
 from ragstone.storage.database import Database
 from ragstone.storage.library import Library
 from ragstone.storage.redis import Redis
-from ragstone.telemetry.failures import Failures
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.vocabulary import Answer, Filters, Job, Query, Scope
@@ -61,7 +61,7 @@ class Platform:
     cache: Cache
     http: HttpClient
     guards: UpstreamPolicies
-    failures: Failures
+    failures: FailureBuffer
     redactor: Redactor
     redis: Redis | None = None
     model: LanguageModel | None = None

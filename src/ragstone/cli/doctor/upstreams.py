@@ -21,7 +21,7 @@ from ragstone.cli.doctor.rules import (
     warning,
 )
 from ragstone.errors import ConfigurationError
-from ragstone.telemetry.custom_patterns import own_shapes
+from ragstone.telemetry.custom_patterns import custom_detectors
 
 VENDOR_HOSTS = frozenset(
     {
@@ -209,7 +209,7 @@ def wide_open_inside(subject: Subject) -> Iterator[Problem]:
 def broken_patterns(subject: Subject) -> Iterator[Problem]:
     """An invalid pattern prevents the start of the server."""
     try:
-        own_shapes(subject.settings.privacy.patterns)
+        custom_detectors(subject.settings.privacy.patterns)
     except ConfigurationError as broken:
         yield error("RAGSTONE_PRIVACY__PATTERNS", broken.message, "docs/telemetry.md describes the allowed patterns.")
 

@@ -1,4 +1,4 @@
-"""What failed lately, kept in memory until it is written down: names and classes, no text of anybody."""
+"""In-memory buffer of recent failures until they are written to SQL; holds names and classes, no user text."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Failure:
 
     Args:
         id: 32 hexadecimal digits.
-        at: When, in UTC.
-        stage: Of which story or call, such as retrieve, answer, upstream, ingest, http.
+        at: Time in UTC.
+        stage: Stage or call that failed, such as retrieve, answer, upstream, ingest, http.
         code: The error's code, or `internal`.
-        error: The exception's class; "" where there was none.
-        upstream: The server that was asked; "" where there was none.
-        tenant: Whose request it was; "" where that is not known.
-        request_id: Of the request; "" outside of one.
+        error: Class of the exception; "" without one.
+        upstream: Upstream server; "" without one.
+        tenant: Tenant of the request; "" if unknown.
+        request_id: Id of the request; "" outside of a request.
     """
 
     id: str
@@ -40,14 +40,14 @@ class Failure:
     request_id: str = ""
 
 
-class Failures:
-    """Collects failures; when it is full, the oldest make room."""
+class FailureBuffer:
+    """Bounded buffer of failures; a full buffer drops the oldest."""
 
     def __init__(self, *, most: int = MOST) -> None:
         self._kept: deque[Failure] = deque(maxlen=most)
 
     def note(self, stage: str, error: BaseException | str, *, upstream: str = "", tenant: str = "") -> None:
-        """Keep one: an exception, or a code such as `no_answer`. It waits for nothing and raises nothing."""
+        """Add an exception, or a code such as `no_answer`. Never blocks and never raises."""
         code = error if isinstance(error, str) else getattr(error, "code", INTERNAL)
         self._kept.append(
             Failure(
@@ -62,19 +62,19 @@ class Failures:
             )
         )
 
-    def take(self) -> list[Failure]:
-        """What was noted since the last time, oldest first."""
+    def drain(self) -> list[Failure]:
+        """Remove and return all failures, oldest first."""
         taken = []
         while self._kept:
             taken.append(self._kept.popleft())
         return taken
 
-    def give_back(self, failures: list[Failure]) -> None:
-        """Keep what could not be written, as far as there is room beside what came meanwhile."""
+    def restore(self, failures: list[Failure]) -> None:
+        """Put back failures that could not be written, as far as there is room beside newer ones."""
         room = (self._kept.maxlen or 0) - len(self._kept)
         self._kept.extendleft(reversed(failures[max(0, len(failures) - room) :]))
 
 
 def _name(text: str, most_chars: int) -> str:
-    """Without what a database may refuse: one such row would keep back all others."""
+    """Remove unprintable characters: a database may refuse the row, and with it the whole batch."""
     return "".join(character for character in text[:most_chars] if character.isprintable())
