@@ -16,7 +16,7 @@ import pytest
 from ragstone.identity.secrets import Secret
 from ragstone.ingestion.submit import Upload
 from ragstone.ingestion.webhooks import CLAIM_S, DELAYS_S, WebhookDelivery, Webhooks, enqueue, signing_key
-from ragstone.resilience.outbound import Outbound, OutboundOptions
+from ragstone.resilience.http_client import HttpClient
 from ragstone.storage.database import EVERY_TENANT, scoped_insert, unscoped
 from ragstone.storage.schema import deliveries, jobs
 from ragstone.vocabulary import Job, JobState, Scope
@@ -34,14 +34,14 @@ class Post:
 
     stand: Stand
     receiver: Receiver
-    outbound: Outbound
+    http: HttpClient
     clock: Clock
 
     def worker(self) -> Webhooks:
         return Webhooks(
             self.stand.database,
             SECRET,
-            self.outbound,
+            self.http,
             metrics=self.stand.parts.metrics,
             clock=self.clock,
             spread=lambda: 0.5,
@@ -60,9 +60,9 @@ class Post:
 @pytest.fixture
 async def post(stand: Stand) -> AsyncIterator[Post]:
     async with receiving() as receiver:
-        outbound = Outbound(allowed=frozenset({receiver.place}), options=OutboundOptions(total_s=5))
-        yield Post(stand, receiver, outbound, Clock(EPOCH))
-        await outbound.close()
+        http = HttpClient(allowed_hosts=frozenset({receiver.place}))
+        yield Post(stand, receiver, http, Clock(EPOCH))
+        await http.close()
 
 
 async def test_a_finished_document_is_told_of(post: Post):

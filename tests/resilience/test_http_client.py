@@ -17,7 +17,7 @@ from ragstone.resilience.retry import UpstreamFault
 from tests.interceptor.upstreams import Fault, ModelServer, upstream
 from tests.llm.mock_upstreams import Exchange, serving
 from tests.receivers import receiving
-from tests.resilience.test_outbound import certificate
+from tests.resilience.test_http_post import certificate
 from tests.ssrf import FORBIDDEN_ADDRESSES, FORBIDDEN_URLS
 
 STREAMED = b'{"stream": true, "messages": [{"role": "user", "content": "How much?"}]}'

@@ -184,7 +184,7 @@ async def set_interceptor(
     allowed = frozenset(platform.settings.outbound.allowed_hosts)
     wanted = checked(body.settings.inside(), allowed=allowed)
     for url in urls(wanted):
-        await platform.outbound.check(url)
+        await platform.http.check(url)
     stored = await platform.accounts.interceptors.change(principal.id, tenant, wanted, body.keys.inside())
     return _own(stored)
 

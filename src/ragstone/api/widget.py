@@ -227,7 +227,7 @@ async def process_document(
 ) -> AcceptedOut:
     """Take in one document and answer at once; look at the status, or be called back, to know when it is ready."""
     scope = principal.scope(form.collection)
-    callback_url = await platform.outbound.check(form.callback_url) if form.callback_url else None
+    callback_url = await platform.http.check(form.callback_url) if form.callback_url else None
     limit = platform.settings.ingestion.max_file_bytes
     if (form.file.size or 0) > limit:
         raise too_large(limit)

@@ -1,9 +1,8 @@
-"""Parsing from the outside: a few processes that may die without harm to this one."""
+"""The parser: child processes that read documents within limits, and may die without harm to this process."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import resource
 import signal
@@ -13,13 +12,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import structlog
 
+from ragstone import frames
 from ragstone.documents.base import ParsedDocument, Parser, ParserLimits, limit_reached
-from ragstone.documents.sandbox import LENGTHS, MAX_HEADER_BYTES, ParseReply, ParseRequest, encode_frame
+from ragstone.documents.sandbox import LIMITS, MAX_HEADER_BYTES, ParseReply, ParseRequest
 from ragstone.errors import EmptyDocument, EncryptedDocument, ParserLimit, Unavailable, UnreadableDocument, Unsupported
+from ragstone.frames import FrameLimits, MalformedFrame
 from ragstone.vocabulary import PageSpan
 
 log = structlog.get_logger(__name__)
@@ -69,19 +70,15 @@ class _Worker:
         assert stdout is not None
         self.busy = True
         try:
-            stdin.write(encode_frame(header, len(content)))
+            stdin.write(frames.head(header, len(content), LIMITS))
             stdin.write(content)
             await stdin.drain()
-            header_bytes, body_bytes = LENGTHS.unpack(await stdout.readexactly(LENGTHS.size))
-            if header_bytes > MAX_HEADER_BYTES or body_bytes > max_body:
-                raise _WorkerDied
-            reply: ParseReply = json.loads(await stdout.readexactly(header_bytes))
-            body = await stdout.readexactly(body_bytes)
-        except (OSError, EOFError, ValueError) as error:  # ValueError: not JSON
+            reply, body = await frames.read(stdout, FrameLimits(MAX_HEADER_BYTES, max_body))
+        except (OSError, EOFError, MalformedFrame) as error:
             raise _WorkerDied from error
         self.busy = False
         self.retiring = reply.get("retiring", False)
-        return reply, body
+        return cast("ParseReply", reply), body
 
     async def watch_memory(self) -> None:
         """Note the address space in use now and then, for `_obituary`; only Linux tells."""
@@ -126,6 +123,8 @@ class SandboxedParser(Parser):
             Unavailable: the parser is closed, or no process could be started.
         """
         request = ParseRequest(name=name, media_type=media_type)
+        if len(content) > LIMITS.body_bytes:
+            raise UnreadableDocument("The file is larger than 4 GiB, the most that a parser process takes. Split it.")
         async with self._slots:
             while True:
                 async with self._worker() as worker:

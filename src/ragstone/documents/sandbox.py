@@ -1,24 +1,22 @@
 """The process that parses: reads one file after another from its stdin, until that ends.
 
-Started by `parsing` as `python -m ragstone.documents.sandbox`. It binds itself to the
-limits of its first frame before it reads a file, imports a format's parser when the
-first such file comes, and exits when its parent is gone, because its stdin ends then.
+Started by `parser` as `python -m ragstone.documents.sandbox`. It applies the limits of its
+first frame to itself before it reads a file, imports a format's parser when the first such
+file comes, and exits when its parent is gone, because its stdin ends then.
 
-A frame is a 4-byte and an 8-byte big-endian length, a JSON header and a body of these
-lengths. Nothing is ever unpickled. In: `ParseRequest` and the file. Out: `ParseReply` and the text.
+Frames in: `ParseRequest` and the file. Frames out: `ParseReply` and the text.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
-import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
+from ragstone import frames
 from ragstone.documents.base import (
     ParsedDocument,
     ParserLimits,
@@ -28,9 +26,10 @@ from ragstone.documents.base import (
     parse_is_over,
 )
 from ragstone.errors import RagstoneError, UnreadableDocument
+from ragstone.frames import FrameLimits
 
-LENGTHS = struct.Struct(">IQ")  # bytes of header, bytes of body
 MAX_HEADER_BYTES = 64 << 20  # pages and warnings of the longest document
+LIMITS = FrameLimits(MAX_HEADER_BYTES)
 MAX_PARSES = 200  # PDFium and the allocator keep a little of each document
 RETIRE_AT_MEMORY_SHARE = 0.6  # of the address space; a fresh worker takes about 0.2 of the default
 
@@ -66,12 +65,6 @@ class ParseReply(TypedDict, total=False):
     pages: list[tuple[int, int, int]]
     warnings: list[str]
     retiring: bool
-
-
-def encode_frame(header: Mapping[str, Any], body_bytes: int) -> bytes:
-    """What goes before a body on the wire: both lengths and the header."""
-    encoded = json.dumps(header).encode()
-    return LENGTHS.pack(len(encoded), body_bytes) + encoded
 
 
 def main() -> None:
@@ -157,20 +150,15 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _read_frame(inbox: BinaryIO) -> tuple[dict[str, Any], bytes]:
-    header_bytes, body_bytes = LENGTHS.unpack(_exactly(inbox, LENGTHS.size))
-    return json.loads(_exactly(inbox, header_bytes)), _exactly(inbox, body_bytes)
-
-
-def _exactly(inbox: BinaryIO, size: int) -> bytes:
-    data = inbox.read(size)
-    if len(data) < size:
-        raise SystemExit(0)  # the parent is gone
-    return data
+    try:
+        return frames.read_blocking(inbox, LIMITS)
+    except EOFError:  # the parent is gone
+        raise SystemExit(0) from None
 
 
 def _write_frame(outbox: BinaryIO, header: Mapping[str, Any], body: bytes) -> None:
     try:
-        outbox.write(encode_frame(header, len(body)))
+        outbox.write(frames.head(header, len(body), LIMITS))
         outbox.write(body)
         outbox.flush()
     except BrokenPipeError:

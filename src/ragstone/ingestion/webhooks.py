@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import InvalidInput, Unavailable
 from ragstone.identity.secrets import Secret
-from ragstone.resilience.outbound import Outbound
+from ragstone.resilience.http_client import HttpClient
 from ragstone.storage.database import (
     EVERY_TENANT,
     Database,
@@ -130,7 +130,7 @@ class Webhooks:
         self,
         database: Database,
         secret: Secret,
-        outbound: Outbound,
+        http: HttpClient,
         *,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
@@ -138,7 +138,7 @@ class Webhooks:
     ) -> None:
         self._database = database
         self._secret = secret
-        self._outbound = outbound
+        self._http = http
         self._metrics = metrics
         self._clock = clock
         self._spread = spread
@@ -214,7 +214,7 @@ class Webhooks:
             DELIVERY_HEADER: row.id,
         }
         try:
-            reply = await self._outbound.post(row.url, body, headers)
+            reply = await self._http.post(row.url, body, headers)
         except (InvalidInput, Unavailable) as error:
             return _Problem(error.message)
         if HTTPStatus(200) <= reply.status < HTTPStatus(300):

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ragstone.llm.base import Message
-from ragstone.llm.errors import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.llm.errors import broken_off, missing_key, missing_package, transport_faults, unavailable, withheld
 from ragstone.llm.sse import count, events_of
 from ragstone.telemetry.request_id import outgoing_headers
 from ragstone.vocabulary import Usage
@@ -49,7 +49,7 @@ class AnthropicModel:
             raise missing_key("anthropic")
         self._model = model
         self._name = name or model
-        self._faults = (anthropic.AnthropicError, *TRANSPORT_FAULTS)
+        self._faults: tuple[type[Exception], ...] = (anthropic.AnthropicError, *transport_faults())
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url or ANTHROPIC_URL,

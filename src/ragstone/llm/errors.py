@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import httpx2
-
 from ragstone.errors import ConfigurationError, ModelUnavailable
-
-TRANSPORT_FAULTS = (
-    httpx2.HTTPError,
-    httpx2.InvalidURL,
-    httpx2.StreamError,
-    ValueError,
-    AttributeError,
-    TypeError,
-)
-"""What the SDKs let through as it is: cut connections, half JSON, text in no encoding. The last two are
-replies of another shape."""
 
 _ADVICE = {
     400: "refused the request; check the model's name and that it takes this many tokens",
@@ -34,6 +21,16 @@ _SERVER_FAULT = "has a fault of its own; ask again in a while"
 _AGAIN = frozenset({408, 409, 429})  # and all from 500 on: what both vendors' SDKs try again
 _NO_MONEY = "insufficient_quota"  # OpenAI's code for a 429 that no waiting helps against
 _MAX_RETRY_AFTER_CHARS = 12
+
+
+def transport_faults() -> tuple[type[Exception], ...]:
+    """Errors that the SDKs pass on: cut connections, half JSON, undecodable text, and replies of another shape.
+
+    Only a process with an SDK has httpx2, which both SDKs are built on.
+    """
+    import httpx2
+
+    return (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ValueError, AttributeError, TypeError)
 
 
 class ModelFault(ModelUnavailable):
@@ -71,7 +68,8 @@ def unavailable(model: str, error: Exception) -> ModelFault:
     return ModelFault(
         f"The server of model {model} did not answer as it should ({kind}). "
         "Check RAGSTONE_ANSWER__BASE_URL and that the server runs, then ask again.",
-        again=_while_connecting(error) and not isinstance(error, TRANSPORT_FAULTS),  # those come from an answer's body
+        # A transport fault comes from the body of an answer: the server was reached.
+        again=_while_connecting(error) and not isinstance(error, transport_faults()),
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from ragstone.llm.base import Message
-from ragstone.llm.errors import TRANSPORT_FAULTS, broken_off, missing_key, missing_package, unavailable, withheld
+from ragstone.llm.errors import broken_off, missing_key, missing_package, transport_faults, unavailable, withheld
 from ragstone.llm.sse import count, events_of
 from ragstone.telemetry.request_id import outgoing_headers
 from ragstone.vocabulary import Usage
@@ -44,7 +44,7 @@ class OpenAIModel:
         self._model = model
         self._name = name or model
         self._limit_name = "max_tokens" if base_url else "max_completion_tokens"
-        self._faults = (openai.OpenAIError, *TRANSPORT_FAULTS)
+        self._faults: tuple[type[Exception], ...] = (openai.OpenAIError, *transport_faults())
         self._client = openai.AsyncOpenAI(
             api_key=api_key or NO_KEY,
             base_url=base_url or OPENAI_URL,

@@ -1,4 +1,4 @@
-"""Where a URL that somebody else gave us may lead: its form, and the addresses behind its host."""
+"""The guard against private addresses: which URLs of tenants may be called, and which addresses they may lead to."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING
+
+from yarl import URL
 
 from ragstone.errors import InvalidInput, Unavailable
 
-if TYPE_CHECKING:
-    import httpx2
-
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-"""What a host is called that only this machine's programs reach."""
+"""Names of this machine that other machines do not reach."""
 
 _DENIED_V4 = tuple(
     IPv4Network(text)
@@ -80,7 +78,7 @@ def _public_v6(address: IPv6Address) -> bool:
 MAX_URL_CHARS = 2048
 PORTS = frozenset({80, 443})
 LOOKUP_THREADS = 8
-DEFAULT_PORTS = {"http": 80, "https": 443}
+SCHEMES = frozenset({"http", "https"})
 
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}\.?|[0-9a-f.]*:[0-9a-f:.]*", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
@@ -92,7 +90,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 def checked_url(url: str, *, allowed: frozenset[str] = frozenset()) -> str:
     """The URL in its canonical form, which is the one that is called.
 
-    Says nothing of where it leads: that is looked up when it is called.
+    The addresses behind its host are checked when it is called.
 
     Args:
         url: An absolute http or https URL.
@@ -104,40 +102,34 @@ def checked_url(url: str, *, allowed: frozenset[str] = frozenset()) -> str:
     return str(parsed_url(url, allowed))
 
 
-def parsed_url(url: str | httpx2.URL, allowed: frozenset[str]) -> httpx2.URL:
-    """The URL in its parts. Raises: as `checked_url`."""
-    parsed = _parsed(str(url))
-    if parsed.scheme not in DEFAULT_PORTS:
+def parsed_url(url: str, allowed: frozenset[str]) -> URL:
+    """The URL in its parts, without a fragment. Raises: as `checked_url`."""
+    parsed = _parsed(url)
+    if parsed.scheme not in SCHEMES:
         raise InvalidInput("The URL has to begin with https:// or http://.")
-    if parsed.userinfo:
+    if "@" in parsed.raw_authority:
         raise InvalidInput("The URL carries a user name or password. Leave them out.")
-    if not _HOST.fullmatch(parsed.raw_host.decode("ascii")):
+    if not _HOST.fullmatch(parsed.raw_host or ""):
         raise InvalidInput("The URL has no usable host. Write it as https://hooks.example.com/path.")
-    if port_of(parsed) not in PORTS and _place(parsed) not in allowed:
+    if parsed.port not in PORTS and host_and_port(parsed) not in allowed:
         raise InvalidInput("The URL has a port that is not called from here. Use 443 or 80.")
-    return parsed.copy_with(fragment=None)
+    return parsed.with_fragment(None)
 
 
-def _parsed(url: str) -> httpx2.URL:
-    import httpx2
-
+def _parsed(url: str) -> URL:
     if len(url) > MAX_URL_CHARS or _UNPRINTABLE.search(url):
         raise InvalidInput(
             f"The URL is longer than {MAX_URL_CHARS} characters, or holds blanks, backslashes or control characters."
         )
     try:
-        return httpx2.URL(url)
-    except (httpx2.InvalidURL, UnicodeError) as error:
+        return URL(url)
+    except ValueError as error:
         raise InvalidInput("The URL cannot be read. Write it as https://hooks.example.com/path.") from error
 
 
-def port_of(url: httpx2.URL) -> int:
-    """The port that is called."""
-    return DEFAULT_PORTS[url.scheme] if url.port is None else url.port
-
-
-def _place(url: httpx2.URL) -> str:
-    return _host_and_port(url.raw_host.decode("ascii"), port_of(url))
+def host_and_port(url: URL) -> str:
+    """The host and port that a URL leads to, as an operator allows them."""
+    return _host_and_port(url.raw_host or "", url.port or 0)
 
 
 def _host_and_port(host: str, port: int) -> str:
@@ -145,7 +137,7 @@ def _host_and_port(host: str, port: int) -> str:
 
 
 def not_public() -> InvalidInput:
-    """The refusal of a URL: the same for a name that there is not, so that nobody can explore this network."""
+    """The refusal of a URL; an unknown name gets the same one, so that tenants cannot explore this network."""
     return InvalidInput("The URL does not lead to the public internet. Use a host that everybody can reach.")
 
 
@@ -154,10 +146,10 @@ def _unknown_for_now() -> Unavailable:
 
 
 class SystemResolver:
-    """See `Resolver`: what the operating system says, which also reads `127.1` and `0x7f.1` as addresses.
+    """The operating system's `Resolver`, which also reads `127.1` and `0x7f.1` as addresses.
 
-    It has threads of its own: looking up waits for servers of whoever named the host, and
-    must not keep others from their files meanwhile.
+    It has its own threads: a look-up waits for name servers that a tenant chose, and must not
+    block the threads that read files.
     """
 
     def __init__(self, threads: int = LOOKUP_THREADS) -> None:
@@ -170,7 +162,7 @@ class SystemResolver:
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
     def close(self) -> None:
-        """Begin no other look-up; those that run end by themselves."""
+        """Begin no more look-ups; those that run end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,9 +1,9 @@
-"""Calls to servers that requests are passed on to: answers piece by piece, as they come.
+"""The one HTTP client outwards: streams chats from model servers, and posts webhooks.
 
-`Outbound` posts small notes and reads small replies; this client carries chats. Connections
-are kept and used again, so a request costs no handshake. What a URL may lead to is checked
-where the connection is made: a URL that a tenant named reaches public addresses only. Such
-connections lie in a pool of their own, and are never used for the operator's URLs.
+The guard against private addresses acts where a connection is made: a URL of a tenant reaches public addresses
+only, whatever its host's name leads to at that moment. Redirects are not followed, and no proxy of the environment
+is used. Connections for streamed answers are kept and used again, those of tenants' URLs and those of the
+operator's URLs apart; a post has a connection of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import io
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -25,9 +25,10 @@ from ragstone.errors import InvalidInput, TooLarge, Unavailable, UpstreamUnavail
 from ragstone.resilience.destinations import (
     Resolver,
     SystemResolver,
-    checked_url,
+    host_and_port,
     is_public,
     not_public,
+    parsed_url,
     usable_addresses,
 )
 from ragstone.resilience.retry import UpstreamFault
@@ -36,6 +37,15 @@ READ_BYTES = 1 << 16  # what waits unread before the server is slowed down: twic
 KEPT_S = 15.0  # an idle connection is kept; less than the 60 s and more at which servers close theirs
 MAX_HEADERS = 128
 MAX_HEADER_BYTES = 16 << 10  # of one header line; the vendors' longest are below 4 KiB
+MAX_POSTS = 20  # at once
+LOOKUP_S = 5.0  # for the early check of a URL
+# Where Linux and the BSDs keep trusted certificates, as in truststore; for a Python whose OpenSSL looks elsewhere.
+CERTIFICATE_FILES = (
+    "/etc/ssl/cert.pem",
+    "/etc/pki/tls/cert.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
 
 _NO_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -50,30 +60,57 @@ class CallTimeouts:
     total_s: float = 900.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostLimits:
+    """How long a post may take, from the look-up to the last byte, and how much of an answer is read."""
+
+    total_s: float = 10.0
+    max_answer_bytes: int = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a post; `body` is cut at the limit."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _PoolKind:
+    """Connections of a pool: `free` ones may lead anywhere, others to public addresses; `single` ones serve once."""
+
+    free: bool
+    single: bool = False
+
+
 def certificates() -> ssl.SSLContext:
-    """What servers' certificates are checked with: what SSL_CERT_FILE names, else the system's. Reads files."""
+    """The certificates that servers are checked with: of SSL_CERT_FILE, else the system's. Reads files."""
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
-        import httpx2
-
-        context = httpx2.create_ssl_context()
+        for file in CERTIFICATE_FILES:
+            with suppress(OSError):
+                context.load_verify_locations(cafile=file)
+                break
     return context
 
 
-def pool(resolver: Resolver, *, free: bool, connect_s: float) -> aiohttp.ClientSession:
-    """Connections that are used again. Those that are not `free` lead to public addresses only."""
-    connector = aiohttp.TCPConnector(
-        resolver=_Names(resolver, free=free),
-        socket_factory=None if free else _public_socket,
-        limit=0,  # how many there are at once is the guards' business
-        keepalive_timeout=KEPT_S,
-    )
+def _pool(resolver: Resolver, kind: _PoolKind, *, connect_s: float) -> aiohttp.ClientSession:
+    names, factory = _Names(resolver, free=kind.free), None if kind.free else _public_socket
+    if kind.single:  # each call looks its name up
+        connector = aiohttp.TCPConnector(
+            resolver=names, socket_factory=factory, limit=MAX_POSTS, force_close=True, use_dns_cache=False
+        )
+    else:
+        # The upstream policies limit how many calls there are at once.
+        connector = aiohttp.TCPConnector(resolver=names, socket_factory=factory, limit=0, keepalive_timeout=KEPT_S)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_NO_AUTOMATIC,
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_s),
         trust_env=False,
+        auto_decompress=not kind.single,
         read_bufsize=READ_BYTES,
         max_headers=MAX_HEADERS,
         max_line_size=MAX_HEADER_BYTES,
@@ -82,7 +119,7 @@ def pool(resolver: Resolver, *, free: bool, connect_s: float) -> aiohttp.ClientS
 
 
 class _Names(AbstractResolver):
-    """Looks names up for a pool: only public addresses, unless the pool is free to go anywhere."""
+    """Looks names up for a pool: public addresses only, unless the pool is free."""
 
     def __init__(self, resolver: Resolver, *, free: bool) -> None:
         self._resolver = resolver
@@ -107,7 +144,7 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
 
 
 def _public_socket(place: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-    """The last check, which no spelling of an address gets past: what is connected to now."""
+    """A socket for a connection; checks the address once more, in the form in which it is connected to."""
     family, kind, protocol, _, address = place
     if not is_public(str(address[0])):
         raise not_public()
@@ -116,7 +153,7 @@ def _public_socket(place: tuple[int, int, int, str, tuple[object, ...]]) -> sock
 
 @contextmanager
 def translated_opening(timeouts: CallTimeouts) -> Iterator[None]:
-    """Failures before the head of an answer, in words that quote no URL."""
+    """Translates failures before the head of an answer; the messages quote no URL."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError as error:
@@ -204,14 +241,24 @@ class UpstreamResponse:
                     raise TooLarge(f"The server's answer is longer than {limit} bytes.")
         return bytes(body)
 
+    async def read_up_to(self, limit: int) -> bytes:
+        """The first `limit` bytes of the body; it is read no further. Raises: BrokenOff, see `chunks`."""
+        body = bytearray()
+        async with aclosing(self.chunks()) as chunks:
+            async for piece in chunks:
+                body += piece
+                if len(body) >= limit:
+                    break
+        return bytes(body[:limit])
+
     async def drain(self, within_s: float = DRAIN_S) -> None:
-        """Read an answer that has said all to its end, if that is near: then its connection can be used again."""
+        """Read an answer to its end if that comes soon, so that its connection can be used again."""
         with suppress(TimeoutError, BrokenOff, TooLarge):
             async with asyncio.timeout(within_s):
                 await self.read(READ_BYTES)
 
     def close(self) -> None:
-        """Let go of the answer. A connection that was read to its end is kept, any other is closed now."""
+        """Close the answer. A connection that was read to its end is kept, any other is closed now."""
         self._patience.end()
         self._response.close()
 
@@ -241,7 +288,45 @@ class HttpClient:
         self._resolver = resolver or self._system
         self._verify = verify
         self._opening = asyncio.Lock()
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._sessions: dict[_PoolKind, aiohttp.ClientSession] = {}
+
+    async def check(self, url: str) -> str:
+        """The URL in its canonical form, if it may be called and leads to the public internet now: to refuse it early.
+
+        A post or a request checks again.
+
+        Raises:
+            InvalidInput: see `checked_url`; or its host is unknown or not public.
+        """
+        parsed = parsed_url(url, self._allowed)
+        with suppress(TimeoutError, Unavailable):  # names cannot be looked up now: the call will look again
+            async with asyncio.timeout(LOOKUP_S):
+                await usable_addresses(parsed.raw_host or "", parsed.port or 0, self._allowed, self._resolver)
+        return str(parsed)
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, limits: PostLimits = PostLimits()
+    ) -> Reply:
+        """Send a body to a tenant's URL over a connection of its own. Every answer is a reply, a redirect too.
+
+        Raises:
+            InvalidInput: the URL may not be called, or does not lead to the public internet.
+            Unavailable: no connection, or no answer in time.
+        """
+        target, free = self._target(url, trusted=False)
+        sent = [("User-Agent", "Ragstone"), *headers.items()]
+        try:
+            async with asyncio.timeout(limits.total_s):
+                session = self._session(_PoolKind(free, single=True))
+                answer = await self._begin(session, "POST", target, headers=sent, body=body)
+                try:
+                    return Reply(answer.status, await answer.read_up_to(limits.max_answer_bytes))
+                finally:
+                    answer.close()
+        except TimeoutError as error:
+            raise Unavailable(f"No answer came within {limits.total_s:g} seconds.") from error
+        except UpstreamFault as error:
+            raise Unavailable(str(error)) from error
 
     @asynccontextmanager
     async def open(
@@ -253,7 +338,7 @@ class HttpClient:
         body: bytes = b"",
         trusted: bool = False,
     ) -> AsyncIterator[UpstreamResponse]:
-        """`begin` whose answer is closed on the way out."""
+        """`begin` as a context manager that closes the answer."""
         incoming = await self.begin(method, url, headers=headers, body=body, trusted=trusted)
         try:
             yield incoming
@@ -283,9 +368,18 @@ class HttpClient:
             UpstreamFault: no connection, no answer in time, or none that can be read.
         """
         target, free = self._target(url, trusted=trusted)
-        clock = asyncio.get_running_loop().time
-        total_by = clock() + self._timeouts.total_s
-        session = self._session(free=free)
+        return await self._begin(self._session(_PoolKind(free)), method, target, headers=headers, body=body)
+
+    async def _begin(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: URL,
+        *,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+    ) -> UpstreamResponse:
+        total_by = asyncio.get_running_loop().time() + self._timeouts.total_s
         verify = await self._trusted_certificates() if target.scheme == "https" else True
         with translated_opening(self._timeouts):
             async with asyncio.timeout(min(self._timeouts.first_byte_s, self._timeouts.total_s)):
@@ -297,20 +391,20 @@ class HttpClient:
     def _target(self, url: str, *, trusted: bool) -> tuple[URL, bool]:
         """The URL as it is called, and whether it may lead anywhere."""
         try:
-            target = URL(url if trusted else checked_url(url, allowed=self._allowed))
+            target = URL(url) if trusted else parsed_url(url, self._allowed)
         except ValueError as error:
             raise InvalidInput("The URL cannot be read. Write it as https://models.example.com/v1.") from error
-        return target, trusted or f"{target.host_subcomponent}:{target.port}" in self._allowed
+        return target, trusted or host_and_port(target) in self._allowed
 
-    def _session(self, *, free: bool) -> aiohttp.ClientSession:
-        if session := self._sessions.get(free):
+    def _session(self, kind: _PoolKind) -> aiohttp.ClientSession:
+        if session := self._sessions.get(kind):
             return session
-        self._sessions[free] = session = pool(self._resolver, free=free, connect_s=self._timeouts.connect_s)
+        self._sessions[kind] = session = _pool(self._resolver, kind, connect_s=self._timeouts.connect_s)
         return session
 
     async def _trusted_certificates(self) -> ssl.SSLContext:
         async with self._opening:
-            if self._verify is None:  # 50 ms of reading, so it waits until somebody calls an https URL
+            if self._verify is None:  # 50 ms of reading, so it waits for the first https URL
                 self._verify = await asyncio.to_thread(certificates)
             return self._verify
 

@@ -28,7 +28,6 @@ from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
 from ragstone.ingestion.webhooks import Webhooks
 from ragstone.llm.base import LanguageModel
-from ragstone.resilience.outbound import Outbound
 from ragstone.retrieval.base import Retriever
 from ragstone.retrieval.cache import CachedRetriever
 from ragstone.retrieval.retrieve import HybridRetriever
@@ -134,8 +133,6 @@ async def _assemble(
     settings: Settings, folder: Path, base: Infrastructure, stack: AsyncExitStack, *, recreate_index: bool
 ) -> Platform:
     engines = await _open_engines(settings, folder, base, stack, recreate_index=recreate_index)
-    outbound = Outbound(allowed=frozenset(settings.outbound.allowed_hosts))
-    stack.push_async_callback(outbound.close)
     ingestion_parts = _ingestion_parts(settings, base, engines)
     retriever = _retriever(settings, base, engines)
     conversations = Conversations(
@@ -155,8 +152,7 @@ async def _assemble(
         retriever=retriever,
         conversations=conversations,
         feedback=FeedbackStore(base.database),
-        outbound=outbound,
-        deliveries=Webhooks(base.database, base.accounts.secret, outbound, metrics=base.metrics),
+        deliveries=Webhooks(base.database, base.accounts.secret, base.http, metrics=base.metrics),
         chat=_chat(settings, base, engines, retriever, conversations, stack),
         metrics=base.metrics,
         accounts=base.accounts,

@@ -20,7 +20,6 @@ from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
 from ragstone.ingestion.webhooks import Webhooks
 from ragstone.llm.base import LanguageModel
 from ragstone.resilience.http_client import HttpClient
-from ragstone.resilience.outbound import Outbound
 from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import Retrieval, Retriever
 from ragstone.settings import Settings
@@ -51,7 +50,6 @@ class Platform:
     retriever: Retriever
     conversations: Conversations
     feedback: FeedbackStore
-    outbound: Outbound
     deliveries: Webhooks
     chat: Chat
     metrics: Metrics

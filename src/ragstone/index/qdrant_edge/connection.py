@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragstone import frames
 from ragstone.errors import ConfigurationError, DataDirectoryError, IndexUnavailable, TooLarge
+from ragstone.frames import Header, MalformedFrame
 from ragstone.index.qdrant_edge import protocol as edge_protocol
-from ragstone.index.qdrant_edge.protocol import Header, MalformedFrame
 
 CONNECTIONS = 4  # the process answers one at a time: more would only queue there instead of here
 ATTEMPTS = 3
@@ -37,7 +38,7 @@ class _Connection:
         try:
             self.writer.write(frame)
             await self.writer.drain()
-            reply, _ = await edge_protocol.read(self.reader)
+            reply, _ = await frames.read(self.reader, edge_protocol.LIMITS)
         except (asyncio.IncompleteReadError, MalformedFrame) as error:
             raise ConnectionError(str(error)) from error
         if "error" in reply:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragstone.errors import DataDirectoryError
+from ragstone.frames import Header
 from ragstone.index.base import Candidate, Candidates, Index, Point, check_point, check_query
 from ragstone.index.points import document_points, payload, point_id, scope_points, tenant_points
 from ragstone.index.qdrant_edge.connection import EdgeConnections
-from ragstone.index.qdrant_edge.protocol import Header
 from ragstone.vocabulary import Filters, Scope, SparseVector, StageScore
 
 SLICE_POINTS = 32  # 5 ms of work for the index process, in which it answers no search

@@ -22,9 +22,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragstone import frames
 from ragstone.errors import IndexUnavailable, RagstoneError
+from ragstone.frames import Header, MalformedFrame
 from ragstone.index.qdrant_edge import protocol as edge_protocol
-from ragstone.index.qdrant_edge.protocol import PROTOCOL, Header, MalformedFrame
+from ragstone.index.qdrant_edge.protocol import PROTOCOL
 
 if TYPE_CHECKING:
     from ragstone.index.qdrant_edge.shard import ShardStore
@@ -87,7 +89,7 @@ class IndexProcess:
         self._clients.add(writer)
         try:
             while True:
-                header, numbers = await edge_protocol.read(reader)
+                header, numbers = await frames.read(reader, edge_protocol.LIMITS)
                 writer.write(edge_protocol.encode(self._answer(header, numbers, writer)))
                 await writer.drain()
                 self._last_request = time.monotonic()

@@ -1,35 +1,25 @@
-"""How clients and the index process talk: frames over a Unix socket in the data directory.
+"""The protocol of the index process: frames over a Unix socket in the data directory.
 
-A frame is two lengths (uint32, big-endian), a JSON object, and raw little-endian float32
-and uint32 numbers that the object describes. A client sends one frame and reads one. The
-standard library is all this module needs, because the process has to start quickly.
+The body of a frame is little-endian float32 and uint32 numbers that its header describes. A client sends
+one frame and reads one. The module imports little, because the process has to start quickly.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
-import struct
 import tempfile
 from pathlib import Path
-from typing import Any
+
+from ragstone import frames
+from ragstone.frames import FrameLimits, Header
 
 PROTOCOL = 1
 """Client and process of two releases agree only if this number is the same."""
 
-MAX_HEADER_BYTES = 16 << 20
-MAX_NUMBERS_BYTES = 128 << 20
+LIMITS = FrameLimits(header_bytes=16 << 20, body_bytes=128 << 20)
 MAX_SOCKET_PATH_BYTES = 100  # sun_path holds 108 on Linux and 104 on macOS, with the final zero
-
-_LENGTHS = struct.Struct("!II")
-
-Header = dict[str, Any]
-
-
-class MalformedFrame(Exception):
-    """What came over the socket is not a frame of this protocol."""
 
 
 def encode(header: Header, numbers: bytes = b"") -> bytes:
@@ -38,34 +28,7 @@ def encode(header: Header, numbers: bytes = b"") -> bytes:
     Raises:
         MalformedFrame: it would exceed the limits.
     """
-    text = json.dumps(header, separators=(",", ":")).encode()
-    _check_lengths(len(text), len(numbers))
-    return _LENGTHS.pack(len(text), len(numbers)) + text + numbers
-
-
-async def read(stream: asyncio.StreamReader) -> tuple[Header, bytes]:
-    """Read one frame.
-
-    Raises:
-        asyncio.IncompleteReadError: the other side is gone.
-        MalformedFrame: the bytes are no frame; nothing after them can be read.
-    """
-    header_bytes, numbers_bytes = _LENGTHS.unpack(await stream.readexactly(_LENGTHS.size))
-    _check_lengths(header_bytes, numbers_bytes)
-    text = await stream.readexactly(header_bytes)
-    numbers = await stream.readexactly(numbers_bytes)
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedFrame("The header is not JSON.") from error
-    if not isinstance(header, dict):
-        raise MalformedFrame("The header is not an object.")
-    return header, numbers
-
-
-def _check_lengths(header_bytes: int, numbers_bytes: int) -> None:
-    if header_bytes > MAX_HEADER_BYTES or numbers_bytes > MAX_NUMBERS_BYTES:
-        raise MalformedFrame(f"A frame of {header_bytes} + {numbers_bytes} bytes is beyond the limit.")
+    return frames.head(header, len(numbers), LIMITS) + numbers
 
 
 def owner_file(folder: Path) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, IndexUnavailable
-from ragstone.index.qdrant_edge.protocol import Header, MalformedFrame
+from ragstone.frames import Header, MalformedFrame
 
 FORMAT = 1
 KEYWORD_FIELDS = ("tenant", "collection", "document", "media_type", "metadata")
