@@ -25,14 +25,17 @@ EDGES = {
     "index/qdrant_edge/process.py",
     "interceptor/enrich.py",  # retrieval fails open here
 }
-ADAPTERS = {
-    "ragstone.index.memory",
-    "ragstone.index.qdrant_edge.index",
-    "ragstone.embedding.minilm",
-    "ragstone.embedding.hashing",
-    "ragstone.llm.openai",
-    "ragstone.llm.anthropic",
+MADE_OF_PORTS = {
+    "retrieval/retrieve.py": "the hybrid search over an embedder and an index",
+    "retrieval/cache.py": "a cache before another retriever",
+    "retrieval/router.py": "chooses and fuses other retrievers",
+    "embedding/cache.py": "a cache before another embedder",
+    "llm/guarded.py": "retries and a circuit around another language model",
+    "generation/prompted.py": "asks any language model",
 }
+"""Modules that implement a port by means of other ports: no adapters. Every other implementation is one."""
+COMPOSITION_ROOTS = ("wiring/", "intercepting/station.py")
+"""Where adapters may be named. The interceptor that runs alone opens its parts itself: that module is its wiring."""
 
 
 def modules(folder: Path = SOURCE) -> list[Path]:
@@ -135,15 +138,109 @@ def test_the_rule_against_unscoped_statements_sees_each_form():
     assert selects(ast.parse("from sqlalchemy import select as s\ns(t)\nimport sqlalchemy as sa\nsa.delete(t)")) == 2
 
 
-def test_only_wiring_names_an_adapter():
-    named = {
-        (name_of(path), module)
-        for path in modules()
-        if not name_of(path).startswith("wiring/")
-        for module in imported(parsed(path))
-        if module in ADAPTERS
+def module_name(path: Path, source: Path) -> str:
+    parts = ("ragstone", *path.relative_to(source).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def classes(path: Path) -> list[ast.ClassDef]:
+    return [node for node in parsed(path).body if isinstance(node, ast.ClassDef)]
+
+
+def base_names(node: ast.ClassDef) -> set[str]:
+    return {name.rpartition(".")[2] for name in map(ast.unparse, node.bases)}
+
+
+def own_methods(node: ast.ClassDef) -> set[str]:
+    return {each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def implementations(port_module: Path) -> dict[Path, list[ast.ClassDef]]:
+    """The classes beside a `base.py` and below it that implement a port of it, by module.
+
+    A class implements a port that it inherits from, directly or by another implementation, or
+    of which it has a method other than `name` and `close`.
+    """
+    ports = [node for node in classes(port_module) if "Protocol" in base_names(node)]
+    calls = set().union(*map(own_methods, ports)) - {"name", "close"}
+    names = {node.name for node in ports}
+    found: dict[Path, list[ast.ClassDef]] = {}
+    beside = [(path, node) for path in modules(port_module.parent) if path != port_module for node in classes(path)]
+    for path, node in sorted(beside, key=lambda pair: bool(base_names(pair[1]) - {"Protocol"})):
+        if base_names(node) & names or own_methods(node) & calls:
+            names.add(node.name)
+            found.setdefault(path, []).append(node)
+    return found
+
+
+def adapter_modules(source: Path) -> set[Path]:
+    """The modules of all adapters; an adapter in a sub-package makes all modules there part of it."""
+    found: set[Path] = set()
+    for port_module in source.rglob("base.py"):
+        for path in implementations(port_module):
+            if path.relative_to(source).as_posix() not in MADE_OF_PORTS:
+                found |= {path} if path.parent == port_module.parent else set(modules(path.parent))
+    return found
+
+
+def adapters_named(source: Path) -> set[tuple[str, str]]:
+    """Modules outside of the composition roots, with the adapter that they name."""
+    places = adapter_modules(source)
+    adapters = {module_name(path, source): path for path in places}
+    return {
+        (path.relative_to(source).as_posix(), name)
+        for path in modules(source)
+        if not path.relative_to(source).as_posix().startswith(COMPOSITION_ROOTS)
+        for name in set(imported(parsed(path))) & adapters.keys()
+        if not (path in places and adapters[name].parent == path.parent)
     }
-    assert not named
+
+
+def test_only_wiring_names_an_adapter():
+    assert not adapters_named(SOURCE)
+
+
+def test_the_rule_of_adapters_finds_them_by_itself():
+    found = {path.relative_to(SOURCE).as_posix() for path in adapter_modules(SOURCE)}
+    known = {"llm/openai.py", "embedding/hashing.py", "embedding/minilm.py", "index/memory.py", "documents/parser.py"}
+    assert found >= known | {"index/qdrant_edge/protocol.py", "retrieval/vectorize/client.py"}
+    assert not found & {"generation/markers.py", "documents/chunking.py", "llm/token_usage.py", "retrieval/fusion.py"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "content"),
+    [
+        ("llm/bedrock.py", "class Bedrock:\n    async def stream(self, messages, *, max_tokens): yield 'text'"),
+        ("llm/azure.py", "from ragstone.llm.openai import OpenAIModel\nclass Azure(OpenAIModel): ..."),
+        ("embedding/remote.py", "from ragstone.embedding.base import Embedder\nclass Remote(Embedder): ..."),
+        ("retrieval/elastic/client.py", "TIMEOUT_S = 5.0"),
+    ],
+)
+def test_the_rule_of_adapters_sees_a_new_one(a_copy: Path, adapter: str, content: str):
+    source = a_copy / "src" / "ragstone"
+    (source / adapter).parent.mkdir(exist_ok=True)
+    (source / adapter).write_text(content, encoding="utf-8")
+    if adapter.startswith("retrieval/elastic/"):
+        lines = "class Elastic:\n    async def search(self, scope, query): ..."
+        (source / "retrieval" / "elastic" / "retriever.py").write_text(lines, encoding="utf-8")
+    name = module_name(source / adapter, source)
+    with (source / "chat" / "ask.py").open("a", encoding="utf-8") as file:
+        file.write(f"\nimport {name}\n")
+    assert ("chat/ask.py", name) in adapters_named(source)
+
+
+def test_what_is_made_of_ports_takes_one():
+    ports = {node.name for base in SOURCE.rglob("base.py") for node in classes(base) if "Protocol" in base_names(node)}
+    for name in MADE_OF_PORTS:
+        made = [
+            node for found in map(implementations, SOURCE.rglob("base.py")) for node in found.get(SOURCE / name, ())
+        ]
+        assert made, name
+        for node in made:
+            taken = {
+                ast.unparse(each.annotation) for each in ast.walk(node) if isinstance(each, ast.arg) and each.annotation
+            }
+            assert taken & ports, f"{name}: {node.name}"
 
 
 def test_nothing_is_printed_but_by_the_command_line():

@@ -24,12 +24,12 @@ import numpy as np
 from ragstone import __version__
 from ragstone.billing.plans import ModelEntry, Plan
 from ragstone.cli.doctor.rules import FULL_DISK_BYTES, LOW_DISK_BYTES, Problem, Subject, error, is_loopback, warning
-from ragstone.documents.parser import SandboxedParser
 from ragstone.errors import PortInUse, RagstoneError
 from ragstone.http.server import check_address, listen
 from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT, JobState, Scope
 from ragstone.wiring import Accounts, open_embedder, open_index, open_records, prepare_data_dir
+from ragstone.wiring.engines import sandboxed_parser
 
 MIN_SQLITE = (3, 38, 0)  # the first that has json_each in every build
 REACH_TIMEOUT_S = 5.0
@@ -113,9 +113,9 @@ async def database(settings: Settings) -> Finding:
     return Finding("ok", found)
 
 
-async def parsers(_settings: Settings) -> Finding:
+async def parsers(settings: Settings) -> Finding:
     """Check that a parser process starts and answers."""
-    parser = SandboxedParser(processes=1)
+    parser = sandboxed_parser(settings)
     try:
         start = perf_counter()
         await parser.parse(b"# Probe\n\nA sentence.\n", name="probe.md")
