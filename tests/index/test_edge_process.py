@@ -79,7 +79,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_edge_process import DIMENSIONS, HERE, point
-from ragstone.index.qdrant_edge import EdgeIndex
+from ragstone.index.qdrant_edge.index import EdgeIndex
 
 async def main():
     index = await EdgeIndex.connect(Path(sys.argv[1]), dimensions=DIMENSIONS, embedder="test", linger_s=0)

@@ -110,7 +110,7 @@ async def _outcome(
         return UploadOutcome(kept=False, message="The file was deleted while it was read.", known_type=True)
     if not may_replace(caller, now):  # another process took the same id in at the same moment
         return UploadOutcome(kept=False, message=_SOMEBODY_ELSES, known_type=None)
-    return UploadOutcome(kept=True, message="LibreChatFile processed successfully.", known_type=True)
+    return UploadOutcome(kept=True, message="File processed successfully.", known_type=True)
 
 
 async def _drop(platform: Platform, scope: Scope, principal: Principal, file: LibreChatFile) -> None:
