@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -26,20 +24,27 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragstone.errors import ConfigurationError
 from ragstone.resilience.destinations import LOOPBACK_HOSTS
-from ragstone.vocabulary import COLLECTION_PATTERN
+from ragstone.tenants.settings import (
+    ChatCollection,
+    CollectionName,
+    InterceptorSettings,
+    KnowledgeSettings,
+    LibreChatSettings,
+    Pipeline,
+    PrivacySettings,
+    ServerKey,
+    SettingsPart,
+    TenantSettings,
+)
+from ragstone.vocabulary import DEFAULT_TENANT
+
+Part = TypeVar("Part", bound=SettingsPart)
 
 
 def long_enough(secret: SecretStr | None) -> SecretStr | None:
     """A secret of this installation. Raises: ValueError."""
     if secret is not None and len(secret.get_secret_value()) < 32:
         raise ValueError("needs at least 32 characters; make some with `openssl rand -hex 32`")
-    return secret
-
-
-def long_enough_for_a_token(secret: SecretStr | None) -> SecretStr | None:
-    """A secret that another program made. Raises: ValueError."""
-    if secret is not None and len(secret.get_secret_value().strip()) < 16:
-        raise ValueError("needs at least 16 characters; it is the JWT_SECRET of LibreChat's own .env")
     return secret
 
 
@@ -50,16 +55,10 @@ def split(values: object, name: str) -> object:
     return values
 
 
-class Group(BaseModel):
-    """A branch of the tree: unknown names are refused, so that a typing error shows."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/?")
 
 
-class ServerSettings(Group):
+class ServerSettings(SettingsPart):
     """The HTTP server."""
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs API keys.")
@@ -92,7 +91,7 @@ class ServerSettings(Group):
         return self
 
 
-class DatabaseSettings(Group):
+class DatabaseSettings(SettingsPart):
     """The relational database: SQLite in the data directory, or PostgreSQL."""
 
     url: SecretStr | None = Field(
@@ -106,14 +105,14 @@ class DatabaseSettings(Group):
     pool_timeout_s: float = Field(10.0, gt=0, description="Seconds to wait for a free connection.")
 
 
-class RedisSettings(Group):
+class RedisSettings(SettingsPart):
     """Redis, for limits and caches shared by several servers; everything works without."""
 
     url: SecretStr | None = Field(None, description="redis://:password@host:6379/0; unset, memory of each process.")
     timeout_s: float = Field(0.05, gt=0, description="Seconds to wait for Redis before doing without it.")
 
 
-class AccountSettings(Group):
+class AccountSettings(SettingsPart):
     """People, sessions and keys."""
 
     session_idle_s: float = Field(1800, gt=0, description="Seconds after which an unused session ends.")
@@ -122,7 +121,7 @@ class AccountSettings(Group):
     logins_per_hour: int = Field(100, ge=1, description="Failed logins an hour for one account.")
 
 
-class ParserSettings(Group):
+class ParserSettings(SettingsPart):
     """Limits of one parse; reaching one ends that parse and nothing else."""
 
     processes: int = Field(2, ge=1, le=64, description="Parser processes kept warm.")
@@ -135,7 +134,7 @@ class ParserSettings(Group):
     max_text_chars: int = Field(50_000_000, ge=1, description="Characters of one document's text.")
 
 
-class IngestionSettings(Group):
+class IngestionSettings(SettingsPart):
     """How documents come in."""
 
     max_file_bytes: int = Field(50 << 20, ge=1, description="Largest file, in bytes.")
@@ -153,7 +152,7 @@ class IngestionSettings(Group):
         return self
 
 
-class EmbeddingSettings(Group):
+class EmbeddingSettings(SettingsPart):
     """The embedding model."""
 
     model: Literal["minilm", "hashing"] = Field(
@@ -163,7 +162,7 @@ class EmbeddingSettings(Group):
     threads: int | None = Field(None, ge=1, le=256, description="CPU threads; unset, all cores.")
 
 
-class IndexSettings(Group):
+class IndexSettings(SettingsPart):
     """The search index."""
 
     engine: Literal["edge", "memory"] = Field(
@@ -171,7 +170,7 @@ class IndexSettings(Group):
     )
 
 
-class RetrievalSettings(Group):
+class RetrievalSettings(SettingsPart):
     """How passages are found."""
 
     limit: int = Field(8, ge=1, le=100, description="Passages returned, unless the question says otherwise.")
@@ -181,7 +180,7 @@ class RetrievalSettings(Group):
     max_question_chars: int = Field(4000, ge=1, le=100_000, description="Characters of a question, at most.")
 
 
-class AnswerSettings(Group):
+class AnswerSettings(SettingsPart):
     """Who writes the answer."""
 
     provider: Literal["extractive", "openai", "anthropic"] = Field(
@@ -201,21 +200,21 @@ class AnswerSettings(Group):
         return self
 
 
-class ChatSettings(Group):
+class ChatSettings(SettingsPart):
     """Conversations."""
 
     memory_exchanges: int = Field(3, ge=0, le=50, description="Past exchanges a question is understood with.")
     memory_tokens: int = Field(1000, ge=0, description="Tokens of past exchanges, at most.")
 
 
-class LogSettings(Group):
+class LogSettings(SettingsPart):
     """Logs."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written.")
     json_lines: bool | None = Field(None, description="JSON lines; unset, only where stderr is no terminal.")
 
 
-class OutboundSettings(Group):
+class OutboundSettings(SettingsPart):
     """Calls to URLs that tenants name, such as callbacks: they reach the public internet only."""
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -235,32 +234,8 @@ class OutboundSettings(Group):
         return self
 
 
-class InterceptorSettings(Group):
+class InterceptorDefaults(ChatCollection, InterceptorSettings):
     """The interceptor under /v1, for tenants that have not set it up themselves."""
-
-    enabled: bool = Field(True, description="Off, every chat is passed on as it is.")
-    rollout_percent: int = Field(100, ge=0, le=100, description="Share of conversations that are enriched.")
-    collection: str = Field("default", pattern=COLLECTION_PATTERN, description="Collection chats are answered from.")
-    limit: int = Field(8, ge=1, le=50, description="Passages given to the model, at most.")
-    context_tokens: int = Field(3000, ge=64, description="Tokens of passages given to the model, at most.")
-    budget_s: float = Field(0.8, gt=0, le=5, description="Seconds for retrieval; then the chat goes on without.")
-    source_list: bool = Field(True, description="End answers with a list of the sources they cite.")
-    streams_only: bool = Field(False, description="Enrich streamed chats only.")
-    upstream_url: str | None = Field(
-        None, description="Base URL of an OpenAI-compatible server, such as https://api.openai.com/v1."
-    )
-    upstream_key: SecretStr | None = Field(None, description="Key for that server.")
-    anthropic_url: str | None = Field(None, description="Base URL of an Anthropic-compatible server, without /v1.")
-    anthropic_key: SecretStr | None = Field(None, description="Key for that server.")
-    models: dict[str, str] = Field(
-        {}, description='Models offered, as JSON: {"name here": "name upstream"}; empty, all that upstream offers.'
-    )
-    plain_models: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Models that are never enriched, separated by commas, such as one for titles."
-    )
-    context_window: int = Field(
-        128_000, ge=1024, description="Tokens a model reads, where that is not known: a chat is never made longer."
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -268,32 +243,24 @@ class InterceptorSettings(Group):
         return split(values, "plain_models")
 
 
-class LibreChatSettings(Group):
+class LibreChatDefaults(LibreChatSettings):
     """A LibreChat that keeps its files here: RAG_API_URL=http://…/librechat."""
 
-    jwt_secret: Annotated[SecretStr | None, AfterValidator(long_enough_for_a_token)] = Field(
-        None, description="The JWT_SECRET of that LibreChat; unset, there is nothing under /librechat."
-    )
-    tenant: str = Field("default", pattern=COLLECTION_PATTERN, description="Tenant its files belong to.")
-    collection: str = Field("librechat", pattern=COLLECTION_PATTERN, description="Collection its files are kept in.")
+    tenant: CollectionName = Field(DEFAULT_TENANT, description="Tenant its files belong to.")
+    collection: CollectionName = Field("librechat", description="Collection its files are kept in.")
     upload_root: Path | None = Field(None, description="Folder that POST /local/embed may read; unset, it reads none.")
 
 
-class VectorizeSettings(Group):
+class VectorizeSettings(Pipeline):
     """A Vectorize.io pipeline that the default tenant's questions are looked up in."""
 
-    organization: str | None = Field(None, description="Organisation id; with the pipeline id and token, it is used.")
-    pipeline: str | None = Field(None, description="Pipeline id.")
-    token: SecretStr | None = Field(None, description="API access token.")
-    url: str | None = Field(None, description="Full retrieval URL instead, such as that of an older gateway.")
+    token: ServerKey | None = Field(None, description="API access token; with it, the pipeline is used.")
     mode: Literal["alone", "fused"] = Field("alone", description="alone, or fused with the index of this installation.")
-    rerank: bool = Field(False, description="Let the pipeline rerank; counts against a quota of its own.")
-    filters: list[dict[str, Any]] = Field([], description='Metadata filters, as JSON: [{"department": ["eng"]}].')
     floor: float = Field(0.3, ge=0, le=1, description="Passages that score less are left out.")
     timeout_s: float = Field(5.0, gt=0, le=60, description="Seconds for one retrieval.")
 
 
-class UpstreamSettings(Group):
+class UpstreamSettings(SettingsPart):
     """Calls to other servers: models, pipelines, and those that chats are passed on to."""
 
     connect_s: float = Field(5.0, gt=0, description="Seconds to connect.")
@@ -309,15 +276,13 @@ class UpstreamSettings(Group):
     queue_s: float = Field(1.0, ge=0, description="Seconds a call waits for a place before it is refused.")
 
 
-class PrivacySettings(Group):
+class PrivacyDefaults(PrivacySettings):
     """Personal data: e-mail addresses, telephone numbers, IBANs, cards and IP addresses. Logs never show any."""
 
     patterns: dict[str, str] = Field({}, description='More to hide, as JSON: {"name": "regular expression"}.')
-    mask_context: bool = Field(False, description="Hide them in passages that are given to a model upstream.")
-    mask_answers: bool = Field(False, description="Hide them in answers.")
 
 
-class TelemetrySettings(Group):
+class TelemetrySettings(SettingsPart):
     """Traces, and the table of recent failures."""
 
     otlp_endpoint: str | None = Field(
@@ -358,13 +323,43 @@ class Settings(BaseSettings):
     answer: AnswerSettings = AnswerSettings()
     chat: ChatSettings = ChatSettings()
     outbound: OutboundSettings = OutboundSettings()
-    interceptor: InterceptorSettings = InterceptorSettings()
-    librechat: LibreChatSettings = LibreChatSettings()
+    interceptor: InterceptorDefaults = InterceptorDefaults()
+    librechat: LibreChatDefaults = LibreChatDefaults()
     vectorize: VectorizeSettings = VectorizeSettings()
     upstream: UpstreamSettings = UpstreamSettings()
-    privacy: PrivacySettings = PrivacySettings()
+    privacy: PrivacyDefaults = PrivacyDefaults()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()
+
+
+def tenant_defaults(settings: Settings, tenant: str) -> TenantSettings:
+    """The settings of a tenant that has none of its own.
+
+    The pipeline is the default tenant's, and the secret of the LibreChat that of the tenant
+    its files belong to: other tenants get neither.
+    """
+    librechat = settings.librechat if tenant == settings.librechat.tenant else LibreChatSettings()
+    return TenantSettings(
+        knowledge=_knowledge(settings, tenant),
+        interceptor=_part(InterceptorSettings, settings.interceptor),
+        librechat=_part(LibreChatSettings, librechat),
+        privacy=_part(PrivacySettings, settings.privacy),
+    )
+
+
+def _knowledge(settings: Settings, tenant: str) -> KnowledgeSettings:
+    given, collection = settings.vectorize, settings.interceptor.collection
+    if tenant != DEFAULT_TENANT or given.token is None or not given.is_named:
+        return KnowledgeSettings(collection=collection)
+    source: Literal["both", "pipeline"] = "both" if given.mode == "fused" else "pipeline"
+    return KnowledgeSettings(
+        collection=collection, source=source, pipeline=_part(Pipeline, given), pipeline_key=given.token
+    )
+
+
+def _part(kind: type[Part], group: SettingsPart) -> Part:
+    """The fields of a part, of a group that has more."""
+    return kind(**{name: getattr(group, name) for name in kind.model_fields})
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -398,7 +393,7 @@ def env_example() -> str:
     lines = ["# Settings of Ragstone. Uncomment what you change; the values shown are the defaults."]
     for name, field in Settings.model_fields.items():
         group = field.annotation
-        if isinstance(group, type) and issubclass(group, Group):
+        if isinstance(group, type) and issubclass(group, SettingsPart):
             lines += ["", f"# --- {(group.__doc__ or '').strip()}"]
             for inner, setting in group.model_fields.items():
                 lines += _example((name, inner), setting)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from ragstone.cli.command import ExitCode
-from ragstone.cli.interceptor import TEXTS
-from ragstone.tenants.settings import InterceptorSettings
+from ragstone.tenants.settings import SETTINGS
 
 KEY = "sk-canary-41d09e"
 
@@ -45,7 +44,7 @@ def test_what_show_lists_is_what_set_takes(cli):
     before = answer(cli, "set", f"pipeline={pipeline}", "knowledge=both", "upstream_url=https://models.example.com/v1")
     lines = cli("interceptor", "show").stdout.splitlines()[1:]
     shown = [f"{name}={value}" for name, value in (line.split("\t") for line in lines)]
-    assert len(shown) == len(InterceptorSettings.__slots__)
+    assert len(shown) == len(SETTINGS)
     assert answer(cli, "set", *shown) == before
     assert answer(cli, "set", "pipeline=null", "knowledge=index", "upstream_url=null")["settings"]["pipeline"] is None
 
@@ -115,8 +114,3 @@ def test_a_file_that_holds_no_key_is_refused_without_being_quoted(cli, tmp_path,
     result = cli("interceptor", "set", "--upstream-key-file", file)
     assert result.exit_code == ExitCode.USAGE
     assert not content or content.decode(errors="replace") not in result.output
-
-
-def test_texts_are_the_settings_that_hold_text():
-    text = {name for name, kind in InterceptorSettings.__annotations__.items() if kind in {"str", "str | None"}}
-    assert text | {"knowledge"} == TEXTS

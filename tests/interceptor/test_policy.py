@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,7 +38,7 @@ def test_a_question_is_enriched():
     ],
 )
 def test_a_tenant_may_want_it_otherwise(changed, reason):
-    assert decided(settings=replace(SETTINGS, **changed)) == Decision(False, reason)
+    assert decided(settings=SETTINGS.model_copy(update=changed)) == Decision(False, reason)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,7 @@ def test_a_header_bypasses(value, enrich):
 @pytest.mark.parametrize(("streamed", "enrich"), [(True, True), (False, False)])
 def test_a_tenant_may_want_streams_only(streamed, enrich):
     body = {**QUESTION, "stream": streamed}
-    assert decided(body, settings=replace(SETTINGS, streams_only=True)).enrich is enrich
+    assert decided(body, settings=SETTINGS.model_copy(update={"streams_only": True})).enrich is enrich
     assert decided(body).enrich
 
 
@@ -102,7 +101,7 @@ def test_tenants_roll_out_apart():
 
 
 def test_a_rollout_keeps_to_a_conversation():
-    half = replace(SETTINGS, rollout_percent=50)
+    half = SETTINGS.model_copy(update={"rollout_percent": 50})
     for number in range(50):
         first = librechat(user(f"Question {number}?"))
         later = librechat(user(f"Question {number}?"), assistant("So."), user("And then?"))
@@ -152,6 +151,8 @@ def test_whatever_comes_is_decided(body, headers):
         chat = read(body, "openai")
     except InvalidInput:
         chat = None
-    decision = decide(chat, body, headers, replace(SETTINGS, rollout_percent=50, streams_only=True), "acme")
+    decision = decide(
+        chat, body, headers, SETTINGS.model_copy(update={"rollout_percent": 50, "streams_only": True}), "acme"
+    )
     assert decision.enrich is (decision.reason == "enrich")
     assert user_of(headers, body).isprintable()

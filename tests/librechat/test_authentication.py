@@ -19,7 +19,7 @@ from ragstone.billing.plans import Plan
 from ragstone.identity.tenants import TenantChange, TenantState
 from ragstone.librechat.authentication import LibreChatRoute
 from ragstone.librechat.routes import HealthRoute
-from ragstone.tenants.settings import InterceptorSettings
+from ragstone.tenants.settings import TenantSettings
 from tests.api.people import Installation
 from tests.librechat.setup import ALICE, SECRET, Calls, calls_of, connected, minted
 
@@ -179,8 +179,8 @@ async def test_without_any_account_there_is_nothing_without_a_token(tmp_path: Pa
 
 
 async def test_each_tenant_has_a_librechat_of_its_own(made: Installation):
-    keys = made.platform.accounts.interceptors
-    await keys.change("test", "acme", InterceptorSettings(), {"librechat": OTHER_SECRET})
+    keys = made.platform.accounts.tenant_settings
+    await keys.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
     of_acme = minted(secret=OTHER_SECRET)
     path = "/librechat/tenants/{}/ids"
     assert (await status(made, of_acme, path.format("acme")))[0] == 200
@@ -203,7 +203,7 @@ async def test_nobody_learns_which_tenants_there_are(made: Installation):
 
 async def test_a_suspended_tenant_keeps_nobody(made: Installation):
     accounts = made.platform.accounts
-    await accounts.interceptors.change("test", "acme", InterceptorSettings(), {"librechat": OTHER_SECRET})
+    await accounts.tenant_settings.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
     await accounts.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
     code, detail = await status(made, minted(secret=OTHER_SECRET), "/librechat/tenants/acme/ids")
     assert code == 403
@@ -212,8 +212,8 @@ async def test_a_suspended_tenant_keeps_nobody(made: Installation):
 
 async def test_files_of_tenants_are_apart(made: Installation, alice: Calls):
     """The same user id, and the same file id, in two LibreChats."""
-    keys = made.platform.accounts.interceptors
-    await keys.change("test", "acme", InterceptorSettings(), {"librechat": OTHER_SECRET})
+    keys = made.platform.accounts.tenant_settings
+    await keys.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
     await alice.embed("f-1", "The wombat digs.")
     async with made.calling(minted(secret=OTHER_SECRET)) as client:
         acmes = Calls(client, "/librechat/tenants/acme")
@@ -278,7 +278,7 @@ async def test_queries_count_against_the_plan_and_none_ends_a_chat(made: Install
     accounts = made.platform.accounts
     await accounts.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=1))
     await accounts.tenants.change("test", "acme", TenantChange(plan="tiny"))
-    await accounts.interceptors.change("test", "acme", InterceptorSettings(), {"librechat": SECRET})
+    await accounts.tenant_settings.change("test", "acme", TenantSettings(), {"librechat": SECRET})
     async with calls_of(made, base="/librechat/tenants/acme") as calls:
         await calls.embed("f-1", "The wombat digs.")
         first, second = [await calls.query("f-1", "What does the wombat do?") for _ in range(2)]

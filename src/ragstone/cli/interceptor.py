@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,10 +19,9 @@ from ragstone.vocabulary import DEFAULT_TENANT
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragstone.tenants.settings import InterceptorSettings, Pipeline
+    from ragstone.tenants.settings import TenantSettings
 
 MAX_KEY_FILE_BYTES = 16_384  # twice the longest key
-TEXTS = {"collection", "knowledge", "upstream_url", "anthropic_url"}  # settings whose value is no JSON
 
 interceptor = typer.Typer(help="How the chats of a tenant are enriched.", rich_markup_mode=None)
 
@@ -39,8 +37,8 @@ async def show(*, tenant: TenantName = DEFAULT_TENANT, as_json: AsJson = False, 
     """Show how chats are treated, and which keys are set."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
-        stored = await records.accounts.interceptors.stored(tenant)
-        settings = stored.settings if stored else (await records.accounts.interceptors.get(tenant)).settings
+        stored = await records.accounts.tenant_settings.stored(tenant)
+        settings = stored.settings if stored else await records.accounts.tenant_settings.get(tenant)
     _show(settings, stored.keys_set if stored else {}, as_json=as_json)
     if not stored:
         complain(f"{tenant} has set up nothing itself; this is what the settings of the installation say.")
@@ -76,9 +74,9 @@ async def set_(
     keys = {**dict.fromkeys(forget_key or ()), **_keys(files)}
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
-        before = await records.accounts.interceptors.to_change(tenant)
-        wanted = replace(before, **_values(before, assignments or ()))  # type: ignore[arg-type]  # checked by change
-        stored = await records.accounts.interceptors.change(ACTOR, tenant, wanted, keys)
+        before = await records.accounts.tenant_settings.to_change(tenant)
+        wanted = _changed(before, assignments or ())
+        stored = await records.accounts.tenant_settings.change(ACTOR, tenant, wanted, keys)
     _show(stored.settings, stored.keys_set, as_json=as_json)
     return ExitCode.OK
 
@@ -89,41 +87,36 @@ async def reset(*, tenant: TenantName = DEFAULT_TENANT, data_dir: DataDir = None
     """Forget a tenant's settings and keys."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
-        await records.accounts.interceptors.remove(ACTOR, tenant)
+        await records.accounts.tenant_settings.remove(ACTOR, tenant)
     say(f"The interceptor of {tenant} is as the settings of the installation say.")
     return ExitCode.OK
 
 
-def _values(before: InterceptorSettings, assignments: Sequence[str]) -> dict[str, object]:
-    """The settings that were given, by name, in the form that the check expects."""
-    names = [each.name for each in fields(before)]
-    values: dict[str, object] = {}
+def _changed(before: TenantSettings, assignments: Sequence[str]) -> TenantSettings:
+    """The settings with these assignments, each `NAME=VALUE`."""
+    from ragstone.tenants.settings import SETTINGS, flat, from_flat
+
+    values = flat(before)
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
-        if not separator or name not in names:
-            raise InvalidInput(f"{assignment[:80]!r} sets nothing. Write NAME=VALUE, with one of {', '.join(names)}.")
-        values[name] = _pipeline(_value(name, text)) if name == "pipeline" else _value(name, text)
-    return values
+        if not separator or name not in SETTINGS:
+            raise InvalidInput(
+                f"{assignment[:80]!r} sets nothing. Write NAME=VALUE, with one of {', '.join(SETTINGS)}."
+            )
+        values[name] = _value(name, text)
+    return from_flat(values)
 
 
 def _value(name: str, text: str) -> object:
-    if name in TEXTS and text != "null":
+    """A value from the command line: JSON, except for the settings that are text."""
+    from ragstone.tenants.settings import SETTINGS
+
+    if text != "null" and SETTINGS[name].is_text:
         return text
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"The value of {name} is no JSON, such as 10, true, null or [1].") from error
-
-
-def _pipeline(value: object) -> Pipeline | None:
-    from ragstone.tenants.settings import Pipeline
-
-    if value is None:
-        return None
-    names = [each.name for each in fields(Pipeline)]
-    if not isinstance(value, dict) or not value.keys() <= set(names):
-        raise InvalidInput(f"A pipeline is a JSON object with some of {', '.join(names)}.")
-    return Pipeline(**value)
 
 
 def _keys(files: Mapping[str, Path | None]) -> dict[str, str]:
@@ -151,18 +144,23 @@ def _key(file: Path) -> str:
         raise InvalidInput(f"{file} holds no key: keys are letters, digits and signs.") from None
 
 
-def _show(settings: InterceptorSettings, keys_set: Mapping[str, datetime], *, as_json: bool) -> None:
+def _show(settings: TenantSettings, keys_set: Mapping[str, datetime], *, as_json: bool) -> None:
+    from ragstone.tenants.settings import flat
+
+    shown = flat(settings)
     if as_json:
-        say_json({"settings": settings, "keys_set": keys_set})
+        say_json({"settings": shown, "keys_set": keys_set})
         return
-    rows: list[tuple[object, ...]] = [(name, _shown(name, value)) for name, value in asdict(settings).items()]
+    rows: list[tuple[object, ...]] = [(name, _shown(name, value)) for name, value in shown.items()]
     rows += [(f"key: {name}", f"set {at.isoformat(timespec='minutes')}") for name, at in keys_set.items()]
     say_table(("NAME", "VALUE"), rows)
 
 
 def _shown(name: str, value: object) -> str:
     """A value as `set` takes it."""
-    return value if name in TEXTS and isinstance(value, str) else json.dumps(value)
+    from ragstone.tenants.settings import SETTINGS
+
+    return value if isinstance(value, str) and SETTINGS[name].is_text else json.dumps(value)
 
 
 @run

@@ -79,7 +79,7 @@ async def open_station(settings: Settings) -> AsyncIterator[Station]:
             settings=settings,
             database=base.database,
             accounts=base.accounts,
-            retriever=routed(NoIndexRetriever(), settings, base.accounts.interceptors, client, base.metrics),
+            retriever=routed(NoIndexRetriever(), settings, base.accounts.tenant_settings, client, base.metrics),
             cache=RedisCache(base.redis) if base.redis else MemoryCache(),
             http=base.http,
             guards=base.guards,

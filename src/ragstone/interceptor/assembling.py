@@ -52,7 +52,7 @@ def assembled(parts: Parts, *, own: OwnModel | None, embeddings: OwnEmbeddings |
     upstreams = upstreams_of(parts)
     return Serving(
         interception_of(parts, upstreams, own=own),
-        interceptors=parts.accounts.interceptors,
+        tenant_settings=parts.accounts.tenant_settings,
         upstreams=upstreams,
         embeddings=embeddings,
         ledger=parts.accounts.ledger,
@@ -79,7 +79,7 @@ def interception_of(parts: Parts, upstreams: Upstreams, *, own: OwnModel | None)
         context_tokens=parts.settings.retrieval.context_tokens,
     )
     return Interception(
-        interceptors=accounts.interceptors,
+        tenant_settings=accounts.tenant_settings,
         preparation=Preparation(turns, accounts.source_links, metrics=metrics, failures=failures),
         upstreams=upstreams,
         delivery=ChatDelivery(upstreams, metrics=metrics, failures=failures, redactor=redactor),

@@ -24,7 +24,7 @@ from ragstone.resilience.http_client import BrokenOff, UpstreamResponse
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor, StreamMask
-from ragstone.tenants.settings import InterceptorSettings
+from ragstone.tenants.settings import TenantSettings
 from ragstone.vocabulary import Usage
 
 MAX_ANSWER_BYTES = 64 << 20  # of an answer that comes at once: pictures and sound travel inside
@@ -39,7 +39,7 @@ class UpstreamExchange:
     """One request that went to a server, and what came of it is to be delivered."""
 
     asked: ChatRequest
-    settings: InterceptorSettings
+    settings: TenantSettings
     prepared: Prepared
     target: UpstreamTarget
     model: str
@@ -140,11 +140,11 @@ class ChatDelivery:
         """What is done to an answer: only what was enriched, or has to be masked, is changed at all."""
         changes: dict[str, Any] = {"secrets": turn.target.secrets}
         sources = turn.prepared.sources
-        if sources and turn.settings.source_list:
+        if sources and turn.settings.interceptor.source_list:
             changes["footer"] = lambda text: source_list(sources, cited(text, len(sources)))
             if turn.asked.dialect == "openai":
                 changes["annotations"] = lambda text: marker_annotations(text, sources)
-        if turn.settings.mask_answers:
+        if turn.settings.privacy.mask_answers:
             changes["mask"] = lambda: StreamMask(self._redactor)
         return changes
 

@@ -44,7 +44,7 @@ from ragstone.storage.cache import Cache, CacheKey, cache_key
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
-from ragstone.tenants.settings import Interceptor
+from ragstone.tenants.settings import TenantSettings
 from ragstone.vocabulary import Passage, Query, Scope
 
 TURN_S = 900.0  # a turn's tool calls come back within minutes; OpenAI's prompt cache forgets within 5 to 60
@@ -364,7 +364,7 @@ class Preparation:
         self._metrics = metrics
         self._failures = failures
 
-    async def prepare(self, asked: ChatRequest, known: Interceptor, model: str) -> Prepared:
+    async def prepare(self, asked: ChatRequest, known: TenantSettings, model: str) -> Prepared:
         """The chat for a server that knows the model as `model`."""
         try:
             done = await self._enriched(asked, known, model)
@@ -383,9 +383,9 @@ class Preparation:
         self._metrics.interceptions.labels("enriched").inc()
         return done
 
-    async def _enriched(self, asked: ChatRequest, known: Interceptor, model: str) -> Prepared | str:
+    async def _enriched(self, asked: ChatRequest, known: TenantSettings, model: str) -> Prepared | str:
         """The chat with passages, or why there are none."""
-        settings = known.settings
+        settings = known.interceptor
         chat = read(asked.parsed, asked.dialect)
         decision = decide(chat, asked.parsed, asked.headers, settings, asked.principal.tenant)
         if chat is None or not decision.enrich:
@@ -398,10 +398,10 @@ class Preparation:
         return await asyncio.to_thread(adding) if large else adding()
 
     def _added(
-        self, asked: ChatRequest, known: Interceptor, chat: ChatBody, passages: Sequence[Passage], model: str
+        self, asked: ChatRequest, known: TenantSettings, chat: ChatBody, passages: Sequence[Passage], model: str
     ) -> Prepared | str:
         """The chat with as many of the passages as fit."""
-        bounds = {"context_tokens": known.settings.context_tokens, "window": known.settings.context_window}
+        bounds = {"context_tokens": known.interceptor.context_tokens, "window": known.interceptor.context_window}
         kept = fitting(asked.parsed, chat, passages, **bounds)
         sources = sources_of(kept, self.linker(asked, known))
         body = enriched(asked.parsed, chat, kept, dialect=asked.dialect, sources=sources, **bounds)
@@ -423,7 +423,7 @@ class Preparation:
         body = asked.body if model == asked.parsed.get("model") else dumped({**asked.parsed, "model": model})
         return Prepared(body, f"bypass; reason={reason}")
 
-    def linker(self, asked: ChatRequest, known: Interceptor) -> Linker:
+    def linker(self, asked: ChatRequest, known: TenantSettings) -> Linker:
         """Makes the addresses of sources: a page of ours, or for a pipeline's document its own."""
 
         def link(passage: Passage) -> str | None:
@@ -431,23 +431,23 @@ class Preparation:
             if chunk.document_id.startswith("vectorize-"):
                 return passage.source if passage.source.startswith(("https://", "http://")) else None
             place = chunk.document_id, chunk.version, chunk.start, chunk.end
-            return self._links.link(asked.principal.tenant, known.settings.collection, *place)
+            return self._links.link(asked.principal.tenant, known.knowledge.collection, *place)
 
         return link
 
-    async def _found(self, asked: ChatRequest, known: Interceptor, chat: ChatBody) -> tuple[Passage, ...]:
-        settings = known.settings
+    async def _found(self, asked: ChatRequest, known: TenantSettings, chat: ChatBody) -> tuple[Passage, ...]:
+        settings = known.interceptor
         question = condense_by_rule(retrieval_text(chat, MAX_QUESTION_CHARS), chat.history)
         return await self._turns.find(
-            asked.principal.scope(settings.collection),
+            asked.principal.scope(known.knowledge.collection),
             Query(question, limit=settings.limit),
             budget_s=settings.budget_s,
             turn=chat.turn_key if "tools" in asked.parsed else None,
-            masked=settings.mask_context,
+            masked=known.privacy.mask_context,
         )
 
 
-def model_upstream(asked: ChatRequest, known: Interceptor) -> str:
+def model_upstream(asked: ChatRequest, known: TenantSettings) -> str:
     """What the server calls the model that was asked for.
 
     Raises:
@@ -457,6 +457,6 @@ def model_upstream(asked: ChatRequest, known: Interceptor) -> str:
     name = asked.parsed.get("model")
     if not isinstance(name, str) or not name:
         raise InvalidInput("`model` is missing: name one of GET /v1/models.")
-    if known.settings.models and name not in known.settings.models:
+    if known.interceptor.models and name not in known.interceptor.models:
         raise NotFound(f"There is no model {name[:80]!r} here. GET /v1/models lists what there is.")
-    return known.settings.models.get(name, name)
+    return known.interceptor.models.get(name, name)

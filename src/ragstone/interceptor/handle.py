@@ -32,8 +32,8 @@ from ragstone.interceptor.wire_formats import DialectName, dialect_of
 from ragstone.principals import Principal
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
-from ragstone.tenants.settings import Interceptor
-from ragstone.tenants.settings_store import Interceptors
+from ragstone.tenants.settings import TenantSettings
+from ragstone.tenants.settings_store import TenantSettingsStore
 
 if TYPE_CHECKING:
     from ragstone.interceptor.own_model import OwnModel
@@ -48,7 +48,7 @@ class Interception:
     def __init__(
         self,
         *,
-        interceptors: Interceptors,
+        tenant_settings: TenantSettingsStore,
         preparation: Preparation,
         upstreams: Upstreams,
         delivery: ChatDelivery,
@@ -58,7 +58,7 @@ class Interception:
         metrics: Metrics,
     ) -> None:
         """`own` answers where there is no server to go on to; without it, that is refused."""
-        self._interceptors = interceptors
+        self._tenant_settings = tenant_settings
         self._preparation = preparation
         self._upstreams = upstreams
         self._delivery = delivery
@@ -77,7 +77,7 @@ class Interception:
             Unavailable: the ledger, or the model's server.
         """
         tenant = asked.principal.tenant
-        known = await self._interceptors.get(tenant)
+        known = await self._tenant_settings.get(tenant)
         target = self._upstreams.target(tenant, known, asked.dialect)
         with span("intercept", tenant=tenant, upstream=target.name if target else OWN_MODEL):
             async with self._limits.stream(asked.principal):
@@ -86,24 +86,24 @@ class Interception:
                 else:
                     await self._pass_on(asked, known, target, writer)
 
-    async def _answer(self, asked: ChatRequest, known: Interceptor, writer: Writer) -> None:
+    async def _answer(self, asked: ChatRequest, known: TenantSettings, writer: Writer) -> None:
         if self._own is None:
             raise NotFound("No model's server is set up here. Set one with `ragstone interceptor set`.")
         chat = read(asked.parsed, asked.dialect)
         if chat is None:
             raise InvalidInput("There is no question: `messages` needs a message of the user with text.")
-        decision = decide(chat, asked.parsed, asked.headers, known.settings, asked.principal.tenant)
+        decision = decide(chat, asked.parsed, asked.headers, known.interceptor, asked.principal.tenant)
         self._metrics.interceptions.labels("answered" if decision.enrich else decision.reason).inc()
         link = self._preparation.linker(asked, known)
-        await self._own.answer(asked, chat, decision, known.settings, link, writer)
+        await self._own.answer(asked, chat, decision, known, link, writer)
 
-    async def _pass_on(self, asked: ChatRequest, known: Interceptor, target: UpstreamTarget, writer: Writer) -> None:
+    async def _pass_on(self, asked: ChatRequest, known: TenantSettings, target: UpstreamTarget, writer: Writer) -> None:
         model = model_upstream(asked, known)
         # The row is written while the chat is prepared and the server asked; nothing is delivered before it is there.
         bill = UsageMeter.begin(self._ledger, asked.principal, "chat", overage=asked.overage)
         try:
             prepared = await self._preparation.prepare(asked, known, model)
-            turn = UpstreamExchange(asked, known.settings, prepared, target, model, bill)
+            turn = UpstreamExchange(asked, known, prepared, target, model, bill)
             refusal = await self._sent(turn, writer)
             if refusal is not None and prepared.sources and refusal.status in REFUSES_ENRICHED:
                 turn = replace(turn, prepared=self._preparation.without("refused", asked, model))
@@ -149,7 +149,7 @@ class Serving:
         self,
         interception: Interception,
         *,
-        interceptors: Interceptors,
+        tenant_settings: TenantSettingsStore,
         upstreams: Upstreams,
         embeddings: OwnEmbeddings | None,
         ledger: Ledger,
@@ -157,7 +157,7 @@ class Serving:
     ) -> None:
         """`embeddings` None: there is no model of our own in this process."""
         self._interception = interception
-        self._interceptors = interceptors
+        self._tenant_settings = tenant_settings
         self._upstreams = upstreams
         self._embeddings = embeddings
         self._ledger = ledger
@@ -211,7 +211,7 @@ class Serving:
 
         async def story(writer: Writer) -> None:
             asked = _asked(request, "anthropic", "/v1/messages/count_tokens", body, await parsed(body))
-            known = await self._interceptors.get(asked.principal.tenant)
+            known = await self._tenant_settings.get(asked.principal.tenant)
             target = self._upstreams.target(asked.principal.tenant, known, "anthropic")
             if target is None:
                 await writer.respond(_json({"input_tokens": request_tokens(asked.parsed)}))
@@ -227,7 +227,7 @@ class Serving:
 
     async def _embed(self, asked: ChatRequest, writer: Writer) -> None:
         name = asked.parsed.get("model")
-        known = await self._interceptors.get(asked.principal.tenant)
+        known = await self._tenant_settings.get(asked.principal.tenant)
         target = self._upstreams.target(asked.principal.tenant, known, "openai")
         own = self._embeddings
         if own is None or (target is not None and name != own.name):
@@ -253,7 +253,7 @@ class Serving:
             body = await answer.read(MAX_LIST_BYTES * 8)
             await writer.respond(Refusal(answer.status, [*kept, ("x-ragstone-status", "passed")], body))
 
-    def _target(self, asked: ChatRequest, known: Interceptor) -> UpstreamTarget:
+    def _target(self, asked: ChatRequest, known: TenantSettings) -> UpstreamTarget:
         target = self._upstreams.target(asked.principal.tenant, known, asked.dialect)
         if target is None:
             raise NotFound(NO_SERVER)
@@ -261,11 +261,11 @@ class Serving:
 
     async def _models(self, request: Request) -> Models:
         principal: Principal = request.state.principal
-        known = await self._interceptors.get(principal.tenant)
+        known = await self._tenant_settings.get(principal.tenant)
         target = self._upstreams.target(principal.tenant, known, "openai")
         names = [self._embeddings.name] if self._embeddings else []
-        if known.settings.models:
-            return _own([*known.settings.models, *names])
+        if known.interceptor.models:
+            return _own([*known.interceptor.models, *names])
         if target is None and self._embeddings is None:
             raise NotFound(NO_SERVER)
         if target is None:

@@ -24,7 +24,7 @@ from ragstone.interceptor.request import OWN_MODEL, ChatBody, ChatRequest, retri
 from ragstone.interceptor.sources import Linker, cited, source_list, sources_of, url_citations
 from ragstone.interceptor.wire_formats import Wire, wire_of
 from ragstone.llm.base import Message
-from ragstone.tenants.settings import InterceptorSettings
+from ragstone.tenants.settings import TenantSettings
 from ragstone.vocabulary import Answer, Citation, Usage
 
 MAX_TITLE_WORDS = 5
@@ -48,7 +48,7 @@ class OwnModel:
         asked: ChatRequest,
         read: ChatBody,
         decision: Decision,
-        settings: InterceptorSettings,
+        settings: TenantSettings,
         link: Linker,
         writer: Writer,
     ) -> None:
@@ -62,17 +62,17 @@ class OwnModel:
         if not question.strip():
             raise InvalidInput("The last message of the user holds no text. Write a question.")
         exchange = await self._chat.begin(
-            asked.principal.scope(settings.collection),
+            asked.principal.scope(settings.knowledge.collection),
             question,
             principal=asked.principal,
             overage=asked.overage,
             history=read.history,
-            limit=settings.limit,
+            limit=settings.interceptor.limit,
         )
         telling = _Telling(wire_of(asked.dialect, OWN_MODEL, asked.request_id), read.stream, writer)
         try:
             if decision.enrich:
-                await self._from_documents(exchange, telling, link if settings.source_list else None)
+                await self._from_documents(exchange, telling, link if settings.interceptor.source_list else None)
             else:
                 await self._plain(exchange, asked.parsed, telling, decision)
         finally:

@@ -22,7 +22,7 @@ from ragstone.resilience.http_client import HttpClient, UpstreamResponse
 from ragstone.resilience.retry import UpstreamFault
 from ragstone.resilience.upstream_policy import UpstreamPolicies, UpstreamPolicy
 from ragstone.telemetry.tracing import traceparent
-from ragstone.tenants.settings import Interceptor
+from ragstone.tenants.settings import TenantSettings
 
 Header = tuple[str, str]
 
@@ -171,14 +171,12 @@ class Upstreams:
         self._guards = guards
         self._operators = operators
 
-    def target(self, tenant: str, known: Interceptor, dialect: DialectName) -> UpstreamTarget | None:
+    def target(self, tenant: str, known: TenantSettings, dialect: DialectName) -> UpstreamTarget | None:
         """The server that a tenant's chats go on to; None where our own answerer is the model."""
-        settings, keys = known.settings, known.keys
-        if dialect == "openai":
-            url, key = settings.upstream_url, keys.upstream
-        else:
-            url, key = settings.anthropic_url, keys.anthropic
-        return UpstreamTarget(url.rstrip("/"), tenant, url in self._operators, key) if url else None
+        given, openai = known.interceptor, dialect == "openai"
+        url, key = (given.upstream_url, given.upstream_key) if openai else (given.anthropic_url, given.anthropic_key)
+        shown = key.get_secret_value() if key else None
+        return UpstreamTarget(url, tenant, url in self._operators, shown) if url else None
 
     @asynccontextmanager
     async def asked(

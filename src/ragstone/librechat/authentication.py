@@ -197,7 +197,8 @@ async def _secret(platform: Platform, named: str | None) -> str:
         return setting.get_secret_value().strip() if setting else _NOBODYS_SECRET
     if not re.fullmatch(COLLECTION_PATTERN, named):
         return _NOBODYS_SECRET
-    return (await platform.accounts.interceptors.get(named)).keys.librechat or _NOBODYS_SECRET
+    secret = (await platform.accounts.tenant_settings.get(named)).librechat.jwt_secret
+    return secret.get_secret_value() if secret else _NOBODYS_SECRET
 
 
 async def _principal(platform: Platform, tenant: str, user: str) -> Principal:

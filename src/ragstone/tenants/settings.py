@@ -1,353 +1,442 @@
-"""The settings of a tenant: their bounds, and the servers that a tenant may name."""
+"""The settings of a tenant. Each is declared once: type, bounds, default and help.
+
+The environment's defaults (`ragstone.settings`), the bodies of /api/interceptor, the
+command `ragstone interceptor set`, `.env.example` and docs/settings.md are made from
+these classes. Outside of Python a tenant's settings are one flat object; a `WireName`
+says which name a setting has there, where it is not the field's own.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode
 
 from ragstone.errors import InvalidInput
 from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION
 
-Check = Callable[[object], object]
-"""Returns the value in its canonical form. Raises InvalidInput whose sentence goes on after the field's name."""
-
+MAX_URL_CHARS = 2048
 MAX_MODELS = 200
 MAX_MODEL_CHARS = 200
 MAX_FILTERS = 20
 MAX_FILTERS_CHARS = 8192  # as JSON; they travel with every retrieval
 MAX_FILTERS_DEPTH = 6
 MAX_KEY_CHARS = 8192  # the longest bearer tokens are some kilobytes; servers refuse longer headers
-MIN_JWT_SECRET_CHARS = 16  # as in `settings.base.long_enough_for_a_token`
-_PIPELINE_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
+MIN_JWT_SECRET_CHARS = 16  # LibreChat makes its JWT_SECRET with 64; shorter ones than this are guessed
+VECTORIZE = "https://api.vectorize.io"  # the server of a pipeline that is named by organisation and id
+
 _HEADER_VALUE = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY_CHARS}}}")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_PORTS = {"http": 80, "https": 443}
+_HOW_TO_ALLOW = "or have the operator add its host and port to RAGSTONE_OUTBOUND__ALLOWED_HOSTS"
 
 
-def checked_fields(values: Mapping[str, object], checks: Mapping[str, Check], *, prefix: str = "") -> dict[str, Any]:
-    """The values that are known here, each in its canonical form; others are passed over.
+@dataclass(frozen=True, slots=True)
+class WireName:
+    """The name of a setting in the API, on the command line and in the database."""
 
-    Raises:
-        InvalidInput: one is not what it may be; the sentence begins with its name.
-    """
-    checked: dict[str, Any] = {}
-    for name, check in checks.items():
-        if name in values:
-            try:
-                checked[name] = check(values[name])
-            except InvalidInput as error:
-                raise InvalidInput(f"{prefix}{name} {error.message}") from None
-    return checked
+    name: str
 
 
-def checked_key(name: str, text: str) -> str:
-    """A secret that is sent in a header, or (`librechat`) that tokens are signed with.
-
-    Raises:
-        InvalidInput: it cannot be one; the sentence says nothing of it but its name.
-    """
-    if name == "librechat":
-        if not MIN_JWT_SECRET_CHARS <= len(text.strip()) <= MAX_KEY_CHARS or not text.isprintable():
-            raise InvalidInput(f"The librechat key has to be its JWT_SECRET, of {MIN_JWT_SECRET_CHARS} characters up.")
-    elif not _HEADER_VALUE.fullmatch(text):
-        raise InvalidInput(f"The {name} key has to be 1 to {MAX_KEY_CHARS} letters, digits and signs, without blanks.")
+def _storable(text: str) -> str:
+    if _UNSTORABLE.search(text):
+        raise ValueError("must not hold NUL characters or lone surrogates")
     return text
 
 
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInput("has to be true or false.")
-    return value
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
 
 
-def _whole(least: int, most: int) -> Check:
-    def check(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise InvalidInput(f"has to be a whole number from {least:,} to {most:,}.")
-        return value
-
-    return check
+def _without_version(url: str) -> str:
+    return url.rstrip("/").removesuffix("/v1")
 
 
-def _seconds(most: float) -> Check:
-    def check(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-            raise InvalidInput(f"has to be more than 0 and at most {most:g} seconds.")
-        return float(value)
-
-    return check
+def _visible(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("must be printable, without blanks around it")
+    return name
 
 
-def _one_of(*names: str) -> Check:
-    def check(value: object) -> str:
-        if not isinstance(value, str) or value not in names:
-            raise InvalidInput(f"has to be one of {', '.join(names)}.")
-        return value
-
-    return check
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
-def _collection(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(COLLECTION_PATTERN, value):
-        raise InvalidInput("has to be up to 64 small letters, digits, - and _.")
-    return value
+def _header_value(secret: SecretStr) -> SecretStr:
+    if not _HEADER_VALUE.fullmatch(secret.get_secret_value()):
+        raise ValueError(f"must be 1 to {MAX_KEY_CHARS} letters, digits and signs, without blanks")
+    return secret
 
 
-def _url(value: object) -> str | None:
-    """Its shape only; where it may lead is for `checked_place` and for whoever connects."""
-    if value is not None and (not isinstance(value, str) or not value or len(value) > 2048):
-        raise InvalidInput("has to be a URL of up to 2048 characters.")
-    return value
+def _jwt_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not MIN_JWT_SECRET_CHARS <= len(text.strip()) <= MAX_KEY_CHARS or not text.isprintable():
+        raise ValueError(f"needs at least {MIN_JWT_SECRET_CHARS} characters; it is the JWT_SECRET of LibreChat's .env")
+    return secret
 
 
-def _model(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_MODEL_CHARS or not value.isprintable():
-        raise InvalidInput(f"has to hold names of 1 to {MAX_MODEL_CHARS} characters that can be seen.")
-    if value != value.strip():
-        raise InvalidInput("has to hold names without blanks around them.")
-    return value
-
-
-def _models(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping) or len(value) > MAX_MODELS:
-        raise InvalidInput(f"has to map names to names, {MAX_MODELS} at most.")
-    return {_model(here): _model(upstream) for here, upstream in value.items()}
-
-
-def _plain_models(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or len(value) > MAX_MODELS:
-        raise InvalidInput(f"has to be a list of names, {MAX_MODELS} at most.")
-    return tuple(dict.fromkeys(_model(name) for name in value))
-
-
-def _pipeline_part(value: object) -> str:
-    if not isinstance(value, str) or (value and not _PIPELINE_PART.fullmatch(value)):
-        raise InvalidInput("has to be an id of up to 100 letters, digits, - and _.")
-    return value
-
-
-def _filters(value: object) -> tuple[Mapping[str, Any], ...]:
-    if not isinstance(value, list | tuple) or len(value) > MAX_FILTERS:
-        raise InvalidInput(f"has to be a list of {MAX_FILTERS} filters at most.")
-    if any(not isinstance(each, Mapping) or _deeper(each, MAX_FILTERS_DEPTH) for each in value):
-        raise InvalidInput(f"has to hold objects, nested {MAX_FILTERS_DEPTH} deep at most.")
+def _bounded(filters: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    if any(_deeper(each, MAX_FILTERS_DEPTH) for each in filters):
+        raise ValueError(f"must be nested {MAX_FILTERS_DEPTH} deep at most")
     try:
-        written = json.dumps(value, allow_nan=False)
+        written = json.dumps(filters, allow_nan=False)
     except (TypeError, ValueError):
-        raise InvalidInput("has to be JSON.") from None
+        raise ValueError("must be JSON") from None
     if len(written) > MAX_FILTERS_CHARS:
-        raise InvalidInput(f"is longer than {MAX_FILTERS_CHARS:,} characters of JSON.")
+        raise ValueError(f"must be at most {MAX_FILTERS_CHARS:,} characters of JSON")
     return tuple(json.loads(written))
 
 
 def _deeper(value: object, levels: int) -> bool:
-    """Whether objects and lists are nested in it more than `levels` deep; it goes no deeper itself."""
+    """Whether objects and lists are nested more than `levels` deep in a value. Its own recursion ends there."""
     if not isinstance(value, Mapping | list | tuple):
         return False
     inner = value.values() if isinstance(value, Mapping) else value
     return levels == 0 or any(_deeper(each, levels - 1) for each in inner)
 
 
-def _pipeline(value: object) -> dict[str, Any] | None:
-    """The fields of a pipeline, which say together where it is."""
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise InvalidInput("has to be an object with organization and pipeline, or url.")
-    checked = checked_fields(value, PIPELINE_FIELDS)
-    if not checked.get("url") and not (checked.get("organization") and checked.get("pipeline")):
-        raise InvalidInput("needs organization and pipeline, or url.")
-    return checked
+CollectionName = Annotated[str, StringConstraints(pattern=COLLECTION_PATTERN)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL_CHARS), AfterValidator(_storable)]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_MODEL_CHARS), AfterValidator(_visible)]
+PipelinePart = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,99})?$")]
+ServerKey = Annotated[SecretStr, AfterValidator(_header_value)]
+JwtSecret = Annotated[SecretStr, AfterValidator(_jwt_secret)]
+KnowledgeSource = Literal["index", "pipeline", "both"]
 
 
-PIPELINE_FIELDS: Mapping[str, Check] = {
-    "organization": _pipeline_part,
-    "pipeline": _pipeline_part,
-    "url": _url,
-    "rerank": _truth,
-    "filters": _filters,
-}
-FIELDS: Mapping[str, Check] = {
-    "enabled": _truth,
-    "rollout_percent": _whole(0, 100),
-    "collection": _collection,
-    "limit": _whole(1, 50),
-    "context_tokens": _whole(64, 100_000),
-    "context_window": _whole(1024, 10_000_000),
-    "budget_s": _seconds(5.0),
-    "source_list": _truth,
-    "streams_only": _truth,
-    "upstream_url": _url,
-    "anthropic_url": _url,
-    "models": _models,
-    "plain_models": _plain_models,
-    "knowledge": _one_of("index", "pipeline", "both"),
-    "pipeline": _pipeline,
-    "mask_context": _truth,
-    "mask_answers": _truth,
-}
+class SettingsPart(BaseModel):
+    """Settings that belong together. Unknown names are refused; messages never quote a value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-Knowledge = Literal["index", "pipeline", "both"]
+class ChatCollection(SettingsPart):
+    """The collection of a tenant's chats."""
+
+    collection: CollectionName = Field(DEFAULT_COLLECTION, description="Collection chats are answered from.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
-    """A Vectorize.io pipeline; `url` is the full retrieval URL where organisation and id do not say it."""
+class Pipeline(SettingsPart):
+    """A Vectorize.io pipeline: organization and pipeline, or url."""
 
-    organization: str = ""
-    pipeline: str = ""
-    url: str | None = None
-    rerank: bool = False
-    filters: tuple[Mapping[str, Any], ...] = ()
+    organization: PipelinePart = Field("", description="Organisation id.")
+    pipeline: PipelinePart = Field("", description="Pipeline id.")
+    url: Url | None = Field(None, description="Full retrieval URL instead, such as that of an older gateway.")
+    rerank: bool = Field(False, description="Let the pipeline rerank; counts against a quota of its own.")
+    filters: Annotated[tuple[dict[str, Any], ...], AfterValidator(_bounded)] = Field(
+        (), max_length=MAX_FILTERS, description='Metadata filters, as JSON: [{"department": ["eng"]}].'
+    )
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the settings say where the pipeline is."""
+        return bool(self.url or (self.organization and self.pipeline))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterceptorSettings:
-    """How the chats of a tenant are treated.
+def _named(pipeline: Pipeline | None) -> Pipeline | None:
+    if pipeline is not None and not pipeline.is_named:
+        raise ValueError("needs organization and pipeline, or url")
+    return pipeline
 
-    `models` maps names that clients use to names upstream; where it is not empty, there
-    are no others. `plain_models` are never enriched. `budget_s` bounds retrieval;
-    `context_tokens` the passages, and `context_window` the whole chat with them.
-    `upstream_url` is the base of an OpenAI-compatible server (`…/v1`), `anthropic_url`
-    that of an Anthropic-compatible one (without `/v1`); without them the operator's hold,
-    and without those our own answerer is the model. `knowledge` says where passages come from.
+
+class KnowledgeSettings(ChatCollection):
+    """Where the passages for a tenant's questions come from."""
+
+    source: Annotated[KnowledgeSource, WireName("knowledge")] = Field(
+        "index", description="Where passages come from: the index of this installation, a pipeline, or both."
+    )
+    pipeline: Annotated[Pipeline | None, AfterValidator(_named)] = Field(
+        None, description="A Vectorize.io pipeline; null: the operator's, or none."
+    )
+    pipeline_key: Annotated[ServerKey | None, WireName("pipeline")] = Field(
+        None, description="API access token of the pipeline's organisation."
+    )
+
+
+class InterceptorSettings(SettingsPart):
+    """How the chats of a tenant are enriched, and the servers that they are forwarded to.
+
+    `models` maps the names that clients use to names upstream; if it is not empty, there are
+    no others. Without a server the operator's is used, and without that our own answerer.
     """
 
-    enabled: bool = True
-    rollout_percent: int = 100
-    collection: str = DEFAULT_COLLECTION
-    limit: int = 8
-    context_tokens: int = 3000
-    context_window: int = 128_000
-    budget_s: float = 0.8
-    source_list: bool = True
-    streams_only: bool = False
-    upstream_url: str | None = None
-    anthropic_url: str | None = None
-    models: Mapping[str, str] = field(default_factory=dict)
-    plain_models: tuple[str, ...] = ()
-    knowledge: Knowledge = "index"
-    pipeline: Pipeline | None = None
-    mask_context: bool = False
-    mask_answers: bool = False
+    enabled: bool = Field(True, description="Off, every chat is forwarded as it is.")
+    rollout_percent: int = Field(100, ge=0, le=100, description="Share of conversations that are enriched.")
+    limit: int = Field(8, ge=1, le=50, description="Passages given to the model, at most.")
+    context_tokens: int = Field(3000, ge=64, le=100_000, description="Tokens of passages given to the model, at most.")
+    context_window: int = Field(
+        128_000,
+        ge=1024,
+        le=10_000_000,
+        description="Tokens a model reads, where that is not known: a chat is never made longer.",
+    )
+    budget_s: float = Field(0.8, gt=0, le=5, description="Seconds for retrieval; then the chat goes on without.")
+    source_list: bool = Field(True, description="End answers with a list of the sources they cite.")
+    streams_only: bool = Field(False, description="Enrich streamed chats only.")
+    upstream_url: Annotated[Url, AfterValidator(_without_slash)] | None = Field(
+        None, description="Base URL of an OpenAI-compatible server, such as https://api.openai.com/v1."
+    )
+    upstream_key: Annotated[ServerKey | None, WireName("upstream")] = Field(
+        None, description="Key for the OpenAI-compatible server."
+    )
+    anthropic_url: Annotated[Url, AfterValidator(_without_version)] | None = Field(
+        None, description="Base URL of an Anthropic-compatible server, without /v1."
+    )
+    anthropic_key: Annotated[ServerKey | None, WireName("anthropic")] = Field(
+        None, description="Key for the Anthropic-compatible server."
+    )
+    models: dict[ModelName, ModelName] = Field(
+        {},
+        max_length=MAX_MODELS,
+        description='Models offered, as JSON: {"name here": "name upstream"}; empty, all that upstream offers.',
+    )
+    plain_models: Annotated[tuple[ModelName, ...], AfterValidator(_each_once), NoDecode] = Field(
+        (),
+        max_length=MAX_MODELS,
+        description="Models that are never enriched, such as one for titles; in the environment, separated by commas.",
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterceptorKeys:
-    """Secrets of a tenant's interceptor, in plain text, in memory only; never printed."""
+class LibreChatSettings(SettingsPart):
+    """The LibreChat of a tenant."""
 
-    upstream: str | None = field(default=None, repr=False)
-    anthropic: str | None = field(default=None, repr=False)
-    pipeline: str | None = field(default=None, repr=False)
-    librechat: str | None = field(default=None, repr=False)
+    jwt_secret: Annotated[JwtSecret | None, WireName("librechat")] = Field(
+        None, description="The JWT_SECRET of that LibreChat; unset, there is nothing under /librechat."
+    )
+
+
+class PrivacySettings(SettingsPart):
+    """Where personal data is hidden."""
+
+    mask_context: bool = Field(False, description="Hide personal data in passages that are given to a model upstream.")
+    mask_answers: bool = Field(False, description="Hide personal data in answers.")
+
+
+class TenantSettings(SettingsPart):
+    """All settings of one tenant."""
+
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    interceptor: InterceptorSettings = InterceptorSettings()
+    librechat: LibreChatSettings = LibreChatSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
 
 @dataclass(frozen=True, slots=True)
-class Interceptor:
-    """What is known of one tenant's interceptor."""
+class Declared:
+    """A setting by its wire name: the part and field that declare it."""
 
-    settings: InterceptorSettings = InterceptorSettings()
-    keys: InterceptorKeys = InterceptorKeys()
+    name: str
+    part: str
+    field: str
+    info: FieldInfo
+
+    @property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Validates one value, within the declared bounds."""
+        declared: Any = Annotated[self.info.annotation, self.info]
+        return TypeAdapter(declared)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the value is a text, or null."""
+        schema = self.adapter.json_schema()
+        return any(each.get("type") == "string" for each in schema.get("anyOf", [schema]))
 
 
-KEY_NAMES = tuple(each.name for each in fields(InterceptorKeys))
+def _declared(*, secret: bool) -> Mapping[str, Declared]:
+    found: dict[str, Declared] = {}
+    for part, outer in TenantSettings.model_fields.items():
+        kind = outer.annotation
+        assert isinstance(kind, type)
+        assert issubclass(kind, SettingsPart)
+        for field, info in kind.model_fields.items():
+            if _is_secret(info) is secret:
+                name = next((each.name for each in info.metadata if isinstance(each, WireName)), field)
+                found[name] = Declared(name, part, field, info)
+    return found
 
 
-def checked(settings: InterceptorSettings, *, allowed: frozenset[str] = frozenset()) -> InterceptorSettings:
-    """The settings in their canonical form, if a tenant may have them.
+def _is_secret(info: FieldInfo) -> bool:
+    return any(SecretStr in (kind, *get_args(kind)) for kind in (info.annotation, *get_args(info.annotation)))
+
+
+SETTINGS: Mapping[str, Declared] = _declared(secret=False)
+"""The settings that may be shown, by wire name."""
+KEYS: Mapping[str, Declared] = _declared(secret=True)
+"""The secrets, by wire name. They are stored sealed, and shown nowhere."""
+
+
+def flat(settings: TenantSettings) -> dict[str, Any]:
+    """The settings as one JSON object by wire name, without the secrets."""
+    parts = {name: getattr(settings, name).model_dump(mode="json") for name in TenantSettings.model_fields}
+    return {name: parts[each.part][each.field] for name, each in SETTINGS.items()}
+
+
+def from_flat(values: Mapping[str, object], *, lenient: bool = False) -> TenantSettings:
+    """The settings that a flat JSON object says; what it leaves out has its default.
 
     Args:
-        settings: What somebody wants.
-        allowed: Hosts with port that may be called though they are private, or without TLS.
+        values: By wire name. Types are as JSON has them: "8" is no number.
+        lenient: Pass over unknown names, such as those of a newer version.
 
     Raises:
-        InvalidInput: a value is out of its range, or a URL is none that a tenant may name.
+        InvalidInput: a value or name cannot be used; the sentence begins with the name.
     """
-    wanted = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    if settings.pipeline is not None:
-        wanted["pipeline"] = {each.name: getattr(settings.pipeline, each.name) for each in fields(Pipeline)}
-    return checked_places(settings_of(checked_fields(wanted, FIELDS)), allowed)
+    nested: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        if each := SETTINGS.get(name):
+            nested.setdefault(each.part, {})[each.field] = value
+        elif not lenient:
+            raise InvalidInput(f"There is no setting {name[:80]!r}. Use one of {', '.join(SETTINGS)}.")
+    try:
+        written = json.dumps(nested)
+        return TenantSettings.model_validate_json(written, strict=True, extra="ignore" if lenient else "forbid")
+    except ValidationError as error:
+        raise InvalidInput(f"{'; '.join(_sentences(error))}.") from None
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput("The settings are no JSON, or nested too deep.") from None
 
 
-def settings_of(values: Mapping[str, Any]) -> InterceptorSettings:
-    """The settings made of checked values."""
-    pipeline = values.get("pipeline")
-    return InterceptorSettings(**{**values, "pipeline": Pipeline(**pipeline) if pipeline else None})
+def _sentences(error: ValidationError) -> Iterator[str]:
+    names = {(each.part, each.field): each.name for each in SETTINGS.values()}
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        part, field, *inner = item["loc"]
+        name = ".".join((names.get((str(part), str(field)), str(field)), *map(str, inner)))
+        yield f"{name}: {item['msg'].removeprefix('Value error, ')}"
 
 
-VECTORIZE = "https://api.vectorize.io"  # where a pipeline is that is named by organisation and id
-_PORTS = {"http": 80, "https": 443}
-_HOW_TO_ALLOW = "or have the operator add its host and port to RAGSTONE_OUTBOUND__ALLOWED_HOSTS"
+def checked_key(name: str, text: str | None) -> str | None:
+    """A secret by its wire name, if it can be one; None removes one.
+
+    Raises:
+        InvalidInput: there is no such secret, or the text cannot be one; the message does not quote it.
+    """
+    if name not in KEYS:
+        raise InvalidInput(f"There is no key {name[:80]!r}. Use {', '.join(KEYS)}.")
+    try:
+        KEYS[name].adapter.validate_python(text)
+    except ValidationError as error:
+        message = error.errors(include_url=False, include_input=False, include_context=False)[0]["msg"]
+        raise InvalidInput(f"The {name} key {message.removeprefix('Value error, ')}.") from None
+    return text
 
 
-def checked_places(settings: InterceptorSettings, allowed: frozenset[str]) -> InterceptorSettings:
-    """The settings with each URL in its canonical form.
+def with_keys(settings: TenantSettings, keys: Mapping[str, str | None]) -> TenantSettings:
+    """The settings with these secrets, by wire name; the others stay."""
+    changes: dict[str, dict[str, SecretStr | None]] = {}
+    for name, text in keys.items():
+        changes.setdefault(KEYS[name].part, {})[KEYS[name].field] = None if text is None else SecretStr(text)
+    parts = {part: getattr(settings, part).model_copy(update=values) for part, values in changes.items()}
+    return settings.model_copy(update=parts)
+
+
+def without_keys(settings: TenantSettings) -> TenantSettings:
+    """The settings without any secret."""
+    return with_keys(settings, dict.fromkeys(KEYS))
+
+
+def without_servers(settings: TenantSettings) -> TenantSettings:
+    """The operator's settings as a tenant may see them: without servers, their models and all secrets."""
+    hidden: dict[str, object] = {"upstream_url": None, "anthropic_url": None, "models": {}}
+    shown = settings.model_copy(
+        update={
+            "interceptor": settings.interceptor.model_copy(update=hidden),
+            "knowledge": settings.knowledge.model_copy(update={"pipeline": None}),
+        }
+    )
+    return without_keys(shown)
+
+
+_SERVERS = ("upstream_url", "upstream_key", "anthropic_url", "anthropic_key", "models")
+
+
+def inherited(own: TenantSettings, operators: TenantSettings) -> TenantSettings:
+    """The settings in force for a tenant: its own, with the operator's servers where it names none.
+
+    A server is inherited with its key and its models, or not at all: so no URL of a tenant
+    gets a key of the operator, and no model costs him that he does not offer.
+    """
+    interceptor, knowledge = own.interceptor, own.knowledge
+    if interceptor.upstream_url is None and interceptor.anthropic_url is None:
+        given = {name: getattr(operators.interceptor, name) for name in _SERVERS}
+        interceptor = interceptor.model_copy(update=given)
+    if knowledge.pipeline is None:
+        theirs = operators.knowledge
+        given = {"pipeline": theirs.pipeline, "pipeline_key": theirs.pipeline_key}
+        # The operator may have removed the pipeline since.
+        knowledge = knowledge.model_copy(update=given if theirs.pipeline else {**given, "source": "index"})
+    librechat = own.librechat if own.librechat.jwt_secret else operators.librechat
+    return TenantSettings.model_construct(
+        knowledge=knowledge, interceptor=interceptor, librechat=librechat, privacy=own.privacy
+    )
+
+
+def with_allowed_servers(settings: TenantSettings, *, allowed: frozenset[str] = frozenset()) -> TenantSettings:
+    """The settings with each URL in its canonical form, if a tenant may name it.
+
+    Args:
+        settings: A tenant's own.
+        allowed: Hosts with port that may be called although they are private, or without TLS.
 
     Raises:
         InvalidInput: see `resilience.destinations.checked_url`; or a key would travel readable.
     """
-    pipeline = settings.pipeline
+    interceptor, pipeline = settings.interceptor, settings.knowledge.pipeline
+    bases = {
+        name: _base(name, url, allowed)
+        for name in ("upstream_url", "anthropic_url")
+        if (url := getattr(interceptor, name))
+    }
+    changes: dict[str, object] = {
+        "interceptor": InterceptorSettings.model_validate({**dict(interceptor), **bases}),
+    }
     if pipeline and pipeline.url:
-        pipeline = replace(pipeline, url=_checked("pipeline.url", pipeline.url, allowed))
-    upstream, anthropic = settings.upstream_url, settings.anthropic_url
-    return replace(
-        settings,
-        upstream_url=_base("upstream_url", upstream, allowed) if upstream else None,
-        anthropic_url=_base("anthropic_url", anthropic, allowed).removesuffix("/v1") if anthropic else None,
-        pipeline=pipeline,
+        url = _checked("pipeline.url", pipeline.url, allowed)
+        moved = pipeline.model_copy(update={"url": url})
+        changes["knowledge"] = settings.knowledge.model_copy(update={"pipeline": moved})
+    return settings.model_copy(update=changes)
+
+
+def urls(settings: TenantSettings) -> tuple[str, ...]:
+    """All URLs that the settings name."""
+    pipeline = settings.knowledge.pipeline.url if settings.knowledge.pipeline else None
+    return tuple(
+        url for url in (settings.interceptor.upstream_url, settings.interceptor.anthropic_url, pipeline) if url
     )
 
 
-def without_servers(settings: InterceptorSettings) -> InterceptorSettings:
-    """The settings of an operator as a tenant sees them: servers inside, and what they offer, are not its business."""
-    return replace(settings, upstream_url=None, anthropic_url=None, models={}, pipeline=None)
+def key_destinations(stored: Mapping[str, Any]) -> Mapping[str, str]:
+    """Scheme, host and port that each server key is sent to, of settings in their flat form.
 
-
-def inherited(own: Interceptor, operators: Interceptor) -> Interceptor:
-    """What holds for a tenant: its own settings, with the operator's servers where it names none.
-
-    A server is inherited with its key and its models, or not at all: so no URL of a tenant
-    gets a key of the operator, and no model is used at his cost that he does not offer.
+    Never raises: if a value has no usable form, its key has no destination.
     """
-    settings, keys = own.settings, own.keys
-    if settings.upstream_url is None and settings.anthropic_url is None:
-        given = operators.settings
-        settings = replace(
-            settings, upstream_url=given.upstream_url, anthropic_url=given.anthropic_url, models=given.models
-        )
-        keys = replace(keys, upstream=operators.keys.upstream, anthropic=operators.keys.anthropic)
-    if settings.pipeline is None:
-        settings = replace(settings, pipeline=operators.settings.pipeline)
-        keys = replace(keys, pipeline=operators.keys.pipeline)
-    if settings.pipeline is None:
-        settings = replace(settings, knowledge="index")  # the operator has taken his pipeline away
-    return replace(own, settings=settings, keys=replace(keys, librechat=keys.librechat or operators.keys.librechat))
-
-
-def urls(settings: InterceptorSettings) -> tuple[str, ...]:
-    """All URLs that the settings name."""
-    pipeline = settings.pipeline.url if settings.pipeline else None
-    return tuple(url for url in (settings.upstream_url, settings.anthropic_url, pipeline) if url)
-
-
-def places(settings: Mapping[str, Any]) -> Mapping[str, str]:
-    """For each kind of key, scheme, host and port of where it is sent; of settings as they are stored.
-
-    Raises nothing: where something else is stored than there should be, the key has no place.
-    """
-    pipeline = settings.get("pipeline")
+    pipeline = stored.get("pipeline")
     url = (pipeline.get("url") or VECTORIZE) if isinstance(pipeline, Mapping) else None
-    found = {"upstream": settings.get("upstream_url"), "anthropic": settings.get("anthropic_url"), "pipeline": url}
+    found = {"upstream": stored.get("upstream_url"), "anthropic": stored.get("anthropic_url"), "pipeline": url}
     return {name: _origin(value) if isinstance(value, str) else "" for name, value in found.items()}
 
 
 def refuse_moved(before: Mapping[str, str], after: Mapping[str, str], staying: frozenset[str]) -> None:
     """Keep a key from a server that it was not set for.
 
-    Who may change settings may not read keys; sending one to a server of his own would be reading it.
+    A caller may change settings but not read keys; to send a key to a server of the
+    caller's own would be to read it.
 
     Raises:
         InvalidInput: a key of `staying` would be sent elsewhere.
@@ -360,20 +449,15 @@ def refuse_moved(before: Mapping[str, str], after: Mapping[str, str], staying: f
             )
 
 
-def host(origin: str) -> str:
-    """The host of a place, for records."""
-    return urlsplit(origin).netloc
-
-
 def _base(name: str, url: str, allowed: frozenset[str]) -> str:
     checked = _checked(name, url, allowed)
     if urlsplit(checked).query:
         raise InvalidInput(f"{name} has to be a base that paths are added to. Leave the question mark out.")
-    return checked.rstrip("/")
+    return checked
 
 
 def _checked(name: str, url: str, allowed: frozenset[str]) -> str:
-    # Imported when first needed: it brings an HTTP client, which a process that only reads settings does without.
+    # Imported on use: it brings an HTTP client, which a process that only reads settings does without.
     from ragstone.resilience.destinations import checked_url
 
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,90 +18,82 @@ from ragstone.identity.secrets import Sealing, Secret
 from ragstone.storage.database import Database, scoped, scoped_delete, scoped_insert, scoped_update
 from ragstone.storage.schema import interceptors
 from ragstone.tenants.settings import (
-    FIELDS,
-    KEY_NAMES,
-    Interceptor,
-    InterceptorKeys,
-    InterceptorSettings,
+    KEYS,
     Pipeline,
-    checked,
-    checked_fields,
+    TenantSettings,
     checked_key,
-    host,
+    flat,
+    from_flat,
     inherited,
-    places,
+    key_destinations,
     refuse_moved,
-    settings_of,
+    with_allowed_servers,
+    with_keys,
+    without_keys,
     without_servers,
 )
 from ragstone.vocabulary import Scope
 
+_RECORDED = ("enabled", "rollout_percent", "collection", "knowledge")
 MAX_REMEMBERED = 2000  # tenants; about 1 KiB each, and 130 KiB for a tenant that uses every bound
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a tenant has set up itself: `keys_set` says when each of its keys was set, by name."""
+    """What a tenant has set up itself, without secrets; `keys_set` has the time of each of its keys, by wire name."""
 
-    settings: InterceptorSettings
+    settings: TenantSettings
     keys_set: Mapping[str, datetime]
     updated_at: datetime
 
 
-class Interceptors:
-    """Reads and changes how each tenant's chats are treated. What was read is remembered until something changes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """How a store treats its tenants.
+
+    `defaults` has the settings of a tenant that has set up nothing; they are trusted. `allowed` are
+    hosts with port that a tenant may name although they are private. `check_token` raises
+    ConfigurationError if the key of a pipeline cannot be good, such as one that has expired.
+    `remember_most` is the number of tenants kept in memory.
+    """
+
+    defaults: Callable[[str], TenantSettings] = lambda _: TenantSettings()
+    allowed: frozenset[str] = frozenset()
+    check_token: Callable[[str, Pipeline | None], None] | None = None
+    remember_most: int = MAX_REMEMBERED
+
+
+class TenantSettingsStore:
+    """Reads and changes the settings of each tenant. What was read is remembered until something changes."""
 
     def __init__(
-        self,
-        database: Database,
-        secret: Secret,
-        audit: Audit,
-        changes: CacheRevision,
-        *,
-        defaults: Callable[[str], Interceptor] = lambda _: Interceptor(),
-        allowed: frozenset[str] = frozenset(),
-        check_token: Callable[[str, Pipeline | None], None] | None = None,
-        remember_most: int = MAX_REMEMBERED,
+        self, database: Database, secret: Secret, audit: Audit, changes: CacheRevision, options: StoreOptions
     ) -> None:
-        """Make it on an open database.
-
-        Args:
-            database: Where the rows are.
-            secret: Seals the keys.
-            audit: Where changes are recorded.
-            changes: Makes changes, and tells when to forget.
-            defaults: What holds for a tenant that has set up nothing; it is trusted, and not checked.
-            allowed: See `checked`.
-            check_token: Raises ConfigurationError where the key of a pipeline cannot be good, as one that has expired.
-            remember_most: Tenants kept in memory.
-        """
+        """Make it on an open database; `secret` seals the keys, `changes` tells when to forget."""
         self._database = database
         self._sealing = Sealing(secret)
         self._audit = audit
         self._changes = changes
-        self._defaults = defaults
-        self._allowed = allowed
-        self._check_token = check_token
-        self._remember_most = remember_most
-        self._known: dict[str, Interceptor] = {}
+        self._options = options
+        self._known: dict[str, TenantSettings] = {}
         self._times_forgotten = 0
         changes.listen(self.forget)
 
-    async def get(self, tenant: str) -> Interceptor:
-        """What holds for the tenant: what it has set up itself, else the defaults. Warm, it costs no statement.
+    async def get(self, tenant: str) -> TenantSettings:
+        """The settings in force for the tenant: its own, else the defaults. Warm, this costs no statement.
 
         Servers that it does not name are those of the defaults; see `inherited`.
 
         Raises:
-            ConfigurationError: what is stored cannot be read; the sentence names the field or key.
+            ConfigurationError: what is stored cannot be read; the message names the field or key.
         """
         if known := self._known.get(tenant):
             return known
         before = self._times_forgotten
         row = await self._read(tenant)
-        found = self._defaults(tenant)
+        found = self._options.defaults(tenant)
         if row:
-            found = inherited(Interceptor(_read_settings(row), self._keys(row)), found)
+            found = inherited(with_keys(_read_settings(row), self._keys(row)), found)
         if before == self._times_forgotten:  # else it was changed while it was read
             self._remember(tenant, found)
         return found
@@ -114,37 +107,36 @@ class Interceptors:
         row = await self._read(tenant)
         return Stored(_read_settings(row), _times(row.keys, row.updated_at), row.updated_at) if row else None
 
-    async def to_change(self, tenant: str) -> InterceptorSettings:
-        """The settings that a change begins with: what the tenant has set up, else the defaults without servers."""
+    async def to_change(self, tenant: str) -> TenantSettings:
+        """The settings that a change begins with: the tenant's own, else the defaults without servers."""
         stored = await self.stored(tenant)
-        return stored.settings if stored else without_servers(self._defaults(tenant).settings)
+        return stored.settings if stored else without_servers(self._options.defaults(tenant))
 
     async def change(
-        self, actor: str, tenant: str, settings: InterceptorSettings, keys: Mapping[str, str | None] | None = None
+        self, actor: str, tenant: str, settings: TenantSettings, keys: Mapping[str, str | None] | None = None
     ) -> Stored:
         """Give the tenant these settings, whole; of `keys`, None removes one, and those not named stay.
 
         Raises:
             InvalidInput: a value or key cannot be used; or a key that stays was set for another server.
         """
-        wanted = checked(settings, allowed=self._allowed)
-        if wanted.knowledge != "index" and not (wanted.pipeline or self._defaults(tenant).settings.pipeline):
-            raise InvalidInput(f"knowledge is {wanted.knowledge!r}, but there is no pipeline. Name one, or use index.")
-        given = self._checked_keys(keys or {}, wanted.pipeline)
+        wanted = self._checked(tenant, settings)
+        given = self._checked_keys(keys or {}, wanted.knowledge.pipeline)
+        stored = flat(wanted)
         async with self._changes.change(tenant) as connection:
             row = await _row(connection, tenant)
             before = dict(_mapping(row.keys)) if row else {}
             staying = {name: each for name, each in before.items() if name not in given}
-            refuse_moved(places(_mapping(row.settings)) if row else {}, places(asdict(wanted)), frozenset(staying))
+            moved_from = key_destinations(_mapping(row.settings)) if row else {}
+            refuse_moved(moved_from, key_destinations(stored), frozenset(staying))
             now = datetime.now(UTC)
             kept = staying | {name: self._sealed(tenant, name, text, now) for name, text in given.items() if text}
-            values = {"settings": asdict(wanted), "keys": kept, "updated_at": now}
+            values = {"settings": stored, "keys": kept, "updated_at": now}
             if row:
                 await connection.execute(scoped_update(interceptors, tenant).values(values))
             else:
                 await connection.execute(scoped_insert(interceptors, Scope(tenant)), values)
-            details = _details(wanted, given)
-            await self._record(connection, tenant, actor, "changed", details)
+            await self._record(connection, tenant, actor, "changed", _details(stored, given))
         return Stored(wanted, _times(kept, now), now)
 
     async def remove(self, actor: str, tenant: str) -> None:
@@ -159,8 +151,15 @@ class Interceptors:
         self._known.clear()
         self._times_forgotten += 1
 
-    def _remember(self, tenant: str, found: Interceptor) -> None:
-        if len(self._known) >= self._remember_most:
+    def _checked(self, tenant: str, settings: TenantSettings) -> TenantSettings:
+        wanted = without_keys(with_allowed_servers(settings, allowed=self._options.allowed))
+        source = wanted.knowledge.source
+        if source != "index" and not (wanted.knowledge.pipeline or self._options.defaults(tenant).knowledge.pipeline):
+            raise InvalidInput(f"knowledge is {source!r}, but there is no pipeline. Name one, or use index.")
+        return wanted
+
+    def _remember(self, tenant: str, found: TenantSettings) -> None:
+        if len(self._known) >= self._options.remember_most:
             del self._known[next(iter(self._known))]  # the oldest
         self._known[tenant] = found
 
@@ -169,23 +168,21 @@ class Interceptors:
             return await _row(connection, tenant)
 
     def _checked_keys(self, keys: Mapping[str, str | None], pipeline: Pipeline | None) -> dict[str, str | None]:
-        if unknown := sorted(keys.keys() - set(KEY_NAMES)):
-            raise InvalidInput(f"There is no key {unknown[0][:80]!r}. Use {', '.join(KEY_NAMES)}.")
-        checked = {name: None if text is None else checked_key(name, text) for name, text in keys.items()}
-        if self._check_token and (token := checked.get("pipeline")):
+        checked = {name: checked_key(name, text) for name, text in keys.items()}
+        if self._options.check_token and (token := checked.get("pipeline")):
             try:
-                self._check_token(token, pipeline)
-            except ConfigurationError as error:  # of the tenant's own making, not the operator's
+                self._options.check_token(token, pipeline)
+            except ConfigurationError as error:  # the tenant's mistake, not the operator's
                 raise InvalidInput(error.message) from None
         return checked
 
     def _sealed(self, tenant: str, name: str, text: str, now: datetime) -> Mapping[str, str]:
         return {"sealed": self._sealing.seal(tenant, name, text), "at": now.isoformat()}
 
-    def _keys(self, row: Row[Any]) -> InterceptorKeys:
+    def _keys(self, row: Row[Any]) -> dict[str, str]:
         kept = _mapping(row.keys)
-        sealed = {name: _mapping(kept[name]).get("sealed") for name in KEY_NAMES if name in kept}
-        return InterceptorKeys(**{name: self._sealing.open(row.tenant, name, each) for name, each in sealed.items()})
+        sealed = {name: _mapping(kept[name]).get("sealed") for name in KEYS if name in kept}
+        return {name: self._sealing.open(row.tenant, name, each) for name, each in sealed.items()}
 
     async def _record(
         self, connection: AsyncConnection, tenant: str, actor: str, verb: str, details: Mapping[str, Detail]
@@ -200,10 +197,10 @@ async def _row(connection: AsyncConnection, tenant: str) -> Row[Any] | None:
     return row
 
 
-def _read_settings(row: Row[Any]) -> InterceptorSettings:
-    """What is stored: fields of a newer version are passed over, and one of an older has defaults for the rest."""
+def _read_settings(row: Row[Any]) -> TenantSettings:
+    """The stored settings: names of a newer version are passed over, and what an older one lacks has its default."""
     try:
-        return settings_of(checked_fields(_object(row.settings), FIELDS))
+        return from_flat(_object(row.settings), lenient=True)
     except InvalidInput as error:
         raise ConfigurationError(
             f"The stored interceptor settings of the tenant {row.tenant!r} cannot be used: {error.message} "
@@ -219,7 +216,7 @@ def _object(value: object) -> Mapping[str, Any]:
 
 def _times(keys: object, otherwise: datetime) -> dict[str, datetime]:
     kept = _mapping(keys)
-    return {name: _time(_mapping(kept[name]).get("at"), otherwise) for name in KEY_NAMES if name in kept}
+    return {name: _time(_mapping(kept[name]).get("at"), otherwise) for name in KEYS if name in kept}
 
 
 def _time(text: object, otherwise: datetime) -> datetime:
@@ -233,15 +230,12 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _details(settings: InterceptorSettings, keys: Mapping[str, str | None]) -> dict[str, Detail]:
+def _details(stored: Mapping[str, Any], keys: Mapping[str, str | None]) -> dict[str, Detail]:
     """For the record: names of keys, never keys; hosts, never whole URLs, which may carry secrets of their own."""
-    where = {name: host(place) for name, place in places(asdict(settings)).items() if place}
+    hosts = {name: urlsplit(origin).netloc for name, origin in key_destinations(stored).items() if origin}
     return {
-        "enabled": settings.enabled,
-        "rollout_percent": settings.rollout_percent,
-        "collection": settings.collection,
-        "knowledge": settings.knowledge,
-        **where,
+        **{name: stored[name] for name in _RECORDED},
+        **hosts,
         "keys_set": ",".join(sorted(name for name, text in keys.items() if text is not None)),
         "keys_removed": ",".join(sorted(name for name, text in keys.items() if text is None)),
     }

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ragstone.billing.ledger import LIFETIME_S, Ledger
 from ragstone.billing.plans import MAX_MODELS, Plans
@@ -27,6 +26,7 @@ from ragstone.resilience.bulkhead import ConcurrencyOptions
 from ragstone.resilience.http_client import CallTimeouts, HttpClient
 from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
 from ragstone.retrieval.vectorize.client import checked_token
+from ragstone.settings import Settings, tenant_defaults
 from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database
 from ragstone.storage.installation import installation_id
@@ -34,15 +34,9 @@ from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
-from ragstone.tenants.settings import Interceptor, InterceptorKeys, InterceptorSettings, Knowledge, Pipeline
-from ragstone.tenants.settings_store import Interceptors
+from ragstone.tenants.settings import Pipeline
+from ragstone.tenants.settings_store import StoreOptions, TenantSettingsStore
 from ragstone.tenants.widgets import Widgets
-from ragstone.vocabulary import DEFAULT_TENANT
-
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-
-    from ragstone.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,46 +55,8 @@ class Accounts:
     ledger: Ledger
     admission: Admission
     changes: CacheRevision
-    interceptors: Interceptors
+    tenant_settings: TenantSettingsStore
     source_links: SourceLinks
-
-
-def interceptor_of(settings: Settings, tenant: str) -> Interceptor:
-    """What holds for a tenant without settings of its own.
-
-    The pipeline is the default tenant's, and the secret of the LibreChat that of the tenant
-    its files belong to: neither is anything for the others.
-    """
-    given = settings.interceptor
-    pipeline = _pipeline(settings) if tenant == DEFAULT_TENANT else None
-    keys = InterceptorKeys(
-        upstream=_text(given.upstream_key),
-        anthropic=_text(given.anthropic_key),
-        pipeline=_text(settings.vectorize.token) if pipeline else None,
-        librechat=_text(settings.librechat.jwt_secret) if tenant == settings.librechat.tenant else None,
-    )
-    return Interceptor(
-        InterceptorSettings(
-            enabled=given.enabled,
-            rollout_percent=given.rollout_percent,
-            collection=given.collection,
-            limit=given.limit,
-            context_tokens=given.context_tokens,
-            context_window=given.context_window,
-            budget_s=given.budget_s,
-            source_list=given.source_list,
-            streams_only=given.streams_only,
-            upstream_url=_base(given.upstream_url),
-            anthropic_url=_base(given.anthropic_url),
-            models=given.models,
-            plain_models=given.plain_models,
-            knowledge=_knowledge(settings, pipeline),
-            pipeline=pipeline,
-            mask_context=settings.privacy.mask_context,
-            mask_answers=settings.privacy.mask_answers,
-        ),
-        keys,
-    )
 
 
 def check_token(token: str, pipeline: Pipeline | None) -> None:
@@ -110,33 +66,6 @@ def check_token(token: str, pipeline: Pipeline | None) -> None:
         ConfigurationError: it is no token, or has expired.
     """
     checked_token(token, now=datetime.now(UTC), opaque=pipeline is not None and pipeline.url is not None)
-
-
-def _pipeline(settings: Settings) -> Pipeline | None:
-    given = settings.vectorize
-    if given.token is None or not (given.url or (given.organization and given.pipeline)):
-        return None
-    return Pipeline(
-        organization=given.organization or "",
-        pipeline=given.pipeline or "",
-        url=given.url,
-        rerank=given.rerank,
-        filters=tuple(given.filters),
-    )
-
-
-def _knowledge(settings: Settings, pipeline: Pipeline | None) -> Knowledge:
-    if pipeline is None:
-        return "index"
-    return "both" if settings.vectorize.mode == "fused" else "pipeline"
-
-
-def _base(url: str | None) -> str | None:
-    return url.rstrip("/") if url else None
-
-
-def _text(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,16 +180,16 @@ async def _accounts(
         ledger=Ledger(database, plans, lifetime_s=LIFETIME_S + MAX_MODELS * settings.answer.total_s),
         admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
         changes=changes,
-        interceptors=Interceptors(
-            database,
-            secret,
-            audit,
-            changes,
-            defaults=partial(interceptor_of, settings),
-            allowed=frozenset(settings.outbound.allowed_hosts),
-            check_token=check_token,
-        ),
+        tenant_settings=TenantSettingsStore(database, secret, audit, changes, _store_options(settings)),
         source_links=SourceLinks(secret, settings.server.public_url),
+    )
+
+
+def _store_options(settings: Settings) -> StoreOptions:
+    return StoreOptions(
+        defaults=partial(tenant_defaults, settings),
+        allowed=frozenset(settings.outbound.allowed_hosts),
+        check_token=check_token,
     )
 
 

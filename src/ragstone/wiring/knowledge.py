@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from ragstone.retrieval.base import Retriever
 from ragstone.retrieval.router import RemoteSource, RetrieverRouter
@@ -17,14 +16,12 @@ from ragstone.retrieval.vectorize.client import (
     pipeline_address,
 )
 from ragstone.retrieval.vectorize.retriever import DOCUMENT_PREFIX, PipelineOptions, VectorizeRetriever
+from ragstone.settings import Settings, tenant_defaults
 from ragstone.telemetry.metrics import Metrics
-from ragstone.tenants.settings import InterceptorSettings, Pipeline
-from ragstone.tenants.settings_store import Interceptors
+from ragstone.tenants.settings import Pipeline, TenantSettings
+from ragstone.tenants.settings_store import TenantSettingsStore
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
-from ragstone.wiring.infrastructure import check_token, interceptor_of
-
-if TYPE_CHECKING:
-    from ragstone.settings import Settings
+from ragstone.wiring.infrastructure import check_token
 
 SHARE_OF_BUDGET = 0.75
 """The share of a chat's time that a pipeline beside the index may take: after all of it, its passages are too late."""
@@ -33,20 +30,20 @@ SourceOf = Callable[[Scope], Awaitable[RemoteSource | None]]
 
 
 def routed(
-    local: Retriever, settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics
+    local: Retriever, settings: Settings, store: TenantSettingsStore, client: VectorizeClient, metrics: Metrics
 ) -> RetrieverRouter:
     """A router between `local`, the retriever of the index, and the pipelines of the tenants.
 
     Raises:
         ConfigurationError: the token in the settings is malformed or has expired.
     """
-    own = interceptor_of(settings, DEFAULT_TENANT)
-    if own.settings.pipeline and own.keys.pipeline:
-        check_token(own.keys.pipeline, own.settings.pipeline)
-    return RetrieverRouter(local, source_of=_source_of(settings, interceptors, client, metrics), metrics=metrics)
+    own = tenant_defaults(settings, DEFAULT_TENANT).knowledge
+    if own.pipeline and own.pipeline_key:
+        check_token(own.pipeline_key.get_secret_value(), own.pipeline)
+    return RetrieverRouter(local, source_of=_source_of(settings, store, client, metrics), metrics=metrics)
 
 
-def _source_of(settings: Settings, interceptors: Interceptors, client: VectorizeClient, metrics: Metrics) -> SourceOf:
+def _source_of(settings: Settings, store: TenantSettingsStore, client: VectorizeClient, metrics: Metrics) -> SourceOf:
     """A function from a scope to its remote source; `None` where the index holds its documents.
 
     Only the collection that a tenant's chats are answered from is in its pipeline. The
@@ -55,32 +52,33 @@ def _source_of(settings: Settings, interceptors: Interceptors, client: Vectorize
     options = PipelineOptions(floor=settings.vectorize.floor, max_question_chars=settings.retrieval.max_question_chars)
 
     async def of(scope: Scope) -> RemoteSource | None:
-        known = await interceptors.get(scope.tenant)
-        chosen, token = known.settings, known.keys.pipeline
-        if chosen.knowledge == "index" or not chosen.pipeline or not token:
+        known = await store.get(scope.tenant)
+        chosen = known.knowledge
+        if chosen.source == "index" or not chosen.pipeline or not chosen.pipeline_key:
             return None
         if scope.collection != chosen.collection or scope.collection == settings.librechat.collection:
             return None
-        pipeline = _remote_pipeline(scope, chosen, chosen.pipeline, token, settings)
+        token = chosen.pipeline_key.get_secret_value()
+        pipeline = _remote_pipeline(scope, known, chosen.pipeline, token, settings)
         retriever = VectorizeRetriever(client, pipeline, metrics=metrics, options=options)
-        return RemoteSource("fused" if chosen.knowledge == "both" else "alone", retriever, DOCUMENT_PREFIX)
+        return RemoteSource("fused" if chosen.source == "both" else "alone", retriever, DOCUMENT_PREFIX)
 
     return of
 
 
 def _remote_pipeline(
-    scope: Scope, chosen: InterceptorSettings, own: Pipeline, token: str, settings: Settings
+    scope: Scope, known: TenantSettings, own: Pipeline, token: str, settings: Settings
 ) -> RemotePipeline:
     # The operator's own URL may lead anywhere, but only for the tenant that it was set for.
     trusted = scope.tenant == DEFAULT_TENANT and own.url is not None and own.url == settings.vectorize.url
     longest_s = settings.vectorize.timeout_s
-    in_time_s = min(longest_s, SHARE_OF_BUDGET * chosen.budget_s)
+    in_time_s = min(longest_s, SHARE_OF_BUDGET * known.interceptor.budget_s)
     return RemotePipeline(
         address=pipeline_address(organization=own.organization, pipeline=own.pipeline, url=own.url, trusted=trusted),
         token=token,
         rerank=own.rerank,
         filters=own.filters,
-        timeout_s=in_time_s if chosen.knowledge == "both" else longest_s,
+        timeout_s=in_time_s if known.knowledge.source == "both" else longest_s,
     )
 
 

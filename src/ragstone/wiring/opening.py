@@ -204,7 +204,7 @@ def _retriever(settings: Settings, base: Infrastructure, engines: _Engines) -> R
         options=options,
     )
     client = VectorizeClient(base.http, base.guards)
-    return routed(local, settings, base.accounts.interceptors, client, base.metrics)
+    return routed(local, settings, base.accounts.tenant_settings, client, base.metrics)
 
 
 def _chat(
