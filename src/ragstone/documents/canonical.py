@@ -24,7 +24,7 @@ from ragstone.documents.base import ParsedDocument, ParserLimits, limit_reached
 from ragstone.errors import EmptyDocument
 from ragstone.vocabulary import PageSpan
 
-MAX_TITLE_CHARS = 300  # longer ones are paragraphs that somebody styled as a title
+MAX_TITLE_CHARS = 300  # longer ones are paragraphs that were styled as a title
 
 _LINE_END = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f]")
@@ -47,6 +47,12 @@ _INVISIBLE = re.compile(
     f"|(?<![{_IDEOGRAPH}])[\ufe00-\ufe0d\U000e0100-\U000e01ef]"
     f"|(?:(?<=[{_VARIATION}\\s])|^)[{_VARIATION}]+"
 )
+
+
+_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n(?:---|\.\.\.)\s*\n", re.DOTALL)
+_FRONT_TITLE = re.compile(r"^title\s*:\s*(.+)$", re.MULTILINE)
+_FIRST_HEADING = re.compile(r"^#\s+(.+?)\s*#*$|^(\S[^\n]*)\n=+\s*$", re.MULTILINE)
+_TITLE_WITHIN_CHARS = 20_000  # a heading further down is not the document's title
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +124,20 @@ def _without_outer_blank_lines(text: str) -> str:
 def _title(title: str | None) -> str | None:
     shown = " ".join(canonical_text(title or "").split())
     return shown[:MAX_TITLE_CHARS] or None
+
+
+def fenced(code: str, language: str) -> str:
+    """A code block whose fence is longer than any run of backticks in it."""
+    longest = max((len(run) for run in re.findall("`{3,}", code)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{code.strip(chr(10))}\n{fence}"
+
+
+def markdown_title(text: str) -> str | None:
+    """The title a Markdown text gives itself, without markup."""
+    start = text[:_TITLE_WITHIN_CHARS].replace("\r\n", "\n").lstrip("\ufeff")
+    front = _FRONT_MATTER.match(start)
+    if front and (title := _FRONT_TITLE.search(front[1])):
+        return title[1].strip().strip("\"'")
+    heading = _FIRST_HEADING.search(start, front.end() if front else 0)
+    return re.sub(r"[*_`]|\{#.*\}$|\[(.*?)\]\(.*?\)", r"\1", heading[1] or heading[2]) if heading else None

@@ -1,4 +1,4 @@
-"""Bytes to text: which encoding, and whether it is text at all."""
+"""Encodings: detects whether bytes are text, in which encoding, and decodes them."""
 
 from __future__ import annotations
 

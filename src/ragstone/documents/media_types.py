@@ -1,6 +1,6 @@
-"""What a file is: by its content first, by its name and the caller's hint only for text.
+"""Media types: detected from a file's content first, from its name and the caller's hint only for text.
 
-Names lie, and hints come from strangers. Binary formats carry marks at their start (and,
+Names and hints are not trusted. Binary formats carry marks at their start (and,
 for zip and OLE containers, in their directory), so these decide. Text formats have no
 marks: Markdown, CSV and source code are told apart by suffix, then hint.
 """

@@ -1,4 +1,4 @@
-"""Word documents to Markdown, and what all Office packages share."""
+"""Word documents to Markdown, and the title in the properties of any Office file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_docx(content: bytes, limits: ParserLimits) -> MarkdownDraft:
     result = mammoth.convert_to_html(
         BytesIO(content),
         style_map=_WORD_STYLES,
-        include_embedded_style_map=False,  # a stranger's rules
+        include_embedded_style_map=False,  # the rules of an untrusted file
         convert_image=mammoth.images.img_element(lambda _: {"src": ""}),
     )
     warnings = ("Formulas were left out; export the document as PDF to keep them.",) if has_formulas else ()

@@ -1,6 +1,6 @@
 """READ: bytes → media type → the reader of that format → canonical text.
 
-Runs inside the sandbox. Parsers are imported when the first file of their kind comes.
+Runs inside the sandbox. Readers of other formats than text are imported when the first file of their kind comes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from ragstone.documents.base import ParsedDocument, ParserLimits
-from ragstone.documents.canonical import MarkdownDraft, finish
+from ragstone.documents.canonical import MarkdownDraft, fenced, finish, markdown_title
+from ragstone.documents.encodings import decode
 from ragstone.documents.media_types import CODE_LANGUAGES, MediaType, detect_media_type, suffix_of
 
 
@@ -25,15 +26,13 @@ def read(content: bytes, *, name: str, media_type: str | None, limits: ParserLim
 
 
 def _draft(content: bytes, kind: MediaType, name: str, limits: ParserLimits) -> MarkdownDraft:  # noqa: C901 - one table
-    from ragstone.documents import text
-
     match kind:
         case MediaType.MARKDOWN:
-            return text.read_markdown(content)
+            return _read_markdown(content)
         case MediaType.PLAIN:
-            return text.read_plain(content)
+            return _read_plain(content)
         case MediaType.CODE:
-            return text.read_code(content, language=CODE_LANGUAGES[suffix_of(name)])
+            return _read_code(content, language=CODE_LANGUAGES[suffix_of(name)])
         case MediaType.HTML:
             from ragstone.documents.html import read_html
 
@@ -72,3 +71,21 @@ def _draft(content: bytes, kind: MediaType, name: str, limits: ParserLimits) -> 
             return read_epub(content, limits)
         case _:
             assert_never(kind)
+
+
+def _read_markdown(content: bytes) -> MarkdownDraft:
+    """Markdown as it is; its title is that of the front matter, else the first heading of level one."""
+    decoded = decode(content)
+    return MarkdownDraft((decoded.text,), title=markdown_title(decoded.text), warnings=decoded.warnings)
+
+
+def _read_plain(content: bytes) -> MarkdownDraft:
+    """Text as it is, without a title."""
+    decoded = decode(content)
+    return MarkdownDraft((decoded.text,), warnings=decoded.warnings)
+
+
+def _read_code(content: bytes, *, language: str) -> MarkdownDraft:
+    """Source code in one fence, so that its comments are not taken for headings."""
+    decoded = decode(content)
+    return MarkdownDraft((fenced(decoded.text, language),), warnings=decoded.warnings)

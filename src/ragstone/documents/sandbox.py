@@ -1,4 +1,4 @@
-"""The process that parses: reads one file after another from its stdin, until that ends.
+"""The parser process: reads one file after another from its stdin until that ends.
 
 Started by `parser` as `python -m ragstone.documents.sandbox`. It applies the limits of its
 first frame to itself before it reads a file, imports a format's parser when the first such

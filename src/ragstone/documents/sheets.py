@@ -1,4 +1,4 @@
-"""Tables: CSV, and the sheets of workbooks, as Markdown tables."""
+"""CSV and the sheets of workbooks to Markdown tables."""
 
 from __future__ import annotations
 

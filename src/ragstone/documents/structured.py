@@ -1,4 +1,4 @@
-"""JSON, JSON Lines and notebooks as Markdown that reads well."""
+"""JSON, JSON Lines and notebooks to Markdown."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragstone.documents.canonical import MarkdownDraft
+from ragstone.documents.canonical import MarkdownDraft, fenced, markdown_title
 from ragstone.documents.encodings import decode
 from ragstone.documents.sheets import cell_text, markdown_table, one_line
-from ragstone.documents.text import fenced, markdown_title
 from ragstone.errors import UnreadableDocument
 
 MAX_INLINE_CHARS = 200  # longer values read better as paragraphs than in a list or table

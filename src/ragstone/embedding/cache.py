@@ -1,4 +1,4 @@
-"""Never embed the same text twice: vectors kept by what they were made from."""
+"""The embedding cache: vectors of documents, kept under a hash of model and text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CachedEmbedder:
     """An `Embedder` that asks `store` before `inner`, for documents only.
 
     A question is rarely asked twice in the same words and takes a few milliseconds to
-    embed; its words are also nobody's business later, so queries are not kept.
+    embed; and what users asked should not be stored, so queries are not kept.
     """
 
     def __init__(self, inner: Embedder, store: VectorStore, *, metrics: Metrics | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The lexical side: text to BM25 term weights.
+"""Sparse vectors: text to BM25 term weights.
 
 BM25 of a chunk d for a query q is the sum over the terms t of q of
 

@@ -1,4 +1,4 @@
-"""What of a chunk is embedded, and how one beyond the embedder's window keeps its tail."""
+"""Windows: the texts that are embedded for a chunk; a chunk longer than the model's window has several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every index checks before a vector reaches its engine, which may not.
+"""The port of the search index: points in, candidates out; and the checks that every adapter makes.
 
 Qdrant Edge takes NaN without a word and aborts on rows of unequal length.
 """

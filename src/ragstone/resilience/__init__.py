@@ -1,1 +1,1 @@
-"""What every call to the outside passes through."""
+"""Resilience: the HTTP client outwards, retries, circuit breakers and concurrency limits."""

@@ -162,7 +162,7 @@ class Breaker:
             self._open()
 
     def let_go(self, call: int | None = None) -> None:
-        """Nobody knows how the call went: its caller left. Another may be the probe."""
+        """Count nothing: the caller left before the call ended. Another call may be the probe."""
         if call is None or call == self._probe:
             self._probe = None
 

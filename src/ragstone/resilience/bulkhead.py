@@ -1,4 +1,4 @@
-"""Places: so many calls of one server at once, and of these so many of one tenant.
+"""The bulkhead: limits the concurrent calls of one server, and among these the calls of one tenant.
 
 A server that hangs would otherwise hold every connection and all memory of this process,
 and one busy tenant every place. Who finds none free waits a moment, in a queue that is
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ragstone.errors import Overloaded
 
-RETRY_AFTER_S = 5.0  # nobody knows when a place becomes free; an answer takes some seconds
+RETRY_AFTER_S = 5.0  # when a place becomes free is unknown; an answer takes some seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def _host_and_port(host: str, port: int) -> str:
 
 def not_public() -> InvalidInput:
     """The refusal of a URL; an unknown name gets the same one, so that tenants cannot explore this network."""
-    return InvalidInput("The URL does not lead to the public internet. Use a host that everybody can reach.")
+    return InvalidInput("The URL does not lead to the public internet. Use a host that is reachable from the internet.")
 
 
 def _unknown_for_now() -> Unavailable:

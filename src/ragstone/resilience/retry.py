@@ -1,4 +1,4 @@
-"""Trying a call again: after a random wait, as long as the server says, and never often enough to do harm.
+"""Retries: after a random wait, or as long as the server asks, within a budget that bounds the extra load.
 
 This is the one place where a call is made again, and only while nothing of its answer has
 come; the vendors' own retries are off. Several layers that each try three times make 27
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.2  # the longest first wait; each further one may be twice as long
 LONGEST_PAUSE_S = 5.0
-LONGEST_RETRY_AFTER_S = 10.0  # nobody at a chat waits longer; the answer goes back to the caller instead
+LONGEST_RETRY_AFTER_S = 10.0  # a user at a chat does not wait longer; the answer goes back to the caller instead
 
 BUDGET_TOKENS = 10.0  # kept for later at most: a long good time does not pay for a flood of retries
 QUIET_S = 10.0  # one retry in this time is free, or a server that is called seldom would never get one

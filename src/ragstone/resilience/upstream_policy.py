@@ -1,4 +1,4 @@
-"""UpstreamPolicies: what every call of another server passes through, one guard for each server.
+"""Upstream policies: breaker, retries and concurrency limit of each server that is called.
 
 A place is held for as long as the call and its answer last (`UpstreamPolicy.place`). Inside it the
 answer is opened (`UpstreamPolicy.call`): the circuit is asked, the call is bounded in time, made
@@ -94,7 +94,7 @@ class UpstreamPolicy:
     async def place(self, tenant: str) -> AsyncGenerator[None, None]:
         """Hold one of the server's places, and of the tenant's, for a call and all of its answer.
 
-        Nobody waits for a place at a server that is left alone.
+        While the breaker is open, no call waits for a place.
 
         Raises:
             CircuitOpen: the server failed too often a moment ago.

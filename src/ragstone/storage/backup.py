@@ -1,4 +1,4 @@
-"""BACKUP: a copy of the data directory that is whole although everything goes on meanwhile.
+"""BACKUP: a consistent copy of the data directory, made while the server runs.
 
 First the database, as it is at one moment; then the bytes. A document that was replaced
 in between may have lost its bytes: then the database is copied once more. The index is

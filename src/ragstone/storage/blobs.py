@@ -1,4 +1,4 @@
-"""Bytes as they were submitted, by content, in one folder a tenant."""
+"""Blobs: submitted bytes by their hash, in a folder for each tenant."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Things worth keeping for a while: results, and embedding vectors by content. Derived, and safe to empty.
+"""The cache port with its adapters: search results and embedding vectors, in memory, Redis and SQL. Safe to empty.
 
 Every key begins with a tenant: there is no way to make one without. Values are bytes
-that whoever keeps them can check when they come back; never pickles.
+that their reader checks; never pickles.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class CacheKey:
 
 
 def cache_key(tenant: str, kind: str, *parts: str) -> CacheKey:
-    """The key of what a tenant's `parts` determine; hashed, so that it shows nobody's words.
+    """The key of what a tenant's `parts` determine; hashed, so that it shows no words of a user.
 
     Raises:
         ValueError: no tenant is named.
     """
     if not tenant:
-        raise ValueError("a cached value is always somebody's")
+        raise ValueError("a cached value belongs to a tenant")
     hashed = blake2b(digest_size=20)
     for part in parts:
         content = part.encode(errors="surrogatepass")
@@ -51,7 +51,7 @@ class Cache(Protocol):
     """Keeps bytes by key, for some time at most.
 
     To keep and to find never fails: where it is down, nothing is found. To delete and to
-    count raise Unavailable then, as nobody would know what is left.
+    count raise Unavailable then, as it would be unknown what is left.
     """
 
     async def get_many(self, keys: Sequence[CacheKey]) -> dict[CacheKey, bytes]:
@@ -200,7 +200,7 @@ class SqlVectorStore:
     """See `embedding.cache.VectorStore`. One statement a batch, whatever its size.
 
     Each tenant has vectors of its own, though equal texts give equal ones: how quickly a
-    text is embedded would tell whether somebody else has it too.
+    text is embedded would tell whether another tenant has it too.
     """
 
     def __init__(self, database: Database, tenant: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
@@ -38,7 +39,7 @@ from sqlalchemy.types import TypeEngine
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
 from ragstone.storage.error_translation import NOT_TEXT
-from ragstone.storage.schema import HEAD_REVISION
+from ragstone.storage.schema import HEAD_REVISION, facts
 from ragstone.storage.sqlite import Sqlite
 from ragstone.storage.transactions import EVERY_TENANT, Backend, EveryTenant, Whose, revision_of
 from ragstone.vocabulary import Scope
@@ -50,6 +51,7 @@ __all__ = [
     "Whose",
     "any_of",
     "hold",
+    "installation_id",
     "scoped",
     "scoped_delete",
     "scoped_insert",
@@ -277,7 +279,7 @@ class Database:
             if revision == HEAD_REVISION:
                 return
             async with self._backend.migrating() as connection:
-                revision = await connection.run_sync(revision_of)  # somebody else may have done it while we waited
+                revision = await connection.run_sync(revision_of)  # another process may have migrated
                 self._refuse_newer(revision)
                 if revision != HEAD_REVISION:
                     await connection.run_sync(_upgrade)
@@ -325,3 +327,24 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", "ragstone.storage:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+_INSTALLATION = "installation"  # the name of the fact
+_INSTALLATION_BYTES = 8  # of the random id
+
+
+async def installation_id(database: Database) -> str:
+    """The random id of an installation, made at the first call: the prefix of its keys in a shared Redis.
+
+    A new database has a new id: it counts its versions from one again, and must not
+    find keys in Redis that an earlier database or another installation left there.
+    """
+    known = unscoped(facts, facts.c.value).where(facts.c.name == _INSTALLATION)
+    async with database.read(EVERY_TENANT) as connection:
+        found = (await connection.execute(known)).scalar()
+    if found is None:
+        async with database.write(EVERY_TENANT) as connection:
+            new = {"name": _INSTALLATION, "value": secrets.token_hex(_INSTALLATION_BYTES)}
+            await connection.execute(database.insert_missing(facts), new)
+            found = (await connection.execute(known)).scalar_one()
+    return str(found)

@@ -1,4 +1,4 @@
-"""What disk and database refuse, as sentences for the operator."""
+"""Translates errors of disk and database into errors whose message tells the operator what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recent failures as SQL keeps them: written in batches, bounded in number, read by what they have in common."""
+"""The failure log: a bounded number of recent failures in SQL, written in batches, read in groups."""
 
 from __future__ import annotations
 

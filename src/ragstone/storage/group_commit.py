@@ -1,8 +1,8 @@
-"""Writes of many requests in one transaction.
+"""Group commit: the writes of many requests in one transaction.
 
 A commit waits for the disk (about 1 to 10 ms), whatever is in it. While one is under
 way, what comes in gathers, and is written by the next: the busier, the larger the
-groups. What somebody waits for waits for no timer; what can wait goes along with it.
+groups. Awaited writes flush at once; others are batched with them, at most `LINGER_S` later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class GroupCommit(Generic[T]):
     """Hands waiting items to `write` in groups, in order; one group at a time.
 
-    A group that cannot be written fails for everybody in it, after `attempts` attempts.
+    A group that cannot be written fails for all its writers, after `attempts` attempts.
     """
 
     def __init__(self, write: Callable[[Sequence[T]], Awaitable[None]], *, attempts: int = 3) -> None:
@@ -103,9 +103,9 @@ class GroupCommit(Generic[T]):
 
 
 def _tell(group: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
-    """Wake everybody who still waits."""
+    """Wake the writers that still wait."""
     for future in group:
-        if future.done():  # whoever waited was cancelled
+        if future.done():  # its writer was cancelled
             continue
         if error:
             future.set_exception(error)
@@ -114,6 +114,6 @@ def _tell(group: Iterable[asyncio.Future[None]], error: BaseException | None) ->
 
 
 def _retrieved(future: asyncio.Future[None]) -> None:
-    """Nobody may wait for it any more; asyncio shall not warn of that."""
+    """Mark the exception as seen: if no writer waits any more, asyncio must not warn."""
     if not future.cancelled():
         future.exception()

@@ -1,4 +1,4 @@
-"""Moving windows: never more than `limit` of something within any `window_s` seconds.
+"""Sliding rate windows: never more than `limit` events within any `window_s` seconds.
 
 Each event is remembered by its time until the window has passed over it, so the count
 is exact at every moment: no double share at the turn of an hour.

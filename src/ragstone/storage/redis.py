@@ -1,4 +1,4 @@
-"""Redis, which may be there or not: every call has a deadline, and a broken one is left alone for a moment.
+"""The Redis connection: every call has a deadline; after a failure it is not called for a moment.
 
 What Redis holds is derived: counts of limits, cached results, news. Whoever calls has a
 way to go on without, so the only error from here is `Unavailable`, and it comes soon.
@@ -113,7 +113,7 @@ class Redis:
         return await self.run(call)
 
     async def publish(self, channel: str, message: str) -> None:
-        """Tell all who listen; nobody hears it while Redis is down."""
+        """Publish a message to all listeners; it is lost while Redis is down."""
         with suppress(Unavailable):
             await self.run(lambda client: client.publish(self.key("news", channel), message))
 
@@ -176,7 +176,7 @@ class Redis:
             return task.result()
         finally:
             if not task.done():
-                # The client closes a connection whose answer nobody waits for, so that no other call reads it.
+                # The client closes a connection whose answer is not awaited any more, so that no other call reads it.
                 task.cancel()
                 await asyncio.wait({task})
 

@@ -381,7 +381,7 @@ claims = Table(
     Column("tenant", String(64), nullable=False),
     Column("collection", String(128), nullable=False),
     Column("owner", String(32), nullable=False),
-    Column("lease_until", Float, nullable=False),  # Unix seconds; 0: nobody's
+    Column("lease_until", Float, nullable=False),  # Unix seconds; 0: not claimed
     Column("littered", Boolean, key="orphaned", nullable=False),  # the index may hold unpublished points
     Index(None, "lease_until"),
 )

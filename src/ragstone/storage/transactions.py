@@ -1,4 +1,4 @@
-"""Whose rows a transaction may touch, and what a kind of database has to offer for that."""
+"""The port of a database backend, and the tenant that a transaction is for."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ragstone.vocabulary import Scope
 
 
 class EveryTenant:
-    """Says that a transaction is nobody's request: it may see and change the rows of all tenants."""
+    """The type of `EVERY_TENANT`: a transaction for it may read and change the rows of all tenants."""
 
     def __repr__(self) -> str:
         return "EVERY_TENANT"
 
 
 EVERY_TENANT = EveryTenant()
-"""For the worker, the door and the operator; a house rule counts who uses it."""
+"""For the worker, authentication and the operator; a house rule limits which modules use it."""
 
 Whose = Scope | str | EveryTenant
-"""Whose rows a transaction may touch: a scope's or a tenant's, or everybody's."""
+"""The rows that a transaction may touch: those of a scope's tenant, of a tenant, or of all tenants."""
 
 
 def tenant_of(whose: Whose) -> str | None:

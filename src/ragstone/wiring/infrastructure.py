@@ -28,8 +28,7 @@ from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicie
 from ragstone.retrieval.vectorize.client import checked_token
 from ragstone.settings import Settings, tenant_defaults
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.database import Database
-from ragstone.storage.installation import installation_id
+from ragstone.storage.database import Database, installation_id
 from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics

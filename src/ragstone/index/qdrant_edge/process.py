@@ -63,14 +63,14 @@ class IndexProcess:
             if not self._owns():
                 break
             try:
-                self._keep_house(time.monotonic())
+                self._tidy_up(time.monotonic())
             except IndexUnavailable as error:
                 _log(error)
         server.close()
         for client in self._clients:
             client.close()
 
-    def _keep_house(self, now: float) -> None:
+    def _tidy_up(self, now: float) -> None:
         idle_s = now - self._last_request
         if self._dirty_since and (idle_s > FLUSH_IDLE_S or now - self._dirty_since > FLUSH_BUSY_S):
             self._dirty_since = None
@@ -196,7 +196,7 @@ def _take(folder: Path) -> int | None:
 
 
 def _owns(owner: int, folder: Path) -> bool:
-    """Whether the locked file is still in the folder; somebody may have removed it and begun anew."""
+    """Whether the locked file is still in the folder; another process may have removed it and started over."""
     try:
         return os.path.samestat(os.fstat(owner), edge_protocol.owner_file(folder).stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Alembic's door: runs the migrations inside the transaction of `storage.database`."""
+"""Alembic's environment: runs the migrations inside the transaction of `storage.database`."""
 
 from __future__ import annotations
 

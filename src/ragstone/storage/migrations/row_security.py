@@ -1,4 +1,4 @@
-"""What makes PostgreSQL keep tenants apart by itself, and keeps both kinds of database from rewriting the audit log.
+"""Row level security of PostgreSQL, and triggers that refuse changes of the audit log on both databases.
 
 A migration that adds tables calls `protect` with their names; a test finds the one that forgot.
 """
@@ -44,7 +44,7 @@ CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table
 
 
 def make_roles(connection: Connection) -> None:
-    """The two roles that own nothing and that nobody can log in as; PostgreSQL only."""
+    """Create the two roles, which own nothing and cannot log in; PostgreSQL only."""
     if connection.dialect.name == "postgresql":
         for role in (TENANT_ROLE, SYSTEM_ROLE):
             connection.execute(text(_MAKE_ROLE.format(role=role)))
@@ -69,7 +69,7 @@ def grant(connection: Connection, table: str, rights: str, *roles: str) -> None:
 
 
 def make_append_only(connection: Connection, table: str) -> None:
-    """Rows of the table are there to stay, whoever asks; takes back the rights to change them."""
+    """Make the rows of a table permanent: revoke the rights to change them, and refuse it by trigger."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"REVOKE UPDATE, DELETE ON {table} FROM {TENANT_ROLE}, {SYSTEM_ROLE}"))
         connection.execute(text(_APPEND_ONLY_FUNCTION))
