@@ -72,7 +72,7 @@ wheels: $(RUNTIME) ## Build the wheels of Ragstone and of its model into dist/
 	@ls $(MODEL_WHEEL)
 
 test: $(DEVELOP) ## Run the test suite; ARGS="…" go to pytest
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto $(ARGS)
 
 clients: $(LITELLM)/.ready $(CLIENTS)/node_modules/.package-lock.json ## Install other people's clients, for the tests that use them
 

@@ -8,11 +8,20 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import APP, PostgresServer, running_postgres
 from tests.redis_server import RedisServer, throw_away_redis
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+pytest_plugins = ["tests.quick"]
+
+# One profile for all: how fast a machine is decides nothing, and CI tries the same examples each time.
+settings.register_profile(
+    "ragstone", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("ragstone")
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,11 @@ def test_the_workflow_runs_what_ci_runs_and_pins_its_actions():
     assert not [action for action in actions if not PINNED.fullmatch(action)]
 
 
+def test_hypothesis_has_one_profile():
+    own = re.compile(r"@settings\([^)]*(deadline|suppress_health_check|derandomize)")
+    assert not [path.name for path in (REPOSITORY / "tests").rglob("*.py") if own.search(path.read_text("utf-8"))]
+
+
 def test_the_change_log_has_the_version_of_the_package():
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
     headings = re.findall(r"^## (.+)$", read("CHANGELOG.md"), re.MULTILINE)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,20 @@ from ragstone.documents.parser import SandboxedParser
 from ragstone.errors import EmptyDocument, ParserLimit, Unavailable, UnreadableDocument, Unsupported
 from tests.documents import builders
 
-# Word XML that mammoth needs many seconds for: stands for every endless parse.
-SLOW = builders.docx(body="<w:p><w:r><w:t>x</w:t></w:r></w:p>" * 120_000)
 MakeParser = Callable[..., SandboxedParser]
 PROC = Path("/proc/self/task")
 needs_proc = pytest.mark.skipif(not PROC.is_dir(), reason="Needs /proc to see the worker processes.")
+
+
+@cache
+def slow() -> bytes:
+    """Word XML that mammoth needs many seconds for: stands for every endless parse."""
+    return builders.docx(body="<w:p><w:r><w:t>x</w:t></w:r></w:p>" * 120_000)
+
+
+def greedy_json() -> bytes:
+    """Lists that Python runs out of memory on."""
+    return b"[" + b"[]," * 6_000_000 + b"[]]"
 
 
 def workers() -> list[int]:
@@ -50,7 +60,7 @@ def ends(pid: int) -> bool:
 
 async def deep_in_work(parser: SandboxedParser) -> asyncio.Task[ParsedDocument]:
     """A parse that has used more CPU time than any start does, and is far from its end."""
-    task = asyncio.create_task(parser.parse(SLOW, name="slow.docx"))
+    task = asyncio.create_task(parser.parse(slow(), name="slow.docx"))
     while not task.done() and not any(cpu_s(pid) > 0.8 for pid in workers()):
         await asyncio.wait({task}, timeout=0.05)
     assert not task.done()
@@ -96,31 +106,31 @@ async def test_an_entity_bomb_is_a_damaged_document(parser: SandboxedParser):
 async def test_a_parse_that_does_not_end_is_ended_by_the_clock(parser_with: MakeParser):
     parser = parser_with(max_wall_s=1)
     with pytest.raises(ParserLimit, match="RAGSTONE_PARSER__MAX_WALL_S"):
-        await parser.parse(SLOW, name="slow.docx")
+        await parser.parse(slow(), name="slow.docx")
     assert (await parser.parse(b"# next", name="n.md")).text == "# next"
 
 
 async def test_a_parse_that_burns_cpu_is_ended_by_the_system(parser_with: MakeParser):
     parser = parser_with(max_cpu_s=1)
     with pytest.raises(ParserLimit, match="RAGSTONE_PARSER__MAX_CPU_S"):
-        await parser.parse(SLOW, name="slow.docx")
+        await parser.parse(slow(), name="slow.docx")
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not limit address space.")
 @pytest.mark.parametrize(
     ("greedy", "name"),
     [
-        (b"[" + b"[]," * 6_000_000 + b"[]]", "lists.json"),  # Python runs out
-        (builders.xlsx_with_far_corner(), "sparse.xlsx"),  # native code runs out and aborts
+        (greedy_json, "lists.json"),
+        (builders.xlsx_with_far_corner, "sparse.xlsx"),  # native code runs out and aborts
     ],
     ids=["python", "native"],
 )
 async def test_a_parse_that_eats_memory_ends_and_its_neighbour_does_not(
-    parser_with: MakeParser, greedy: bytes, name: str
+    parser_with: MakeParser, greedy: Callable[[], bytes], name: str
 ):
     parser = parser_with(max_memory_bytes=300 << 20)
     ended, neighbour = await asyncio.gather(
-        parser.parse(greedy, name=name), parser.parse(b"# next", name="n.md"), return_exceptions=True
+        parser.parse(greedy(), name=name), parser.parse(b"# next", name="n.md"), return_exceptions=True
     )
     assert isinstance(ended, ParserLimit)
     assert "RAGSTONE_PARSER__MAX_MEMORY_BYTES" in str(ended)

@@ -1,21 +1,26 @@
-"""The vendors' own clients, and those that people use, against the interceptor: they are the judges of the wire."""
+"""The vendors' own clients, and those that people use, against the interceptor: they are the judges of the wire.
+
+They are imported by the tests that use them: together that takes three seconds, in each process that collects tests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import httpx2
-import openai
 import pytest
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import SecretStr
 
 from tests.interceptor.setup import KEY, QUESTION, Stand, stand
 from tests.interceptor.upstreams import Fault, ModelServer, upstream
+
+if TYPE_CHECKING:
+    import anthropic
+    import openai
+    from langchain_openai import ChatOpenAI
 
 ANSWER = "The harbour crane lifts forty tonnes [1]."
 TOOL: Any = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -31,12 +36,18 @@ class Between:
     transport: httpx2.AsyncClient
 
     def openai(self) -> openai.AsyncOpenAI:
+        import openai
+
         return openai.AsyncOpenAI(base_url=f"{self.here.url}/v1", api_key=KEY, http_client=_transport())
 
     def anthropic(self) -> anthropic.AsyncAnthropic:
+        import anthropic
+
         return anthropic.AsyncAnthropic(base_url=self.here.url, api_key=KEY, http_client=_transport())
 
     def langchain(self, **more: Any) -> ChatOpenAI:
+        from langchain_openai import ChatOpenAI
+
         given: Any = {"base_url": f"{self.here.url}/v1", "api_key": SecretStr(KEY), "max_retries": 0}
         return ChatOpenAI(model="mock", http_async_client=self.transport, **given, **more)
 
@@ -101,6 +112,8 @@ async def test_openai_lists_models_and_embeds(between: Between):
 
 @pytest.mark.parametrize("fault", [Fault.NO_END, Fault.RESET, Fault.HALF_JSON, Fault.ERROR_EVENT])
 async def test_openai_raises_where_an_answer_breaks_off(between: Between, fault: Fault):
+    import openai
+
     between.model.fault = fault
     async with between.openai() as client:
         stream = await client.chat.completions.create(model="mock", messages=USER, stream=True)
@@ -110,6 +123,8 @@ async def test_openai_raises_where_an_answer_breaks_off(between: Between, fault:
 
 
 async def test_openai_reads_a_refusal_of_the_server(between: Between):
+    import openai
+
     between.model.fault = Fault.KEY
     async with between.openai() as client:
         with pytest.raises(openai.AuthenticationError) as refused:
@@ -118,6 +133,8 @@ async def test_openai_reads_a_refusal_of_the_server(between: Between):
 
 
 async def test_openai_reads_a_refusal_of_the_door(between: Between):
+    import openai
+
     client = openai.AsyncOpenAI(base_url=f"{between.here.url}/v1", api_key="nobody", http_client=_transport())
     async with client:
         with pytest.raises(openai.AuthenticationError) as refused:
@@ -143,6 +160,8 @@ async def test_anthropic_reads_whole_and_streamed_answers_of_both_versions(betwe
 
 @pytest.mark.parametrize("fault", [Fault.NO_END, Fault.RESET, Fault.ERROR_EVENT])
 async def test_anthropic_raises_where_an_answer_breaks_off(between: Between, fault: Fault):
+    import anthropic
+
     between.model.fault = fault
     async with between.anthropic() as client:
         with pytest.raises(anthropic.APIError):
@@ -167,6 +186,8 @@ async def test_langchain_gets_calls_of_tools(between: Between):
 
 
 async def test_langchain_embeds_texts_when_it_sends_texts(between: Between):
+    from langchain_openai import OpenAIEmbeddings
+
     url = f"{between.here.url}/v1"
     name = between.here.platform.embedder.name.partition(":")[0]
     given: Any = {"model": name, "base_url": url, "api_key": SecretStr(KEY), "check_embedding_ctx_length": False}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from importlib import import_module
+from types import ModuleType
 
-import anthropic
-import openai
 import pytest
 import structlog
 
@@ -214,7 +214,13 @@ async def test_anthropic_gets_at_most_four_cache_marks():
     assert ["cache_control" in block for block in blocks] == [False, False, True, True, True, True]
 
 
-def exceptions_of(package):
+@pytest.fixture
+def package(vendor: str) -> ModuleType:
+    """The vendor's SDK, imported only where it is needed: that takes about a second."""
+    return import_module(vendor)
+
+
+def exceptions_of(package: ModuleType) -> Iterator[Exception]:
     """One of every exception class that a vendor's package shows, with a key in its words."""
     for kind in tuple(vars(package).values()):
         if isinstance(kind, type) and issubclass(kind, Exception):
@@ -225,16 +231,15 @@ def exceptions_of(package):
             yield error
 
 
-@pytest.mark.parametrize("error", [*exceptions_of(openai), *exceptions_of(anthropic)], ids=lambda e: type(e).__name__)
-def test_every_vendor_exception_becomes_one_sentence_without_its_own_words(error):
-    said = unavailable("m", error)
-    assert isinstance(said, ModelUnavailable)
-    assert KEY not in str(said)
+def test_every_vendor_exception_becomes_one_sentence_without_its_own_words(package: ModuleType):
+    said = {type(error).__name__: unavailable("m", error) for error in exceptions_of(package)}
+    assert len(said) > 10
+    assert not [name for name, sentence in said.items() if not isinstance(sentence, ModelUnavailable)]
+    assert not [name for name, sentence in said.items() if KEY in str(sentence)]
 
 
-@pytest.mark.parametrize("package", [openai, anthropic])
-def test_the_root_that_is_caught_is_the_root_of_all(package):
-    root = package.OpenAIError if package is openai else package.AnthropicError
+def test_the_root_that_is_caught_is_the_root_of_all(vendor: str, package: ModuleType):
+    root = package.OpenAIError if vendor == "openai" else package.AnthropicError
     strays = {type(error).__name__ for error in exceptions_of(package) if not isinstance(error, root)}
     assert strays <= {"InvalidWebhookSignatureError"}, "an exception no request raises"
 

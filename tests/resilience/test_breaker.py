@@ -265,7 +265,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_happens_no_second_call_passes_beside_a_probe(steps):
     watched = Watched(BreakerOptions(failures_in_row=2, failing_calls=2, open_s=4.0))
     out: list[int] = []
@@ -293,7 +293,7 @@ def test_whatever_happens_no_second_call_passes_beside_a_probe(steps):
 
 
 @given(STEPS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_happens_one_good_probe_within_ten_seconds_closes_it(steps):
     watched = Watched()
     for step in steps:
@@ -309,7 +309,7 @@ def test_whatever_happens_one_good_probe_within_ten_seconds_closes_it(steps):
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_window_counts_what_a_list_would_count(calls):
     watched = Watched(BreakerOptions(failure_rate=1.0, min_calls=10**9, failures_in_row=10**9, failing_s=1e9))
     kept: list[tuple[float, bool]] = []

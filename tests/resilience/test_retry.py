@@ -202,7 +202,7 @@ def test_a_long_good_time_pays_for_ten_retries_and_no_more():
     st.floats(0.01, 1),
     st.lists(st.tuples(st.floats(0, 5), st.integers(0, 3)), min_size=1, max_size=300),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_retries_never_exceed_their_share_and_one_in_ten_seconds(ratio, calls):
     clock = Clock()
     budget = RetryBudget(ratio, clock=clock)
