@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ragstone.errors import ConfigurationError
-from ragstone.settings import env_example, load_settings
+from ragstone.settings import Settings, SettingsOverrides, env_example, load_settings
+from ragstone.wiring import open_platform
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KEY = "k" * 32
@@ -60,3 +62,67 @@ def test_a_short_key_is_not_repeated_in_the_message(monkeypatch: pytest.MonkeyPa
 def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAGSTONE_DATA_DIR", "from-environment")
     assert load_settings(data_dir="from-argument").data_dir == Path("from-argument")
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong", "right"),
+    [
+        ({"data_dirr": "x"}, "data_dirr", "data_dir"),
+        ({"embeding": {"model": "hashing"}}, "embeding", "embedding"),
+        ({"embedding": {"modle": "hashing"}}, "RAGSTONE_EMBEDDING__MODLE", "RAGSTONE_EMBEDDING__MODEL"),
+        ({"vectorize": {"organisation": "x"}}, "RAGSTONE_VECTORIZE__ORGANISATION", "RAGSTONE_VECTORIZE__ORGANIZATION"),
+    ],
+)
+def test_an_unknown_keyword_is_refused_with_the_nearest_name(given: dict[str, Any], wrong: str, right: str):
+    with pytest.raises(ConfigurationError, match=rf"{wrong}: is not a setting; did you mean {right}\?"):
+        load_settings(**given)
+
+
+async def test_open_platform_refuses_an_unknown_keyword():
+    with pytest.raises(ConfigurationError, match="did you mean data_dir"):
+        async with open_platform(data_dirr="x"):  # type: ignore[call-arg]  # mypy refuses it too
+            pass
+
+
+UNKNOWN = [
+    ("RAGSTONE_DATADIR", "RAGSTONE_DATA_DIR"),
+    ("RAGSTONE_EMBEDING__MODEL", "RAGSTONE_EMBEDDING__MODEL"),
+    ("RAGSTONE_INTERCEPTOR__LIMITS", "RAGSTONE_INTERCEPTOR__LIMIT"),
+    ("RAGSTONE_ANSWR__API_KEY", "RAGSTONE_ANSWER__API_KEY"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "right"), UNKNOWN)
+def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch, wrong: str, right: str):
+    monkeypatch.setenv(wrong, "x")
+    with pytest.raises(ConfigurationError, match=rf"{wrong}: is not a setting; did you mean {right}\?"):
+        load_settings()
+
+
+@pytest.mark.parametrize(("wrong", "right"), UNKNOWN)
+def test_an_unknown_name_in_the_env_file_is_refused_too(tmp_path: Path, wrong: str, right: str):
+    (tmp_path / ".env").write_text(f"{wrong}=x\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf"{wrong}: is not a setting; did you mean {right}\?"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RAGSTONE_DEBUG", "1"),
+        ("RAGSTONE_KEY", "rs_sk_x"),
+        ("RAGSTONE_OPEN_DATA", "/data"),
+        ("RAGSTONE_TEST_SOURCE", "/src"),
+        ("RAGSTONE_HOUSE_API_KEY", "sk-x"),
+        ("RAGSTONE_SERVER", '{"port": 8001}'),
+        ("RAGSTONE_INTERCEPTOR__MODELS__house", "gpt"),
+        ("RAGSTONE_DATADIR", ""),
+    ],
+)
+def test_other_variables_with_the_prefix_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    monkeypatch.setenv(name, value)
+    load_settings()
+
+
+def test_the_typed_keywords_are_the_settings():
+    assert SettingsOverrides.__annotations__.keys() == Settings.model_fields.keys()

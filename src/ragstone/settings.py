@@ -7,10 +7,14 @@ real environment variables win. Each group mirrors the options of the part it is
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypedDict, TypeVar, Unpack, get_origin
 
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     Field,
@@ -38,6 +42,11 @@ from ragstone.tenants.settings import (
 )
 from ragstone.vocabulary import DEFAULT_TENANT
 
+PREFIX = "RAGSTONE_"
+NOT_SETTINGS = frozenset({"RAGSTONE_DEBUG", "RAGSTONE_OPEN_DATA", "RAGSTONE_KEY"})
+"""Other variables with the prefix: tracebacks of the CLI, data sets of the benchmarks, a client's key in the docs."""
+TEST_PREFIX = "RAGSTONE_TEST_"  # variables of the tests
+_MODEL_KEY = re.compile(r"RAGSTONE_(?:(?!__)[A-Z0-9_])*_API_KEY")  # key variables of a plan's models; no group has one
 Part = TypeVar("Part", bound=SettingsPart)
 
 
@@ -296,7 +305,7 @@ class Settings(BaseSettings):
     """The root of the tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RAGSTONE_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_file=".env",
         env_ignore_empty=True,
@@ -362,21 +371,77 @@ def _part(kind: type[Part], group: SettingsPart) -> Part:
     return kind(**{name: getattr(group, name) for name in kind.model_fields})
 
 
-def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment; `overrides` win over it.
+class SettingsOverrides(TypedDict, total=False):
+    """The settings as keywords, with their types; a group is an instance or a mapping."""
+
+    profile: Literal["development", "staging", "production"]
+    data_dir: Path | str
+    secret_key: SecretStr | str | None
+    server: ServerSettings | Mapping[str, object]
+    database: DatabaseSettings | Mapping[str, object]
+    redis: RedisSettings | Mapping[str, object]
+    accounts: AccountSettings | Mapping[str, object]
+    parser: ParserSettings | Mapping[str, object]
+    ingestion: IngestionSettings | Mapping[str, object]
+    embedding: EmbeddingSettings | Mapping[str, object]
+    index: IndexSettings | Mapping[str, object]
+    retrieval: RetrievalSettings | Mapping[str, object]
+    answer: AnswerSettings | Mapping[str, object]
+    chat: ChatSettings | Mapping[str, object]
+    outbound: OutboundSettings | Mapping[str, object]
+    interceptor: InterceptorDefaults | Mapping[str, object]
+    librechat: LibreChatDefaults | Mapping[str, object]
+    vectorize: VectorizeSettings | Mapping[str, object]
+    upstream: UpstreamSettings | Mapping[str, object]
+    privacy: PrivacyDefaults | Mapping[str, object]
+    telemetry: TelemetrySettings | Mapping[str, object]
+    log: LogSettings | Mapping[str, object]
+
+
+def load_settings(**overrides: Unpack[SettingsOverrides]) -> Settings:
+    """Settings from the environment and `.env`; `overrides` win over both.
 
     Raises:
-        ConfigurationError: a value cannot be used; the message names its variable.
+        ConfigurationError: a value cannot be used, or a name is not known; the message says which.
     """
+    unknown = [
+        *(_unknown(name, Settings.model_fields) for name in overrides if name not in Settings.model_fields),
+        *(_unknown(name, setting_variables()) for name in _unknown_variables()),
+    ]
+    if unknown:
+        raise ConfigurationError(f"The settings cannot be used. {'; '.join(unknown)}.")
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
+        return Settings(**overrides)
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from error
 
 
 def variable_name(path: tuple[str, ...]) -> str:
     """The environment variable of a setting: `("answer", "model")` is `RAGSTONE_ANSWER__MODEL`."""
-    return "RAGSTONE_" + "__".join(path).upper()
+    return PREFIX + "__".join(path).upper()
+
+
+def setting_variables() -> list[str]:
+    """The environment variable of every setting."""
+    return [variable_name(path) for path, _ in _settings()]
+
+
+def _unknown_variables() -> list[str]:
+    """Variables with the prefix that set something, and are neither a setting nor `NOT_SETTINGS`."""
+    given = {name.upper() for source in (dotenv_values(".env"), os.environ) for name, value in source.items() if value}
+    names = {name for name in given if name.startswith(PREFIX)}
+    known = {*setting_variables(), *map(variable_name, ((name,) for name in Settings.model_fields))}
+    entries = tuple(f"{variable_name(path)}__" for path, field in _settings() if get_origin(field.annotation) is dict)
+    return sorted(
+        name
+        for name in names - known - NOT_SETTINGS
+        if not name.startswith((*entries, TEST_PREFIX)) and not _MODEL_KEY.fullmatch(name)
+    )
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0)
+    return f"{name}: is not a setting; did you mean {nearest[0]}?"
 
 
 def _sentence(error: ValidationError) -> str:
@@ -384,8 +449,21 @@ def _sentence(error: ValidationError) -> str:
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         path = tuple(str(part) for part in item["loc"])
         text = item["msg"].removeprefix("Value error, ")
-        problems.append(f"{variable_name(path)}: {text}" if path else text)
+        if item["type"] == "extra_forbidden":
+            problems.append(_unknown(variable_name(path), setting_variables()))
+        else:
+            problems.append(f"{variable_name(path)}: {text}" if path else text)
     return "The settings cannot be used. " + "; ".join(problems) + "."
+
+
+def _settings() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Each setting with its path."""
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, SettingsPart):
+            yield from (((name, inner), setting) for inner, setting in group.model_fields.items())
+        else:
+            yield (name,), field
 
 
 def env_example() -> str:

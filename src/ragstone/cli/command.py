@@ -142,7 +142,7 @@ def settings_for(data_dir: Path | None) -> Settings:
     from ragstone.telemetry.logs import configure_logs
 
     configure_logs("debug" if os.environ.get(DEBUG_VARIABLE) else "error")
-    return load_settings(**({"data_dir": data_dir} if data_dir else {}))
+    return load_settings(data_dir=data_dir) if data_dir else load_settings()
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import structlog
 
@@ -32,7 +33,7 @@ from ragstone.retrieval.base import Retriever
 from ragstone.retrieval.cache import CachedRetriever
 from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.retrieval.vectorize.client import VectorizeClient
-from ragstone.settings import Settings, load_settings
+from ragstone.settings import Settings, SettingsOverrides, load_settings
 from ragstone.storage.cache import Cache, MemoryCache, RedisCache, tenant_vectors
 from ragstone.storage.library import Library
 from ragstone.telemetry.logs import leave_logs_to_the_host
@@ -57,7 +58,7 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_platform(
-    settings: Settings | None = None, *, recreate_index: bool = False, **overrides: object
+    settings: Settings | None = None, *, recreate_index: bool = False, **overrides: Unpack[SettingsOverrides]
 ) -> AsyncIterator[Platform]:
     """Open everything, hand it out, and close it in reverse order.
 
