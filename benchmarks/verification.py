@@ -1,4 +1,4 @@
-"""Quality of `ragstone.generation.verification`: supported sentences against others.
+"""Quality of `ragstone.generation.citations`: supported sentences against others.
 
 True pairs: evidence sentences of clapnq and squad_v2 with their passage, whole and without
 their bracketed parts; the written answers of clapnq, sentence by sentence; claims of
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.answer_sets import DATA
 from ragstone.documents.sentences import sentences
-from ragstone.generation.verification import VERIFIED_AT, Evidence
+from ragstone.generation.citations import VERIFIED_AT, Evidence
 
 Pair = tuple[str, str, str]
 """Claim, passage, title."""

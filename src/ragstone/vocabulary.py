@@ -278,7 +278,7 @@ class Citation:
     and `quote` its words: `document_text[start:end] == quote`. `answer_start` and
     `answer_end` delimit the sentence in the answer's text. `score` in [0, 1] says how
     far the quote bears the sentence out; `verified` is score >= the threshold of
-    `generation.verification`.
+    `generation.citations`.
     """
 
     marker: int

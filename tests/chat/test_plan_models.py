@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ragstone.billing.plans import ModelEntry, Plan, Plans
+from ragstone.chat.ask import UNCONFIGURED, ModelChain
 from ragstone.chat.condense import ModelCondenser, RuleCondenser
-from ragstone.chat.plan_models import UNCONFIGURED, ModelChain
 from ragstone.errors import ConfigurationError
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.identity.audit import Audit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragstone.generation.verification import VERIFIED_AT, Evidence
+from ragstone.generation.citations import VERIFIED_AT, Evidence
 from tests.generation.passages import BRIDGE, TOWER
 
 

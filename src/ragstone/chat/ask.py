@@ -6,24 +6,37 @@ check → load the history → choose the models → reserve in the ledger (`beg
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+import structlog
+
 from ragstone.billing.ledger import Ledger
+from ragstone.billing.plans import ModelEntry, Plan, Plans
+from ragstone.chat.condense import Condenser, ModelCondenser, RuleCondenser
 from ragstone.chat.conversations import Conversations
-from ragstone.chat.plan_models import AnsweringModel, ModelChain
 from ragstone.chat.usage_meter import UsageMeter
-from ragstone.errors import RagstoneError
+from ragstone.errors import ConfigurationError, NotFound, RagstoneError
 from ragstone.generation.answer import Generator
-from ragstone.generation.base import Delta
-from ragstone.llm.base import Message
+from ragstone.generation.base import Answerer, Delta
+from ragstone.generation.prompted import PromptedAnswerer
+from ragstone.llm.base import LanguageModel, Message
 from ragstone.llm.token_usage import counted
 from ragstone.principals import LOCAL, Principal
 from ragstone.retrieval.base import Retriever, within_budget
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Filters, Passage, Query, Scope, Turn, Usage
+
+UNCONFIGURED = "model_unconfigured"
+"""The policy where a model of the plan is passed over: its key is not set, or it cannot be opened."""
+
+log = structlog.get_logger()
+
+ModelFactory = Callable[[ModelEntry, str | None], LanguageModel | None]
+"""Opens the model of an entry with its key; None where the entry is the extractive answerer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,19 @@ class Finished:
 
 
 Event = Retrieved | Delta | Citation | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringModel:
+    """The answerers of a principal in order, with the condenser, and the policies that acted in choosing them.
+
+    `models` are the language models behind the answerers.
+    """
+
+    answerers: tuple[Answerer, ...]
+    condenser: Condenser
+    degraded: tuple[str, ...] = ()
+    models: tuple[LanguageModel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,3 +288,73 @@ class Chat:
         except RagstoneError:
             return exchange.question  # the words that were added made it too long
         return whole
+
+
+class ModelChain:
+    """Finds the models of a principal's plan. A model is opened at its first use, and stays open."""
+
+    def __init__(
+        self,
+        *,
+        plans: Plans,
+        open_model: ModelFactory,
+        keys: Mapping[str, str],
+        extractive: Answerer,
+        settings_model: LanguageModel | None = None,
+        max_tokens: int = 800,
+    ) -> None:
+        """`settings_model` answers where a plan names no model; `keys` maps names of variables to keys."""
+        self._plans = plans
+        self._open_model = open_model
+        self._keys = keys
+        self._extractive = extractive
+        self._max_tokens = max_tokens
+        self._default = self._answering([settings_model] if settings_model else [])
+        self._opened: dict[ModelEntry, LanguageModel | None] = {}
+        self._opening = asyncio.Lock()
+
+    async def of(self, principal: Principal) -> AnsweringModel:
+        """The answering model of a principal: those its plan names, then the extractive answerer.
+
+        Raises:
+            NotFound: the plan does not exist.
+        """
+        plan = await self._plans.get(principal.plan)
+        return await self._of_plan(plan) if plan.models else self._default
+
+    async def close(self) -> None:
+        """Close every model that was opened."""
+        opened = [model for model in self._opened.values() if model]
+        self._opened.clear()
+        for model in opened:
+            await model.close()
+
+    async def _of_plan(self, plan: Plan) -> AnsweringModel:
+        models, missing = [], False
+        for name in plan.models:
+            try:
+                model = await self._model(await self._plans.model(name))
+            except (ConfigurationError, NotFound) as error:
+                log.warning("chat.model_unconfigured", model=name, plan=plan.id, reason=error.message)
+                missing = True
+                continue
+            if model is None:
+                break  # the extractive answerer, which is the last anyway
+            models.append(model)
+        return self._answering(models, (UNCONFIGURED,) if missing else ())
+
+    async def _model(self, entry: ModelEntry) -> LanguageModel | None:
+        if entry in self._opened:
+            return self._opened[entry]
+        key = self._keys.get(entry.key_variable) if entry.key_variable else None
+        if entry.key_variable and not key:
+            raise ConfigurationError(f"The model {entry.id!r} needs a key: set {entry.key_variable}.")
+        async with self._opening:
+            if entry not in self._opened:  # in a thread: importing an SDK takes a second
+                self._opened[entry] = await asyncio.to_thread(self._open_model, entry, key)
+        return self._opened[entry]
+
+    def _answering(self, models: Sequence[LanguageModel], degraded: tuple[str, ...] = ()) -> AnsweringModel:
+        prompted = [PromptedAnswerer(model, max_tokens=self._max_tokens) for model in models]
+        condenser = ModelCondenser(models[0]) if models else RuleCondenser()
+        return AnsweringModel((*prompted, self._extractive), condenser, degraded, tuple(models))

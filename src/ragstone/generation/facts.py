@@ -1,4 +1,4 @@
-"""What a sentence states, as far as it can be read without a model: terms, figures, names, negations."""
+"""The facts that a text states, read without a model: terms, figures, units, months, names and negations."""
 
 from __future__ import annotations
 
@@ -46,9 +46,24 @@ _UNITS = {
 }
 
 
+_OPPOSED = (
+    "increase decrease, rise fall, rose fell, high low, higher lower, more less, most least, first last, before "
+    "after, begin end, began ended, start stop, open close, win lose, won lost, large small, larger smaller, "
+    "largest smallest, north south, northern southern, east west, eastern western, early late, earlier later, above "
+    "below, upper lower, left right, old new, older newer, oldest newest, long short, longer shorter, longest "
+    "shortest, allow forbid, allowed forbidden, enable disable, accept reject, import export, positive negative, "
+    "male female, maximum minimum, always never, all none, mutable immutable, public private, success failure, true "
+    "false, activate inhibit, promote prevent, improve worsen, gain loss, stronger weaker, better worse, best "
+    "worst, buy sell, inside outside, internal external, upregulate downregulate, with without, possible "
+    "impossible, safe unsafe"
+)
+_PAIRS = [entry.split() for entry in _OPPOSED.split(",")]
+OPPOSITES = {frozenset(terms(left)[:1]) | frozenset(terms(right)[:1]) for left, right in _PAIRS}
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one stretch of text states.
+    """The facts of one span of text.
 
     `numbers` maps a figure to the units it stands with (`""` for none). `names` are
     capitalised words in order, folded. `negated` holds the terms within reach of a
@@ -65,9 +80,9 @@ class Facts:
 
 @lru_cache(maxsize=1 << 12)
 def facts(text: str) -> Facts:
-    """Read `text`, of which markers and Markdown marks do not count.
+    """Read the facts of `text` without its citation markers and Markdown marks.
 
-    Cached: the same sentence is read to be picked, to be cited and for the next question.
+    Cached: a sentence is read when it is picked, when it is cited and for the next question.
     """
     plain = plain_text(text)
     words = [found[0] for found in _WORD.finditer(plain)]
@@ -85,7 +100,7 @@ def facts(text: str) -> Facts:
 
 
 def merged(parts: Iterable[Facts]) -> Facts:
-    """What several stretches state together, in their order."""
+    """The facts of several spans together, in their order."""
     parts = tuple(parts)
     figures = {figure for part in parts for figure in part.numbers}
     return Facts(
@@ -98,6 +113,12 @@ def merged(parts: Iterable[Facts]) -> Facts:
         negates=any(part.negates for part in parts),
         negated=frozenset().union(*(part.negated for part in parts)),
     )
+
+
+def opposed(claim: frozenset[str], span: frozenset[str]) -> bool:
+    """Whether one text has the opposite of a word of the other, and not that word too."""
+    mine, theirs = claim - span, span - claim
+    return any(pair & mine and pair & theirs for pair in OPPOSITES)
 
 
 def plain_text(text: str) -> str:

@@ -17,8 +17,7 @@ from typing import Literal
 
 from ragstone.documents.sentences import Kind, Sentence, sentences
 from ragstone.embedding.sparse import STOPWORDS, terms
-from ragstone.generation.facts import MONTHS, Facts, content_terms, facts
-from ragstone.generation.verification import opposed
+from ragstone.generation.facts import MONTHS, Facts, content_terms, facts, opposed
 from ragstone.vocabulary import Passage
 
 QuestionKind = Literal["date", "number", "person", "place", "reason", "thing"]

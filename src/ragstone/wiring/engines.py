@@ -9,7 +9,7 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from ragstone.billing.plans import ModelEntry
-from ragstone.chat.plan_models import ModelFactory
+from ragstone.chat.ask import ModelFactory
 from ragstone.documents.base import ParserLimits
 from ragstone.documents.chunking import ChunkingOptions
 from ragstone.documents.parser import SandboxedParser

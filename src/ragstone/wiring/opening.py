@@ -13,10 +13,9 @@ from typing import Unpack
 
 import structlog
 
-from ragstone.chat.ask import Chat, ChatOptions, ChatParts
+from ragstone.chat.ask import Chat, ChatOptions, ChatParts, ModelChain
 from ragstone.chat.conversations import Conversations, MemoryOptions
 from ragstone.chat.feedback import FeedbackStore
-from ragstone.chat.plan_models import ModelChain
 from ragstone.documents.parser import SandboxedParser
 from ragstone.embedding.base import Embedder
 from ragstone.generation.answer import AnswerOptions, Generator
