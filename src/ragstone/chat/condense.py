@@ -1,10 +1,10 @@
-"""Make a follow-up question whole, so that it can be looked up on its own.
+"""Condenses a follow-up question and its conversation into a question that can be searched for.
 
-"Why does it matter?" finds nothing by itself. With a language model, the model rewrites
-it. Without one, a rule does: a question that leans on the one before (an opening such as
-"and" or "what about", fewer than two words of content, or a pronoun among fewer than
-five) gets the words of content of the previous question appended. Retrieval looks at words, not at
-grammar, so that is enough; the answerer sees the same whole question.
+"Why does it matter?" finds nothing by itself. A language model rewrites it; without one, a
+rule does: a question that depends on the one before (an opening such as "and" or "what
+about", fewer than two content words, or a pronoun among fewer than five) gets the content
+words of the previous question appended. Retrieval compares words, not grammar, so that is
+enough; the answerer sees the same condensed question.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ragstone.vocabulary import Turn, Usage
 MODEL_TIMEOUT_S = 5.0  # a rewrite that takes longer than the answer is worth less than the rule
 MAX_REWRITE_TOKENS = 120
 MAX_REWRITE_CHARS = 1000
-FEW_WORDS = 2  # below this many words of content a question hardly stands alone
+FEW_WORDS = 2  # below this many content words a question hardly stands alone
 MANY_WORDS = 5  # from this many on, a pronoun mostly refers to a word of the question itself
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -51,18 +51,18 @@ _INSTRUCTION = (
 
 
 class Condenser(Protocol):
-    """Turns a question and what came before into a question that stands alone."""
+    """Turns a question and its history into a question that stands alone."""
 
     async def condense(self, question: str, history: Sequence[Turn], spent: TokenUsage | None = None) -> str:
-        """The question made whole; itself where it stands alone or nothing came before.
+        """The condensed question; the question itself where it stands alone or has no history.
 
-        `spent` is kept up to date with what that costs.
+        `spent` is updated with the usage of the model.
         """
         ...
 
 
 class RuleCondenser:
-    """See the module: the rule for those without a model."""
+    """A `Condenser` without a model, by the rule that the module describes."""
 
     async def condense(self, question: str, history: Sequence[Turn], spent: TokenUsage | None = None) -> str:
         """See `Condenser.condense`."""
@@ -70,7 +70,7 @@ class RuleCondenser:
 
 
 class ModelCondenser:
-    """Lets a language model rewrite; the rule acts where the model fails or is slow."""
+    """A `Condenser` that lets a language model rewrite; the rule acts if the model fails or is slow."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -105,10 +105,10 @@ class ModelCondenser:
 
 
 def condense_by_rule(question: str, history: Sequence[Turn]) -> str:
-    """Append the previous question's words of content where `question` leans on it.
+    """Append the content words of the previous question if `question` depends on it.
 
-    Only one step back: the caller passes questions that were made whole before, so what
-    an earlier question was about is carried along.
+    It looks one step back only: the history holds condensed questions, which carry the
+    words of earlier ones.
     """
     if not history or not leans_on_history(question):
         return question

@@ -1,4 +1,4 @@
-"""Retention: conversations go when they are older than their tenant wants them kept."""
+"""Conversations in SQL: turns, history for follow-ups, and their retention."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TITLE_CHARS = 80  # a title is the first question, cut to about one line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryOptions:
-    """How much of a conversation is remembered: both limits hold."""
+    """The part of a conversation that a follow-up is understood with; both limits hold."""
 
     max_exchanges: int = 3
     max_tokens: int = 1000
@@ -38,7 +38,7 @@ class MemoryOptions:
 
 @dataclass(frozen=True, slots=True)
 class SavedTurn:
-    """One exchange as it was saved. `condensed` is the question as it was looked up."""
+    """A saved exchange. `condensed` is the question that was searched for."""
 
     id: str
     question: str
@@ -53,7 +53,7 @@ class SavedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation; `owner` began it. `turns`, oldest first, is empty in listings."""
+    """A conversation; `owner` is the principal who began it. `turns`, oldest first, is empty in listings."""
 
     id: str
     title: str
@@ -65,7 +65,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Where an exchange was saved."""
+    """The ids of a saved exchange."""
 
     conversation_id: str
     turn_id: str
@@ -74,8 +74,8 @@ class Saved:
 class Conversations:
     """Reads and writes the conversations of a scope.
 
-    Each conversation has an owner, the principal who began it. With `visible_to`, there
-    are only those of that owner; with None, everybody's.
+    Each conversation has an owner, the principal who began it. `visible_to` restricts a
+    method to the conversations of that owner; with None, it sees all.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Conversations:
         """One conversation with all its turns.
 
         Raises:
-            NotFound: there is none of that id in the scope, or it is somebody else's.
+            NotFound: there is none of that id in the scope, or it belongs to another owner.
         """
         async with self._database.read(scope) as connection:
             found = (await connection.execute(_by_id(scope, conversation_id, visible_to))).first()
@@ -108,10 +108,10 @@ class Conversations:
         return _conversation(found, tuple(_turn(row) for row in rows))
 
     async def history(self, scope: Scope, conversation_id: str, *, visible_to: str | None = None) -> list[Turn]:
-        """What a new question is understood with: the newest exchanges that fit, oldest first.
+        """The history for a new question: the newest exchanges that fit, oldest first.
 
         Raises:
-            NotFound: there is no such conversation in the scope, or it is somebody else's.
+            NotFound: there is no such conversation in the scope, or it belongs to another owner.
         """
         statement = (
             scoped(turns, scope)
@@ -140,7 +140,7 @@ class Conversations:
         """Append an exchange, to a new conversation of `owner` where `conversation_id` is None.
 
         Raises:
-            NotFound: the conversation was deleted meanwhile, or it is somebody else's.
+            NotFound: the conversation has been deleted, or it belongs to another owner.
         """
         now = datetime.now(UTC)
         async with self._database.write(scope) as connection:
@@ -157,10 +157,10 @@ class Conversations:
         return Saved(conversation_id, str(row["id"]))
 
     async def delete(self, scope: Scope, conversation_id: str, *, visible_to: str | None = None) -> None:
-        """Remove a conversation with all its turns and what was said of them.
+        """Remove a conversation with all its turns and their feedback.
 
         Raises:
-            NotFound: there is none of that id in the scope, or it is somebody else's.
+            NotFound: there is none of that id in the scope, or it belongs to another owner.
         """
         statement = scoped_delete(conversations, scope).where(*_named(conversation_id, visible_to))
         async with self._database.write(scope) as connection:
@@ -168,7 +168,7 @@ class Conversations:
                 raise _unknown(conversation_id)
 
     async def expire(self, tenant: str, before: datetime) -> int:
-        """Remove the tenant's conversations last used before a moment, of all collections; how many."""
+        """Remove the tenant's conversations last used before a moment, in all collections. Returns their number."""
         statement = scoped_delete(conversations, tenant).where(conversations.c.updated_at < before)
         async with self._database.write(tenant) as connection:
             return (await connection.execute(statement)).rowcount
@@ -264,7 +264,11 @@ log = structlog.get_logger()
 
 
 async def expire_conversations(database: Database, conversations: Conversations, *, now: datetime) -> int:
-    """Remove what each tenant's `retention_days` no longer keeps, with turns and feedback; how many conversations."""
+    """Remove conversations older than their tenant's `retention_days`, with their turns and feedback.
+
+    Returns:
+        The number of conversations.
+    """
     limited = unscoped(tenants, tenants.c.tenant, tenants.c.retention_days).where(tenants.c.retention_days > 0)
     async with database.read(EVERY_TENANT) as connection:
         rows = (await connection.execute(limited)).all()

@@ -1,4 +1,4 @@
-"""Feedback: what readers say of single answers."""
+"""Feedback of readers on single answers, in SQL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_COMMENT_CHARS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One reader's word on one answer, with the exchange it is about."""
+    """The rating and comment of one reader on one answer, with the exchange."""
 
     id: str
     scope: Scope
@@ -38,7 +38,7 @@ class Feedback:
 
 
 class FeedbackStore:
-    """Keeps one word of each author on each answer; a later one replaces it."""
+    """Stores one feedback of each author on each answer; a later one replaces it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -54,7 +54,7 @@ class FeedbackStore:
         comment: str = "",
         visible_to: str | None = None,
     ) -> Feedback:
-        """Keep what `author` says of a turn; `visible_to` as in `Conversations`.
+        """Store the feedback of `author` on a turn; `visible_to` as in `Conversations`.
 
         Raises:
             NotFound: no such conversation, or it has no such turn.
@@ -83,9 +83,9 @@ class FeedbackStore:
         limit: int = 100,
         after: str | None = None,
     ) -> list[Feedback]:
-        """The newest first, of a collection or of all the tenant's; `after` is the id of the last one seen.
+        """The feedback of a collection or of a tenant, newest first; `after` is the id of the last one seen.
 
-        With `collections`, there is only what was said of answers from these.
+        `collections` restricts it to answers from these.
 
         Raises:
             NotFound: there is none of the id `after`.

@@ -1,4 +1,4 @@
-"""The bill of one request: a row of the ledger, reserved before it begins and settled however it ends."""
+"""Meters the usage of one request: reserves its row of the ledger, and settles it at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Account:
-    """What is to be written, as far as it is known."""
+    """The usage so far, which settling writes to the row."""
 
     reservation: Reservation
     spent: TokenUsage = field(default_factory=TokenUsage)
@@ -29,7 +29,10 @@ class _Account:
 
 
 class UsageMeter:
-    """Collects what a request uses. Settled once; one that nobody settles is settled when it is forgotten."""
+    """Collects the usage of a request.
+
+    `settle` is idempotent; an unsettled meter settles itself when it is garbage-collected.
+    """
 
     def __init__(self, ledger: Ledger, reservation: Reservation) -> None:
         """Use `UsageMeter.open`, or `UsageMeter.begin`."""
@@ -37,8 +40,8 @@ class UsageMeter:
         self._account = _Account(reservation)
         self._settled: asyncio.Future[None] | None = None
         self._reserving: asyncio.Future[None] | None = None
-        # An exchange that is begun and never answered is dropped without a word; garbage may be
-        # collected in any thread.
+        # An exchange that is begun and never answered is only dropped; garbage collection may run
+        # in any thread.
         loop = asyncio.get_running_loop()
         self._forgotten = weakref.finalize(self, _settle_soon, loop, ledger, self._account)
         self._forgotten.atexit = False
@@ -54,10 +57,10 @@ class UsageMeter:
 
     @classmethod
     def begin(cls, ledger: Ledger, principal: Principal, kind: UsageKind, *, overage: bool = False) -> UsageMeter:
-        """Reserve the row meanwhile: until `reserved`, nothing of what is spent may be given out.
+        """Reserve the row in the background. Send nothing to the client before `reserved` returns.
 
         Raises:
-            Unavailable: the ledger is far behind.
+            Unavailable: too many writes of the ledger are waiting.
         """
         reservation, writing = ledger.reserve_soon(principal, kind, overage=overage)
         bill = cls(ledger, reservation)
@@ -65,33 +68,33 @@ class UsageMeter:
         return bill
 
     async def reserved(self) -> None:
-        """Wait until the row is there. Raises: Unavailable."""
+        """Wait until the row is written. Raises: Unavailable."""
         if self._reserving is not None:
             await self._ledger.reserved(self._reserving)
 
     @property
     def spent(self) -> TokenUsage:
-        """What models used, for them to write to."""
+        """The usage of the models, for the callers to update."""
         return self._account.spent
 
     def embedded(self, tokens: int) -> None:
-        """So many tokens were embedded."""
+        """Add embedded tokens."""
         self._account.embedding_tokens += tokens
 
     def belongs_to(self, conversation_id: str) -> None:
-        """Which conversation it was for."""
+        """Set the conversation that the request belongs to."""
         self._account.conversation_id = conversation_id
 
     async def settle(self) -> None:
-        """Write what is known by now. Again, it only waits until that is written.
+        """Write the usage so far. A further call only waits for that.
 
-        From the first moment on it is written even if the caller is cancelled.
+        Once begun, the row is written even if the caller is cancelled.
         """
-        with suppress(RagstoneError):  # the answer is there; that its row is lost shows in the ledger, and in the log
+        with suppress(RagstoneError):  # the answer is complete; the ledger and the log show the lost row
             await asyncio.shield(self.settle_soon())
 
     def settle_soon(self) -> asyncio.Future[None]:
-        """`settle`, for whom nobody has to wait."""
+        """Begin to settle; the future ends when the row is written."""
         if self._settled is None:
             self._forgotten.detach()
             self._settled = _written(self._ledger, self._account)

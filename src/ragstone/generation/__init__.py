@@ -1,1 +1,1 @@
-"""Generation: passages to an answer whose citations are checked."""
+"""Generation: answers from passages, with checked citations."""

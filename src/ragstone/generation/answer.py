@@ -1,7 +1,7 @@
-"""The story ANSWER: a question and passages become an answer whose citations were checked.
+"""The story ANSWER: a question and passages become an answer with checked citations.
 
-stream from the answerer, within its time → let through text and markers → check each sentence
-no passages: say so · the answerer fails or is slow: the fallback answers instead, visibly
+stream from the answerer, within its time → filter text and markers → check each sentence
+no passages: abstain · the answerer fails or is slow: the next one answers, and `degraded` says so
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOTHING_FOUND = "I found nothing in the documents that answers this question."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerOptions:
-    """How long an answer may take, in seconds, and what an abstention says."""
+    """The time limits of an answer in seconds, and the text of an abstention."""
 
     first_token_s: float = 10.0
     total_s: float = 60.0
@@ -41,7 +41,7 @@ class _Late(ModelUnavailable):
 
 
 class _Draft:
-    """One answer as it grows."""
+    """The state of one answer while it streams."""
 
     def __init__(self, spent: TokenUsage) -> None:
         self.spent = spent
@@ -73,7 +73,7 @@ class _Draft:
 
 
 class Generator:
-    """Answers from passages; when one answerer cannot, the next one does, in the open."""
+    """Answers from passages. If an answerer fails, the next one answers, and the answer says so."""
 
     def __init__(
         self,
@@ -96,13 +96,13 @@ class Generator:
         answerers: Sequence[Answerer] = (),
         spent: TokenUsage | None = None,
     ) -> AsyncGenerator[Delta | Citation | Answer, None]:
-        """Answer `question` from `passages`: text as it comes, then citations, then one `Answer`.
+        """Answer `question` from `passages`: yields text as it comes, then citations, then one `Answer`.
 
-        The deltas from the last `restart` on are the answer's text. Without passages
-        nobody is asked. A model that fails or is slow is replaced by the next of
-        `answerers` (those the generator was made with, unless given), and the answer says
-        so in `degraded`: `llm_unavailable` or `llm_timeout`. `spent` is kept up to date
-        with what every one of them used. Closing the iterator closes the model's connection.
+        The deltas from the last `restart` on are the text of the answer. Without passages it
+        abstains, and calls no answerer. If an answerer fails or is slow, the next of `answerers`
+        (by default those of the constructor) replaces it, and `degraded` says `llm_unavailable` or
+        `llm_timeout`. `spent` is updated with the usage of each. Closing the iterator closes the
+        connection to the model.
         """
         draft = _Draft(spent or TokenUsage())
         with span("answer", passages=len(passages)), self._metrics.timed("answer"):
@@ -136,7 +136,7 @@ class Generator:
         passages: Sequence[Passage],
         history: Sequence[Turn],
     ) -> AsyncGenerator[Delta, None]:
-        """The text of the first answerer that gets to its end."""
+        """The text of the first answerer that completes its answer."""
         for answerer in answerers if passages else ():
             draft.spent.begin()
             stream = within_time(answerer.stream(question, passages, history), self._options)
@@ -155,7 +155,7 @@ class Generator:
     async def _written(
         self, draft: _Draft, stream: AsyncGenerator[str | Abstained | Usage, None], passages: Sequence[Passage]
     ) -> AsyncGenerator[Delta, None]:
-        """What one answerer says, as far as it may pass."""
+        """The text of one answerer after the marker filter."""
         markers = MarkerFilter([f"{passage.chunk.table_header}\n{passage.chunk.text}" for passage in passages])
         async with aclosing(stream):
             async for piece in stream:
@@ -194,7 +194,7 @@ class Generator:
 async def within_time(
     stream: AsyncGenerator[str | Abstained | Usage, None], options: AnswerOptions
 ) -> AsyncGenerator[str | Abstained | Usage, None]:
-    """Pass `stream` on; raise `ModelUnavailable` when its first piece or its end comes too late."""
+    """Yield from `stream`; raise `ModelUnavailable` if its first piece or its end comes too late."""
     clock = asyncio.get_running_loop().time
     started = clock()
     deadline = started + min(options.first_token_s, options.total_s)

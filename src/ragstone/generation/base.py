@@ -1,4 +1,4 @@
-"""The port of answering: a question and passages in, a marked-up text out."""
+"""The port of answerers: a question and passages in, a text with markers out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Abstained:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Text to append to the answer. `restart`: what came before is void."""
+    """Text to append to the answer; with `restart`, it replaces all text before."""
 
     text: str
     restart: bool = False

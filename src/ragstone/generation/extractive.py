@@ -1,4 +1,4 @@
-"""Answers without a model: the sentences of the passages that answer best, each with its marker."""
+"""The extractive answerer: quotes the sentences of the passages that answer best, each with its marker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SPACE = re.compile(r"\s+>?\s*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractiveOptions:
-    """When to answer, and how much to say; chosen with `benchmarks/extractive_answers.py`.
+    """The thresholds and the length of an answer; chosen with `benchmarks/extractive_answers.py`.
 
     `answer_at`: the probability that there is an answer, from which one is given.
     `within`: how much lower than the best, in log odds, a further sentence may be.
@@ -41,7 +41,7 @@ class ExtractiveOptions:
 
 
 class ExtractiveAnswerer:
-    """Quotes instead of writing: needs no key and no network; see `Answerer`."""
+    """An `Answerer` that quotes sentences; it needs no key and no network."""
 
     def __init__(self, options: ExtractiveOptions = ExtractiveOptions()) -> None:
         self._options = options
@@ -54,7 +54,7 @@ class ExtractiveAnswerer:
     async def stream(
         self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
-        """See `Answerer.stream`. `history` is not used: a follow-up arrives condensed."""
+        """See `Answerer.stream`. It does not use `history`, since a follow-up arrives condensed."""
         picked = await asyncio.to_thread(pick, question, passages, self._options)
         if not picked:
             yield Abstained()
@@ -66,7 +66,7 @@ class ExtractiveAnswerer:
 def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions) -> list[SentenceCandidate]:
     """The sentences that answer, in reading order; none if there seems to be no answer.
 
-    Where a heading asks the very question, its author has said where the answer begins.
+    If a heading asks the question, the sentences below it answer.
     """
     sentences = candidates(passages)
     if opening := section_opening(question, sentences):
@@ -85,7 +85,7 @@ def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions)
 
 
 def section_opening(question: str, found: Sequence[SentenceCandidate]) -> list[SentenceCandidate]:
-    """The sentences below the first heading that says what the question says, up to the next heading.
+    """The sentences below the first heading that repeats the question, up to the next heading.
 
     Both have the same content words, but for a fifth at most, and agree in negation.
     Empty where there is no such heading.

@@ -1,10 +1,10 @@
-"""What may pass from an answerer to the reader: text, and markers that cite a given passage.
+"""The filter between an answerer and the reader: it lets through text, and markers that cite a given passage.
 
 `MarkerFilter` reads a stream of pieces, however it is cut. Text passes unchanged.
 `[1, 2]` and `【1】【2】` become `[1][2]`; a marker that points to no passage is removed,
 with the space before it, and counted. Code, fenced or inline, keeps its brackets.
 
-It is also the boundary against passages that talk a model into leaking or fetching:
+It is also the boundary against injected instructions to leak or to fetch:
 
 - no Markdown image or link passes, its text does (`](` and `]:` always get a space);
 - `<` before a tag with attributes, or one that loads, gets a space and is text;
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 REMOVED_ADDRESS = "(address removed)"
 MAX_HELD_CHARS = 2_000
-"""Held text longer than this is let through as it is known by then: no marker is that long."""
+"""Held text longer than this is released as it is: no marker is that long."""
 
 _LABEL = r"\[(?P<{0}>(?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]"
 _TARGET = r"\((?P<{0}>(?:[^()\n]|\([^()\n]*\))*)\)"
@@ -71,7 +71,7 @@ class Marker:
 
 
 def markers(text: str) -> Iterator[Marker]:
-    """The markers of a whole text in order, wherever they point to; what is code or a link has none."""
+    """The markers of a whole text in order, also those without a passage. Code and links have none."""
     for start, end in _outside_fences(text):
         place = start
         while opening := _CITING_OPENS.search(text, place, end):
@@ -88,7 +88,7 @@ def _is_escaped(text: str, opening: re.Match[str]) -> bool:
 
 
 def _outside_fences(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of a text that lie outside of fenced code: the whole of it, or single lines."""
+    """The spans of a text outside of fenced code: the whole text, or single lines."""
     if "```" not in text and "~~~" not in text:
         yield 0, len(text)
         return
@@ -111,7 +111,7 @@ def _closes(line: str, fence: str) -> bool:
 
 
 class MarkerFilter:
-    """Filters one answer as it streams; `removed` counts markers that pointed nowhere."""
+    """Filters one answer as it streams; `removed` counts the markers without a passage."""
 
     def __init__(self, passage_texts: Sequence[str]) -> None:
         self.removed = 0
@@ -121,12 +121,12 @@ class MarkerFilter:
         self._fence = ""
 
     def feed(self, piece: str) -> str:
-        """Take a piece, and give what is certain by now."""
+        """Take a piece, and return the text that is final."""
         self._held += piece
         return self._release(final=False)
 
     def finish(self) -> str:
-        """Give the rest. Call it once, after the last piece."""
+        """Return the rest. Call it once, after the last piece."""
         return self._release(final=True)
 
     def _release(self, *, final: bool) -> str:
@@ -141,7 +141,7 @@ class MarkerFilter:
         return "".join(released)
 
     def _step(self, *, final: bool) -> tuple[int, str] | None:
-        """How many held characters are certain, and what they become; `None`: wait for more."""
+        """The number of held characters that are final, and their replacement; `None` to wait for more."""
         held = self._held
         if self._last == "\n":
             if fence := _FENCE.match(held):

@@ -1,4 +1,4 @@
-"""Answers by a language model."""
+"""The answerer that prompts a language model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOUNDARY_BYTES = 8
 
 
 class PromptedAnswerer:
-    """Asks a model to answer from the passages; see `Answerer`."""
+    """An `Answerer` that lets a language model write from the passages."""
 
     def __init__(self, model: LanguageModel, *, max_tokens: int = 800) -> None:
         self._model = model
@@ -31,7 +31,7 @@ class PromptedAnswerer:
     async def stream(
         self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
-        """See `Answerer.stream`. Text is held back while it may become the abstention."""
+        """See `Answerer.stream`. Text is held back while it can still become the abstention."""
         prompt = messages(question, passages, history, boundary=secrets.token_hex(BOUNDARY_BYTES))
         held: str | None = ""
         usage = Usage(self.name)
@@ -57,7 +57,7 @@ def _may_abstain(text: str) -> bool:
 
 
 def _whole(held: str, name: str) -> str | Abstained:
-    """What a reply means that was held back to its end."""
+    """Interpret a reply that was held back to its end."""
     if ABSTENTION in held:
         return Abstained()
     if held.strip():

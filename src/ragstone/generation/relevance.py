@@ -1,8 +1,8 @@
-"""How likely a sentence answers a question, from what the words alone show.
+"""The relevance model: the probability that a sentence answers a question, from its words.
 
-A logistic model over a handful of features that a person can check, trained on open
-question sets by `benchmarks/train_relevance.py`; what it reaches on articles it has not
-seen is in docs/citations.md. No network, no model file: 8 passages take milliseconds.
+A logistic model over 22 features that a person can check, trained on open question sets by
+`benchmarks/train_relevance.py`; docs/citations.md has its results on articles it has not
+seen. It needs no network and no model file: 8 passages take milliseconds.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _FOCUS = re.compile(rf"\b(?:what|which) (?!(?:{_NO_FOCUS})\b)([a-z]+)")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What `read` finds.
+    """The parts of a question.
 
     `ordered` are its content terms without the words that say what is asked for ("how
     many"), since no answer repeats those; `weights` how rare each is among the sentences;
@@ -79,7 +79,7 @@ class Question:
 
 
 def read(text: str, sentences: Sequence[Facts]) -> Question:
-    """Take `text` apart; a term's weight is its idf over `sentences`, as in BM25."""
+    """Analyse a question; the weight of a term is its idf over `sentences`, as in BM25."""
     asks, rest = _asks(text)
     content = content_terms(rest)
     ordered = tuple(dict.fromkeys(term for term in terms(rest) if term in content))
@@ -214,7 +214,7 @@ def _saying_something(text: str) -> list[Sentence]:
 def relevance(question: str, passages: Sequence[Passage], found: Sequence[SentenceCandidate]) -> Relevance:
     """Rank the candidates found in `passages`, and judge whether the best one answers.
 
-    Headings lend their words to what stands below them, and are no answers themselves.
+    The words of a heading count for the sentences below it. A heading itself is no answer.
 
     Returns:
         Candidates by descending odds (natural logarithm) of answering, ties in reading
@@ -244,7 +244,7 @@ def _dot(weights: Mapping[str, float], row: Sequence[float]) -> float:
 
 
 class _Surroundings:
-    """A passage around its sentences: what its title and headings name, and how well it was found."""
+    """The passage around a sentence: the words of its title and headings, its score and cosine."""
 
     def __init__(self, passage: Passage, passages: Sequence[Passage]) -> None:
         self.units: list[_Unit] = []
@@ -260,7 +260,7 @@ class _Surroundings:
         self.words = self.words | unit.words
 
     def cosine(self, share: float) -> float:
-        """Likeness to the question, else a guess from the share of its terms that is here."""
+        """Cosine with the question; without one, an estimate from the share of the question's terms."""
         if self._cosine is not None:
             return self._cosine
         return UNRELATED_COSINE + (RELATED_COSINE - UNRELATED_COSINE) * share
@@ -272,7 +272,7 @@ class _Surroundings:
 
 
 def _words(stated: Facts) -> frozenset[str]:
-    """Terms, names and figures in one set: what may be missing."""
+    """Terms, names, figures and months in one set."""
     return stated.terms | set(stated.names) | set(stated.numbers) | stated.months
 
 

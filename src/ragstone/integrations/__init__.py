@@ -1,1 +1,1 @@
-"""Ragstone inside other systems; imported by nobody here."""
+"""Ragstone inside other systems. No other package imports it."""

@@ -1,4 +1,4 @@
-"""The chat as a LangGraph graph: the steps of `chat/ask.py` as nodes, for those who build larger graphs around them.
+"""The chat as a LangGraph graph: the steps of `chat/ask.py` are its nodes.
 
     graph = chat_graph(platform.chat)
     state = await graph.ainvoke({"scope": Scope(), "question": "At what temperature does water boil?"})
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ChatState(TypedDict):
-    """What goes in, and what each node adds: `found` and `exchange`, then `answer`, then `finished`."""
+    """The input, and the additions of the nodes: `found` and `exchange`, then `answer`, then `finished`."""
 
     scope: Scope
     question: str
@@ -41,26 +41,26 @@ class ChatState(TypedDict):
 
 
 class Found(TypedDict):
-    """What `retrieve` adds."""
+    """The addition of `retrieve`."""
 
     exchange: Exchange
     found: Retrieved
 
 
 class Generated(TypedDict):
-    """What `generate` adds."""
+    """The addition of `generate`."""
 
     answer: Answer
 
 
 class Logged(TypedDict):
-    """What `log` adds."""
+    """The addition of `log`."""
 
     finished: Finished
 
 
 class _Nodes:
-    """The steps of a chat as functions of the state. Whichever fails settles what was spent until then."""
+    """The steps of a chat as functions of the state. A step that fails settles what was used until then."""
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
@@ -110,10 +110,10 @@ class _Nodes:
 
 
 def chat_graph(chat: Chat) -> CompiledStateGraph[ChatState, None, ChatState, ChatState]:
-    """The graph of a chat. It asks, answers, saves and bills as `chat.ask` does.
+    """The graph of a chat. It retrieves, answers, saves and meters as `chat.ask` does.
 
-    Whoever stops a run between two nodes leaves its row in the ledger open, which the
-    ledger closes as lost after a while.
+    A run that stops between two nodes leaves its row in the ledger open; the ledger marks such
+    a row as lost after a while.
 
     Raises:
         ConfigurationError: the extra is not installed.

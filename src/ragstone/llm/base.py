@@ -29,8 +29,8 @@ class LanguageModel(Protocol):
     def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str | Usage, None]:
         """Yield text as it comes, and a `Usage` last.
 
-        A `Usage` also comes as soon as any is known, before the text it counts: each
-        replaces the one before, so that who stops early knows what was spent.
+        A `Usage` also comes as soon as one is known, before the text that it counts. Each
+        replaces the one before, so that the usage of a cancelled answer is known.
         Closing the iterator closes the upstream connection.
 
         Raises:

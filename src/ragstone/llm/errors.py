@@ -1,4 +1,4 @@
-"""A vendor's failure in our words. Its own may echo a key or a prompt, so none of them pass."""
+"""Translates SDK errors. Vendor messages are dropped: they may contain keys or prompts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def transport_faults() -> tuple[type[Exception], ...]:
 
 
 class ModelFault(ModelUnavailable):
-    """A model's failure, and what it means for the next call.
+    """The failure of a model, with its meaning for the next call.
 
     Attributes:
         again: The same call may be made again at once: its server did no work for it.
@@ -52,7 +52,7 @@ class ModelFault(ModelUnavailable):
 
 
 def unavailable(model: str, error: Exception) -> ModelFault:
-    """What `error`, of an SDK or of its transport, means for whoever asked."""
+    """Translate an error of an SDK or of its transport into a `ModelFault`."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and status >= 400:
         return ModelFault(
@@ -74,7 +74,7 @@ def unavailable(model: str, error: Exception) -> ModelFault:
 
 
 def _retry_after_s(error: Exception) -> float | None:
-    """Seconds, from the headers that the SDKs' errors carry; a date, or what is no number, says nothing."""
+    """Seconds of the retry headers that the SDKs' errors carry; None for a date or a malformed number."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         said = str(headers.get(name, "")).strip()
@@ -84,7 +84,7 @@ def _retry_after_s(error: Exception) -> float | None:
 
 
 def _while_connecting(error: BaseException | None) -> bool:
-    """Whether the server was never reached; its transport calls a refused connection a timeout too."""
+    """Whether the server was never reached. The transport calls a refused connection a timeout too."""
     while error is not None:
         if "Connect" in type(error).__name__:
             return True
@@ -93,24 +93,24 @@ def _while_connecting(error: BaseException | None) -> bool:
 
 
 def broken_off(model: str) -> ModelFault:
-    """The stream ended without saying that it ended."""
+    """The error of a stream that ends without an end marker."""
     return ModelFault(f"The answer of model {model} broke off before its end. Ask again.")
 
 
 def withheld(model: str, reason: str) -> ModelFault:
-    """The vendor's filter, or the model itself, gave no answer."""
+    """The error of an answer that the vendor's filter or the model withholds."""
     return ModelFault(f"The model {model} withheld its answer ({reason}). Put the question another way.", refused=True)
 
 
 def missing_package(vendor: str) -> ConfigurationError:
-    """The SDK is not installed."""
+    """The error of an SDK that is not installed."""
     return ConfigurationError(
         f"The provider {vendor} needs a package that is not installed. Run: pip install 'ragstone[{vendor}]'"
     )
 
 
 def missing_key(vendor: str) -> ConfigurationError:
-    """No key, and a server that asks for one."""
+    """The error of a missing key, where the server asks for one."""
     return ConfigurationError(
         f"The provider {vendor} needs a key: set RAGSTONE_ANSWER__API_KEY. "
         "To go on without a key, set RAGSTONE_ANSWER__PROVIDER=extractive."

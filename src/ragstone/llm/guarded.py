@@ -1,4 +1,4 @@
-"""A model behind its guard: places, a circuit, and retries before its first word."""
+"""A language model behind the policy of its server: concurrency limit, circuit, retries before the first word."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class _Fault(UpstreamFault):
 
 
 class GuardedModel:
-    """See `LanguageModel`. Wrap each model once: a guard around a guard would try again what was tried again.
+    """A `LanguageModel` with retries and a circuit. Wrap each model once, or retries would multiply.
 
-    A call is made again only while nothing has come of its answer, and only where its
-    server did no work for it, so nothing is paid for twice. The place is held to the
-    answer's end.
+    A call is retried only before the first piece of its answer, and only if its server did no
+    work for it, so that it is not paid for twice. It counts against the concurrency limit until
+    the answer ends.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Retrieval: a question to the passages that bear on it."""
+"""Retrieval: the passages that bear on a question."""

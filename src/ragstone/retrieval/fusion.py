@@ -1,7 +1,7 @@
-"""Fusion: two rankings of the same chunks become one. Pure functions of scores and ranks.
+"""Fusion: combines rankings into one. Pure functions of scores and ranks.
 
-A hit keeps its standing in each leg that found it, and gets one more, `fused`. Equal
-fused scores go by chunk id, so that the same candidates always give the same order.
+A hit keeps its rank and score in each leg that found it, and gets those of the stage `fused`.
+Ties go by chunk id, so that the same candidates always give the same order.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def convex(candidates: Candidates, *, dense_weight: float) -> tuple[Hit, ...]:
     """Convex combination: w · dense + (1 - w) · sparse, each normalised to [0, 1].
 
     Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS
-    2023. What a leg did not find counts 0 there.
+    2023. A chunk that a leg did not find counts 0 there.
 
     Args:
         candidates: What both legs found.
@@ -61,7 +61,7 @@ def convex(candidates: Candidates, *, dense_weight: float) -> tuple[Hit, ...]:
 
 
 def dense_weight(question: str, candidates: Candidates) -> float:
-    """How much the dense leg counts for this question, in [0, 1]; a formula of ours.
+    """The weight of the dense leg for this question, in [0, 1]; the formula is Ragstone's own.
 
         w = (0.3 + 0.5 · flatness) · (1 - 0.9 · foreign)
 

@@ -1,6 +1,6 @@
 """The story RETRIEVE: a question becomes passages.
 
-check → embed → search both legs → fuse → load → nothing, if none bears on it → trim
+check → embed → search both legs → fuse → load → drop all, if no passage reaches the floor
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Vector = NDArray[np.float32]
 
 
 class HybridRetriever:
-    """Finds the passages of a collection that bear on a question."""
+    """The `Retriever` of the local index: dense and sparse search, fused."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class HybridRetriever:
         with self._metrics.timed("fuse"):
             hits = self._fuse(query.text, candidates)
         if not hits:
-            await self._library.generation(scope)  # only to see that there is one: a collection with hits exists
+            await self._library.generation(scope)  # raises if the collection does not exist
         with self._metrics.timed("load"):
             passages = await self._load(scope, hits, query.limit)
         if candidates.dense and not bears_on(query.text, passages, candidates, floor=self._options.floor):
@@ -74,7 +74,7 @@ class HybridRetriever:
         await self._library.generation(scope)
 
     async def _embed(self, text: str) -> Vector | None:
-        """The question's vector, or `None` where the model does not answer."""
+        """The vector of the question; `None` if the model does not answer."""
         with span("embed"), self._metrics.timed("embed"):
             try:
                 vectors = await self._embedder.embed([text], purpose="query")
@@ -87,7 +87,7 @@ class HybridRetriever:
     async def _candidates(
         self, scope: Scope, query: Query, vector: Vector | None, words: SparseVector
     ) -> tuple[Candidates, tuple[str, ...]]:
-        """Candidates of both legs, else of the one that answers, and the name of what was missing."""
+        """Candidates of both legs, or of the one that answers, with the policy that names the missing one."""
         failure: RagstoneError | None = None
         limit = max(self._options.candidates, query.limit)
         for dense, sparse, degraded in _plans(vector, words):
@@ -129,8 +129,8 @@ def bears_on(question: str, passages: Sequence[Passage], candidates: Candidates,
 
     Coverage is the share of the question's terms that the passage holds, in [0, 1]; for
     a passage outside the dense candidates, the cosine of the last of them is an upper
-    bound. The list stays or goes as a whole: where one passage bears on the question,
-    the order is the better judge of the others.
+    bound. The list is kept or dropped as a whole: where one passage bears on the question,
+    the ranking judges the others better.
     """
     asked = content_terms(question)
     bound = min((c.standing.score for c in candidates.dense), default=1.0)
@@ -138,16 +138,16 @@ def bears_on(question: str, passages: Sequence[Passage], candidates: Candidates,
 
 
 def content_terms(text: str) -> set[str]:
-    """The terms of a text without stopwords; with them, if there is nothing else."""
+    """The terms of a text without stopwords; all terms, if there are only stopwords."""
     found = set(terms(text))
     return found - STOPWORDS or found
 
 
 def evidence(asked: set[str], passage: Passage, bound: float) -> float:
-    """How far a passage bears on a question of the terms `asked`, in [-1, 2]; see `bears_on`.
+    """Evidence that a passage bears on a question of the terms `asked`, in [-1, 2]; see `bears_on`.
 
-    Unlike the scores of a ranking it means the same in every search. `bound` stands in
-    for the cosine of a passage that dense search did not see.
+    Unlike the scores of a ranking it is comparable between searches. `bound` replaces the
+    cosine of a passage that dense search did not find.
     """
     chunk, dense = passage.chunk, passage.hit.stages.get("dense")
     held = set(terms("\n".join((passage.title, *chunk.heading_path, chunk.table_header, chunk.text))))
@@ -158,7 +158,7 @@ def evidence(asked: set[str], passage: Passage, bound: float) -> float:
 def _plans(
     vector: Vector | None, words: SparseVector
 ) -> list[tuple[Vector | None, SparseVector | None, tuple[str, ...]]]:
-    """What to ask the index for, best first: both legs, then each alone."""
+    """The searches to try, best first: both legs, then each alone."""
     sparse = words if len(words.indices) else None
     lexical_only = (None, sparse, ("dense_unavailable",))
     if vector is None:

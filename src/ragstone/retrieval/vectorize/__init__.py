@@ -1,1 +1,1 @@
-"""A Vectorize.io pipeline as a retriever."""
+"""The adapter of the retriever's port for Vectorize.io pipelines."""

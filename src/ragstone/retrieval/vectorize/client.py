@@ -1,7 +1,7 @@
-"""Vectorize.io: passages from a pipeline that somebody fills there. Only retrieval; nothing is written.
+"""The client of Vectorize.io's retrieval API: tokens, addresses, requests and answers.
 
-Each question is one POST. A token is sent to the URL it was given for and shown nowhere:
-no sentence, no event and no `repr` holds it, and no failure has another as its cause that might.
+Each question is one POST. A token is sent only to the URL that it was given for: no message, no
+event and no `repr` contains it, and no error has a cause that might.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _OPAQUE = re.compile(r"[\x21-\x7e]+")
 
 
 def checked_token(token: str, *, now: datetime, opaque: bool = False) -> None:
-    """Refuse a token that cannot work; an event warns of one that ends within a week.
+    """Refuse a token that cannot work; log a warning if it ends within a week.
 
     Args:
         token: What the operator or tenant gave.
         now: With a time zone.
-        opaque: Another form is accepted too, as gateways of the older form have.
+        opaque: Accept other forms than a JWT too, as older gateways use them.
 
     Raises:
-        ConfigurationError: it is no token, or has expired; the sentence does not hold it.
+        ConfigurationError: it is malformed or has expired; the message does not contain it.
     """
     if _PARTS.fullmatch(token) is None and opaque:
         if len(token) > MAX_TOKEN_CHARS or not _OPAQUE.fullmatch(token):
@@ -68,7 +68,7 @@ def checked_token(token: str, *, now: datetime, opaque: bool = False) -> None:
 
 
 def expiry_of(token: str) -> datetime | None:
-    """When a JWT ends; `None` if it does not.
+    """The expiry of a JWT; `None` if it has none.
 
     Raises:
         ConfigurationError: it is no JWT.
@@ -299,7 +299,7 @@ def _address_of(url: str, *, trusted: bool) -> PipelineAddress:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """The parts of a URL; `None` where it has none."""
+    """The parts of a URL; `None` if it is malformed."""
     if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return None
     try:
@@ -309,7 +309,7 @@ def _parts(url: str) -> SplitResult | None:
 
 
 class VectorizeClient:
-    """Asks pipelines; one for all tenants, since each call brings its own address and token."""
+    """Sends questions to pipelines. One client serves all tenants: each call has its own address and token."""
 
     def __init__(self, http: HttpClient, guards: UpstreamPolicies) -> None:
         self._http = http
@@ -318,16 +318,16 @@ class VectorizeClient:
     async def retrieve(
         self, scope: Scope, pipeline: RemotePipeline, question: str, *, limit: int
     ) -> tuple[PipelineDocument, ...]:
-        """What the pipeline finds, in its order: by relevancy if it reranks, else by similarity.
+        """The documents that the pipeline finds, in its order: by relevancy if it reranks, else by similarity.
 
-        A follow-up has to be made whole before: the pipeline is not told what was said
-        earlier, which it would use to rewrite the question, at the cost of a quota.
+        The question must stand alone: the pipeline does not get the conversation, which it would
+        use to rewrite the question at the cost of a quota.
 
         Args:
-            scope: Whose question it is; its tenant takes one of the places for calls.
-            pipeline: Where and how to ask.
-            question: What to look for.
-            limit: Documents, at most; no more than 100 are asked for.
+            scope: The tenant counts against the concurrency limit of the pipeline.
+            pipeline: The address, token and options of the pipeline.
+            question: The text to search for.
+            limit: Documents, at most; no more than 100 are requested.
 
         Raises:
             UpstreamUnavailable: it did not answer in time, or not as it should, or refused.
@@ -356,7 +356,7 @@ class VectorizeClient:
     async def _ask(
         self, address: PipelineAddress, headers: Sequence[tuple[str, str]], body: bytes, *, answer_by: float
     ) -> tuple[PipelineDocument, ...]:
-        """One attempt. Raises: UpstreamFault, and says whether the service failed or refused this one question."""
+        """One attempt. Raises: UpstreamFault, which says whether the service failed or refused the question."""
         call = self._http.open("POST", address.url, headers=headers, body=body, trusted=address.trusted)
         try:
             async with asyncio.timeout_at(answer_by), call as incoming:
@@ -367,7 +367,7 @@ class VectorizeClient:
             raise UpstreamFault("It took too long; ask again, or allow it more time.", retryable=False) from None
         except TooLarge as error:
             raise UpstreamFault(str(error), retryable=False) from None
-        except InvalidInput as error:  # by the look of it now, the URL leads to where nobody may call
+        except InvalidInput as error:  # the URL resolves to an address that is not allowed
             raise UpstreamFault(str(error), retryable=False, refused=True) from None
         except Unavailable as error:
             raise UpstreamFault(str(error), retryable=True) from None
@@ -383,9 +383,9 @@ async def _documents(body: bytes) -> tuple[PipelineDocument, ...]:
 
 
 def _fault(incoming: UpstreamResponse, *, left_s: float) -> UpstreamFault:
-    """What a status means. A refusal is the account's trouble, and says nothing of how the service does.
+    """Translate a status. A refusal concerns the account, and does not count as a failure of the service.
 
-    Nobody waits for a server that wants to be left alone longer than there is time.
+    There is no retry if the server asks for a longer wait than there is time.
     """
     status, wait_s = incoming.status, _retry_after_s(incoming)
     return UpstreamFault(
@@ -397,7 +397,7 @@ def _fault(incoming: UpstreamResponse, *, left_s: float) -> UpstreamFault:
 
 
 def _retry_after_s(incoming: UpstreamResponse) -> float | None:
-    """How long the server wants to be left alone, where it says so in seconds."""
+    """The wait that the server asks for, in seconds; `None` if it does not, or not in seconds."""
     said = next((value for name, value in incoming.headers if name == "retry-after"), "")
     return float(said) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", said) else None
 
@@ -435,7 +435,7 @@ def _headers(pipeline: RemotePipeline) -> tuple[tuple[str, str], ...]:
 
 
 def _body(pipeline: RemotePipeline, question: str, limit: int) -> bytes:
-    """`rerank` is always said: what leaving it out means, the service's own pages do not agree on."""
+    """The request as JSON. It always has `rerank`: the service's pages contradict each other on its default."""
     asked: dict[str, Any] = {
         "question": question,
         "numResults": min(max(limit, 1), MAX_DOCUMENTS),

@@ -1,7 +1,7 @@
-"""A pipeline as a place of knowledge: what it finds becomes passages, as if it lay in the library.
+"""The retriever of a Vectorize.io pipeline: its documents become passages.
 
-A passage's offsets count in the text that was retrieved: the document itself is elsewhere.
-So a citation of it is exact within its passage, and opens nothing here.
+The offsets of a passage count in the retrieved text, since the document itself is not stored
+here. A citation is exact within its passage, and links to no page of this installation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PipelineOptions:
 
 
 class VectorizeRetriever:
-    """See `Retriever`. Asks one pipeline, and neither the library nor the index."""
+    """The `Retriever` of one pipeline. It uses neither the library nor the index."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class VectorizeRetriever:
         self._options = options
 
     async def search(self, scope: Scope, query: Query) -> Retrieval:
-        """See `Retriever.search`; a score is that of the last stage there: reranker, else vectors."""
+        """See `Retriever.search`. The score is the reranker's if the pipeline reranks, else the vectors'."""
         checked_query(query, max_chars=self._options.max_question_chars)
         if query.filters.media_types:
             self._metrics.degraded.labels(PIPELINE_NOT_ASKED).inc()
@@ -73,13 +73,13 @@ class VectorizeRetriever:
         return Retrieval(passages)
 
     async def check(self, scope: Scope, query: Query) -> None:
-        """See `Retriever.check`; a collection need not exist here."""
+        """See `Retriever.check`. The collection need not exist locally."""
         checked_query(query, max_chars=self._options.max_question_chars)
 
     def _passages(
         self, documents: Sequence[PipelineDocument], filters: Filters, asked: Sequence[Mapping[str, Any]]
     ) -> Iterator[Passage]:
-        """Best first, each chunk once: those that reach the floor and that the filters let through."""
+        """The passages that reach the floor and match the filters, best first, each chunk once."""
         scores = {place: _score(document, self._pipeline.rerank) for place, document in enumerate(documents)}
         seen: set[str] = set()
         for place in sorted(scores, key=lambda place: -scores[place]):
@@ -92,9 +92,9 @@ class VectorizeRetriever:
 
 
 def passage_of(document: PipelineDocument, *, score: float, rank: int) -> Passage | None:
-    """The document as a passage; `None` where nothing of its text can be seen.
+    """Turn a document into a passage; `None` if it has no visible text.
 
-    The same chunk of the same pipeline has the same id whenever it is found.
+    The same chunk of the same pipeline always has the same id.
     """
     text = canonical_text(document.text)
     if not text:
@@ -125,8 +125,8 @@ def asked_filters(own: Sequence[Mapping[str, Any]], filters: Filters) -> tuple[M
     """The pipeline's own metadata filters and those of the question, in the form the service takes.
 
     Raises:
-        InvalidInput: the question has some, and those of the pipeline are of a form that cannot be
-            checked here: then nobody could say whether both hold.
+        InvalidInput: the question has filters, and those of the pipeline have a form that cannot be
+            checked here, so that it would be unknown whether both hold.
     """
     if not filters.metadata:
         return tuple(own)
@@ -139,17 +139,17 @@ def asked_filters(own: Sequence[Mapping[str, Any]], filters: Filters) -> tuple[M
 
 
 def may_hold(filters: Filters) -> bool:
-    """Whether a document of a pipeline can be meant: those that a question names are known by their ids."""
+    """Whether the filters leave room for a document of a pipeline, which its id shows."""
     return not filters.documents or any(one.startswith(DOCUMENT_PREFIX) for one in filters.documents)
 
 
 def _lets_through(
     filters: Filters, passage: Passage, document: PipelineDocument, asked: Sequence[Mapping[str, Any]]
 ) -> bool:
-    """Whether a question's filters hold, seen from here.
+    """Whether a passage matches the filters of a question.
 
-    Whether the entries of `metadata-filters` are all to hold, or one of them, the service does
-    not say. A filter must never let more through than it says, so each is looked at again.
+    The service does not document whether all entries of `metadata-filters` must hold or one of
+    them. A filter must never let more through than it says, so each is checked again.
     """
     if filters.documents and passage.chunk.document_id not in filters.documents:
         return False
@@ -167,7 +167,7 @@ def _several(wanted: object) -> Sequence[object]:
 
 
 def _words(values: Iterable[object]) -> set[str]:
-    """Values as text, since the service writes numbers as either."""
+    """The values as text: the service writes numbers both as numbers and as text."""
     return {str(value).lower() if isinstance(value, bool) else str(value) for value in values}
 
 
@@ -176,7 +176,7 @@ def _is_checkable(entry: Mapping[str, Any]) -> bool:
 
 
 def _score(document: PipelineDocument, reranked: bool) -> float:
-    """In [0, 1]; 0 where the service gave none, though it promises to."""
+    """The score in [0, 1]; 0 where the service gives none, against its documentation."""
     scores = (document.relevancy, document.similarity) if reranked else (document.similarity, document.relevancy)
     return next((score for score in scores if score is not None), 0.0)
 
@@ -190,7 +190,7 @@ def _line(text: str) -> str:
 
 
 def _digest(*parts: str) -> str:
-    """40 hexadecimal digits that stand for these parts, in this order."""
+    """A digest of these parts in this order: 40 hexadecimal digits."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{len(part)}:{part}".encode(errors="surrogatepass"))
