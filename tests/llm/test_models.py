@@ -1,4 +1,4 @@
-"""Both model adapters against servers that speak, and break off, as the vendors do."""
+"""What is particular to each vendor's adapter; tests/contracts has the suite that all models share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ KEY = "sk-very-secret-canary"
 MESSAGES = (Message("system", "Rules.", cacheable=True), Message("user", "Why?"))
 EVENTS: dict[str, Callable[..., list[str]]] = {"openai": openai_events, "anthropic": anthropic_events}
 MODELS: dict[str, Callable[..., LanguageModel]] = {"openai": OpenAIModel, "anthropic": AnthropicModel}
-ERROR_EVENT = 'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}\n\n'
 
 
 @pytest.fixture(params=["openai", "anthropic"])
@@ -42,13 +41,6 @@ async def told(vendor, url, *, timeout_s=5.0, messages=MESSAGES, key=KEY):
         return [piece async for piece in model.stream(messages, max_tokens=50)]
     finally:
         await model.close()
-
-
-async def fails(vendor, script, **options):
-    async with serving(script) as upstream:
-        with pytest.raises(ModelUnavailable) as caught:
-            await told(vendor, upstream.url, **options)
-    return caught.value
 
 
 async def test_nothing_is_tried_twice(vendor):

@@ -1,4 +1,4 @@
-"""What a request has spent so far, known at any moment: it may end at any moment."""
+"""Token usage of a request, call by call, known also when a stream is cancelled."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def counted(
         ModelUnavailable: as the model does.
     """
     usage = _prompt(model.name, messages)
-    yield usage  # the request goes out now: whoever stops while nothing has come yet has paid for the prompt
+    yield usage  # the request goes out now: a stream that is closed before its first piece has cost the prompt
     began = announced = False
     try:
         async with aclosing(model.stream(messages, max_tokens=max_tokens)) as pieces:
