@@ -14,8 +14,6 @@ from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
 from ragstone.cli.documents import ListByDefault
 from ragstone.cli.output import complain, one_line, say, say_json, say_table
 from ragstone.errors import InvalidInput, NotFound
-from ragstone.principals import LOCAL
-from ragstone.vocabulary import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from ragstone.identity.audit import AuditEntry
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from ragstone.identity.users import User, Users
     from ragstone.principals import Role
 
-ACTOR = LOCAL.id
 PAGE_SIZE = 500
 MAX_PASSWORD_LINE = 10_000  # far above any password
 
@@ -35,7 +32,31 @@ accounts.add_typer(tenants, name="tenants")
 accounts.add_typer(users, name="users")
 accounts.add_typer(audit, name="audit")
 
-TenantName = Annotated[str, typer.Option("--tenant", "-t", metavar="NAME", help="The tenant to work in.")]
+
+def actor() -> str:
+    """Id of the actor that the audit log names for commands."""
+    from ragstone.principals import LOCAL
+
+    return LOCAL.id
+
+
+def _default_tenant() -> str:
+    from ragstone.vocabulary import DEFAULT_TENANT  # late: `--help` must not wait for it
+
+    return DEFAULT_TENANT
+
+
+TenantName = Annotated[
+    str,
+    typer.Option(
+        "--tenant",
+        "-t",
+        metavar="NAME",
+        help="The tenant to work in.",
+        default_factory=_default_tenant,
+        show_default="default",
+    ),
+]
 TenantId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")]
 Who = Annotated[str, typer.Argument(metavar="USER", help="The user's e-mail address or id.")]
 PlanId = Annotated[str | None, typer.Option(metavar="PLAN", help="The plan's id; a new tenant has `free`.")]
@@ -71,7 +92,7 @@ async def create_tenant(
 ) -> ExitCode:
     """Create a tenant."""
     async with opened_records(data_dir) as records:
-        made = await records.accounts.tenants.create(ACTOR, tenant, name=name, plan=plan or "free")
+        made = await records.accounts.tenants.create(actor(), tenant, name=name, plan=plan or "free")
     _show_tenant(made, as_json=as_json)
     return ExitCode.OK
 
@@ -106,7 +127,7 @@ async def change_tenant(
     state = None if suspend is None else TenantState.SUSPENDED if suspend else TenantState.ACTIVE
     change = TenantChange(name=name, plan=plan, state=state, retention_days=retention_days)
     async with opened_records(data_dir) as records:
-        changed = await records.accounts.tenants.change(ACTOR, tenant, change)
+        changed = await records.accounts.tenants.change(actor(), tenant, change)
     _show_tenant(changed, as_json=as_json)
     return ExitCode.OK
 
@@ -126,7 +147,7 @@ async def remove_tenant(
         found = await records.accounts.tenants.get(tenant)
         if not yes:
             typer.confirm(f"Delete {one_line(found.name)} ({found.id}) with all its documents and users?", abort=True)
-        await request_deletion(records.database, records.accounts.audit, ACTOR, tenant)
+        await request_deletion(records.database, records.accounts.audit, actor(), tenant)
     say(f"{tenant} is locked. The server or a worker deletes its data.")
     return ExitCode.OK
 
@@ -141,9 +162,7 @@ def _show_tenant(tenant: Tenant, *, as_json: bool) -> None:
 
 @users.command("list")
 @run
-async def list_users(
-    *, tenant: TenantName = DEFAULT_TENANT, as_json: AsJson = False, data_dir: DataDir = None
-) -> ExitCode:
+async def list_users(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """List the users of a tenant by e-mail address."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
@@ -168,7 +187,7 @@ async def create_user(
     role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, editor, owner or operator.")] = "viewer",
     name: Annotated[str, typer.Option(metavar="NAME", help="Display name.")] = "",
     password_stdin: FromStdin = False,
-    tenant: TenantName = DEFAULT_TENANT,
+    tenant: TenantName,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
@@ -180,7 +199,7 @@ async def create_user(
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
         made = await records.accounts.users.create(
-            ACTOR, tenant, email=email, password=_password(from_stdin=password_stdin), role=wanted, name=name
+            actor(), tenant, email=email, password=_password(from_stdin=password_stdin), role=wanted, name=name
         )
     _show_user(made, as_json=as_json)
     return ExitCode.OK
@@ -196,7 +215,7 @@ async def change_user(
     suspend: Annotated[bool | None, typer.Option("--suspend/--resume", help="Lock or unlock the user.")] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
     password_stdin: FromStdin = False,
-    tenant: TenantName = DEFAULT_TENANT,
+    tenant: TenantName,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
@@ -208,18 +227,18 @@ async def change_user(
         user = await _found(records.accounts.users, tenant, who)
         new = _password(from_stdin=password_stdin) if password or password_stdin else None
         change = UserChange(name=name, role=_role(role) if role else None, state=state, password=new)
-        changed = await records.accounts.users.change(ACTOR, tenant, user.id, change)
+        changed = await records.accounts.users.change(actor(), tenant, user.id, change)
     _show_user(changed, as_json=as_json)
     return ExitCode.OK
 
 
 @users.command("remove")
 @run
-async def remove_user(who: Who, *, tenant: TenantName = DEFAULT_TENANT, data_dir: DataDir = None) -> ExitCode:
+async def remove_user(who: Who, *, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
     """Remove a user and end the user's sessions."""
     async with opened_records(data_dir) as records:
         user = await _found(records.accounts.users, tenant, who)
-        await records.accounts.users.remove(ACTOR, tenant, user.id)
+        await records.accounts.users.remove(actor(), tenant, user.id)
     say(f"Removed {user.email}.")
     return ExitCode.OK
 
@@ -264,7 +283,7 @@ def _password(*, from_stdin: bool) -> str:
 async def list_audit(
     *,
     limit: Annotated[int, typer.Option(min=1, help="Number of records, newest first.")] = 100,
-    tenant: TenantName = DEFAULT_TENANT,
+    tenant: TenantName,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:

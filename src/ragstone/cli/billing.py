@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.accounts import ACTOR
+from ragstone.cli.accounts import actor
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
 from ragstone.cli.documents import ListByDefault
 from ragstone.cli.output import say, say_json, say_table
@@ -88,7 +88,7 @@ async def set_plan(
         changes["models"] = tuple(part.strip() for part in models.split(",") if part.strip())
     async with opened_records(data_dir) as records:
         before = await _plan(records, plan)
-        saved = await records.accounts.plans.save(ACTOR, replace(before, **changes))  # type: ignore[arg-type]  # checked by save
+        saved = await records.accounts.plans.save(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save
     _confirm("plan", saved, as_json=as_json)
     return ExitCode.OK
 
@@ -98,7 +98,7 @@ async def set_plan(
 async def remove_plan(plan: PlanId, *, data_dir: DataDir = None) -> ExitCode:
     """Remove a plan without tenants."""
     async with opened_records(data_dir) as records:
-        await records.accounts.plans.remove(ACTOR, plan)
+        await records.accounts.plans.remove(actor(), plan)
     say(f"Removed the plan {plan}.")
     return ExitCode.OK
 
@@ -155,7 +155,7 @@ async def set_model(
     }
     async with opened_records(data_dir) as records:
         before = await _model(records, model, provider)
-        saved = await records.accounts.plans.save_model(ACTOR, replace(before, **changes))  # type: ignore[arg-type]  # checked by save_model
+        saved = await records.accounts.plans.save_model(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save_model
     _confirm("model", saved, as_json=as_json)
     return ExitCode.OK
 
@@ -165,7 +165,7 @@ async def set_model(
 async def remove_model(model: ModelId, *, data_dir: DataDir = None) -> ExitCode:
     """Remove a model without plans."""
     async with opened_records(data_dir) as records:
-        await records.accounts.plans.remove_model(ACTOR, model)
+        await records.accounts.plans.remove_model(actor(), model)
     say(f"Removed the model {model}.")
     return ExitCode.OK
 

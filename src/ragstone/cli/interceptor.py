@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.accounts import ACTOR, TenantName
+from ragstone.cli.accounts import TenantName, actor
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run, settings_for
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput
-from ragstone.vocabulary import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +32,7 @@ KeyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File that ho
 
 @interceptor.command("show")
 @run
-async def show(*, tenant: TenantName = DEFAULT_TENANT, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
+async def show(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """Show how chats are treated, and which keys are set."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
@@ -57,7 +56,7 @@ async def set_(
     forget_key: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="upstream, anthropic, pipeline or librechat.")
     ] = None,
-    tenant: TenantName = DEFAULT_TENANT,
+    tenant: TenantName,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
@@ -76,18 +75,18 @@ async def set_(
         await records.accounts.tenants.get(tenant)
         before = await records.accounts.tenant_settings.to_change(tenant)
         wanted = _changed(before, assignments or ())
-        stored = await records.accounts.tenant_settings.change(ACTOR, tenant, wanted, keys)
+        stored = await records.accounts.tenant_settings.change(actor(), tenant, wanted, keys)
     _show(stored.settings, stored.keys_set, as_json=as_json)
     return ExitCode.OK
 
 
 @interceptor.command("reset")
 @run
-async def reset(*, tenant: TenantName = DEFAULT_TENANT, data_dir: DataDir = None) -> ExitCode:
+async def reset(*, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
     """Forget a tenant's settings and keys."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
-        await records.accounts.tenant_settings.remove(ACTOR, tenant)
+        await records.accounts.tenant_settings.remove(actor(), tenant)
     say(f"The interceptor of {tenant} is as the settings of the installation say.")
     return ExitCode.OK
 

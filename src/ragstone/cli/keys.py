@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.accounts import ACTOR, PAGE_SIZE, TenantName
+from ragstone.cli.accounts import PAGE_SIZE, TenantName, actor
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
 from ragstone.cli.documents import ListByDefault
 from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput
-from ragstone.vocabulary import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,9 +27,7 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY-ID", help="The key's id, as `
 
 @keys.command("list")
 @run
-async def list_keys(
-    *, tenant: TenantName = DEFAULT_TENANT, as_json: AsJson = False, data_dir: DataDir = None
-) -> ExitCode:
+async def list_keys(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """List the keys of a tenant, newest first."""
     async with opened_records(data_dir) as records:
         await records.accounts.tenants.get(tenant)
@@ -65,7 +62,7 @@ async def create_key(
         list[str] | None, typer.Option(metavar="DOMAIN", help="Site that may use a publishable key.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="Lifetime in days.")] = None,
-    tenant: TenantName = DEFAULT_TENANT,
+    tenant: TenantName,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
@@ -81,7 +78,7 @@ async def create_key(
         expires_at=_in(days) if days else None,
     )
     async with opened_records(data_dir) as records:
-        key, shown = await records.accounts.api_keys.create(ACTOR, tenant, new)
+        key, shown = await records.accounts.api_keys.create(actor(), tenant, new)
     _show(key, shown, as_json=as_json)
     return ExitCode.OK
 
@@ -92,23 +89,23 @@ async def rotate_key(
     key_id: KeyId,
     *,
     overlap_hours: Annotated[float, typer.Option(metavar="HOURS", help="How long the old key stays valid.")] = 24,
-    tenant: TenantName = DEFAULT_TENANT,
+    tenant: TenantName,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Replace a key; the old one expires later."""
     async with opened_records(data_dir) as records:
-        key, shown = await records.accounts.api_keys.rotate(ACTOR, tenant, key_id, overlap_s=overlap_hours * HOUR_S)
+        key, shown = await records.accounts.api_keys.rotate(actor(), tenant, key_id, overlap_s=overlap_hours * HOUR_S)
     _show(key, shown, as_json=as_json)
     return ExitCode.OK
 
 
 @keys.command("revoke")
 @run
-async def revoke_key(key_id: KeyId, *, tenant: TenantName = DEFAULT_TENANT, data_dir: DataDir = None) -> ExitCode:
+async def revoke_key(key_id: KeyId, *, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
     """Revoke a key at once."""
     async with opened_records(data_dir) as records:
-        await records.accounts.api_keys.revoke(ACTOR, tenant, key_id)
+        await records.accounts.api_keys.revoke(actor(), tenant, key_id)
     say(f"The key {key_id} is revoked.")
     return ExitCode.OK
 
