@@ -54,12 +54,12 @@ async def prepare(settings: Settings) -> list[str]:
     """Make tenants with keys and a plan that never refuses; the keys as they are shown."""
     shown = []
     async with open_records(settings) as records:
-        await records.accounts.plans.save("local", Plan(id="bench", name="Bench", requests_per_hour=10**9))
+        await records.billing.plans.save("local", Plan(id="bench", name="Bench", requests_per_hour=10**9))
         for number in range(KEYS):
             tenant = f"t{number}"
-            await records.accounts.tenants.create("local", tenant, plan="bench")
+            await records.identity.tenants.create("local", tenant, plan="bench")
             key = NewKey(permissions=SECRET_KEY_PERMISSIONS)
-            shown.append((await records.accounts.api_keys.create("local", tenant, key))[1])
+            shown.append((await records.identity.api_keys.create("local", tenant, key))[1])
     return shown
 
 
@@ -67,7 +67,7 @@ async def in_process(settings: Settings, keys: list[str], calls: int) -> None:
     """Measure authentication without HTTP."""
     where = "Redis" if settings.redis.url else "memory"
     async with open_records(settings) as records:
-        admission, limits = records.accounts.admission, records.accounts.limits
+        admission, limits = records.identity.admission, records.billing.limits
 
         async def admit(number: int) -> None:
             await admission.admit(keys[number % KEYS])

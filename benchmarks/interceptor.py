@@ -38,7 +38,7 @@ from benchmarks.sse_client import events, posted
 from benchmarks.streams import QUESTION, Tally, at_once, ingest_notes, straight
 from ragstone.evaluation.datasets import read_collection
 from ragstone.settings import Settings
-from ragstone.wiring import open_platform
+from ragstone.wiring import open_services
 
 BLOCKS = 4
 BYPASS = {"x-ragstone-bypass": "1"}
@@ -150,8 +150,8 @@ async def with_retrieval(folder: Path, data: Path, model_url: str, rate: float, 
     """Print the comparison on 11,000 passages, with the default embedder and index."""
     collection = read_collection(data / "mlquestions")
     asked = random.Random(0).sample(list(collection.questions.values()), 1000)
-    async with open_platform(Settings(data_dir=folder)) as platform:
-        await ingest(platform, collection)
+    async with open_services(Settings(data_dir=folder)) as services:
+        await ingest(services, collection)
     port = int(model_url.rsplit(":", 1)[1].split("/", maxsplit=1)[0])
     with interceptor(folder, model_url) as server:
         direct = Leg("straight", port, "/v1/chat/completions")

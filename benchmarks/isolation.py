@@ -31,10 +31,11 @@ from ragstone.index.memory import MemoryIndex
 from ragstone.index.qdrant_edge.index import EdgeIndex
 from ragstone.ingestion.submit import Upload
 from ragstone.retrieval.fusion import convex, rrf
+from ragstone.services import Services
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Filters, MetadataValue, Query, Scope
-from ragstone.wiring import Platform, open_platform
+from ragstone.wiring import open_services
 
 TENANTS = 50
 DOCUMENTS = 4  # a tenant and collection
@@ -208,14 +209,14 @@ async def attack_index(name: str, index: Index, count: int, seed: int, table: Ta
     table.show(time.perf_counter() - started, legs)
 
 
-async def attack_retriever(platform: Platform, count: int, seed: int, table: Table) -> None:
+async def attack_retriever(services: Services, count: int, seed: int, table: Table) -> None:
     """The same through the retriever, whose passages come from SQL, cached or not."""
-    owners = await ingested(platform)
+    owners = await ingested(services)
     documents = [(scope.tenant, document) for document, scope in owners.items()]
-    leg = f"retriever on {platform.settings.index.engine}"
+    leg = f"retriever on {services.settings.index.engine}"
 
     async def one(attack: Attack) -> None:
-        found = await platform.retriever.search(attack.scope, Query(attack.text, attack.filters, attack.limit))
+        found = await services.answers.retriever.search(attack.scope, Query(attack.text, attack.filters, attack.limit))
         table.count(leg, attack.scope, (each.chunk.document_id for each in found.passages), owners)
 
     started = time.perf_counter()
@@ -223,7 +224,7 @@ async def attack_retriever(platform: Platform, count: int, seed: int, table: Tab
     table.show(time.perf_counter() - started, [leg])
 
 
-async def ingested(platform: Platform) -> dict[str, Scope]:
+async def ingested(services: Services) -> dict[str, Scope]:
     """Whose each document is. All tenants have documents of the same names and nearly the same words."""
     drawn = random.Random(1)
     owners = {}
@@ -241,9 +242,9 @@ async def ingested(platform: Platform) -> dict[str, Scope]:
                 )
                 for index, text in enumerate(texts)
             ]
-            job = await platform.ingestion.submit(scope, uploads)
-            await platform.ingestion.work(until_job=(scope, job.id))
-            owners.update({each.id: scope for each in await platform.library.documents(scope)})
+            job = await services.corpus.ingestion.submit(scope, uploads)
+            await services.corpus.ingestion.work(until_job=(scope, job.id))
+            owners.update({each.id: scope for each in await services.storage.library.documents(scope)})
     assert len(owners) == TENANTS * len(COLLECTIONS) * DOCUMENTS
     return owners
 
@@ -275,8 +276,8 @@ async def measure(queries: int, seed: int) -> int:
         with tempfile.TemporaryDirectory() as folder:
             groups = {"embedding": {"model": "hashing"}, "index": {"engine": engine}}
             settings = Settings(_env_file=None, data_dir=Path(folder), **groups)  # type: ignore[arg-type]
-            async with open_platform(settings) as platform:
-                await attack_retriever(platform, max(queries // 10, 1), seed, table)
+            async with open_services(settings) as services:
+                await attack_retriever(services, max(queries // 10, 1), seed, table)
     foreign = sum(table.foreign.values())
     print(f"\n{sum(table.queries.values()):,} lists of hits, {sum(table.hits.values()):,} hits, {foreign} foreign.")
     return foreign

@@ -79,7 +79,7 @@ async def chats(running: Running, count: int, at_once: int) -> Counter[str]:
 async def made_key(folder: Path) -> str:
     """A key of the database, as most installations have."""
     async with open_records(load_settings(data_dir=folder)) as records:
-        return (await records.accounts.api_keys.create("benchmark", "default", NewKey()))[1]
+        return (await records.identity.api_keys.create("benchmark", "default", NewKey()))[1]
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ from ragstone.principals import SECRET_KEY_PERMISSIONS
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Scope
-from ragstone.wiring import open_platform
+from ragstone.wiring import open_services
 
 PERIOD_S = 6.0
 PACE_S = 0.05  # of b
@@ -41,17 +41,16 @@ TIMES_ITS_LIMIT = 10
 async def prepare(settings: Settings, limit: int) -> dict[str, str]:
     """Two tenants with a document and a key each; the keys."""
     keys = {}
-    async with open_platform(settings) as platform:
-        accounts = platform.accounts
-        await accounts.plans.save("local", Plan(id="a", name="A", requests_per_hour=limit))
-        await accounts.plans.save("local", Plan(id="b", name="B", requests_per_hour=10**9))
+    async with open_services(settings) as services:
+        await services.billing.plans.save("local", Plan(id="a", name="A", requests_per_hour=limit))
+        await services.billing.plans.save("local", Plan(id="b", name="B", requests_per_hour=10**9))
         for tenant in ("a", "b"):
-            await accounts.tenants.create("local", tenant, plan=tenant)
+            await services.identity.tenants.create("local", tenant, plan=tenant)
             key = NewKey(permissions=SECRET_KEY_PERMISSIONS)
-            keys[tenant] = (await accounts.api_keys.create("local", tenant, key))[1]
+            keys[tenant] = (await services.identity.api_keys.create("local", tenant, key))[1]
             scope = Scope(tenant)
-            job = await platform.ingestion.submit(scope, [Upload("text:crane", "Crane", NOTES.encode())])
-            await platform.ingestion.work(until_job=(scope, job.id))
+            job = await services.corpus.ingestion.submit(scope, [Upload("text:crane", "Crane", NOTES.encode())])
+            await services.corpus.ingestion.work(until_job=(scope, job.id))
     return keys
 
 

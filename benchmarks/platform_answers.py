@@ -24,7 +24,7 @@ from benchmarks.train_relevance import folded, holds_gold
 from ragstone.evaluation.datasets import read_collection
 from ragstone.settings import Settings
 from ragstone.vocabulary import Answer
-from ragstone.wiring import open_platform
+from ragstone.wiring import open_platform, open_services
 
 
 def contained(answer: Answer, gold: list[str]) -> bool:
@@ -43,8 +43,10 @@ async def main() -> None:
     held: list[bool] = []
     silent: list[bool] = []
     with nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as folder:
-        async with open_platform(Settings(_env_file=None, data_dir=Path(folder) / "squad_v2")) as platform:
-            await ingest(platform, read_collection(options.data / "squad_v2"))
+        settings = Settings(_env_file=None, data_dir=Path(folder) / "squad_v2")
+        async with open_services(settings) as services:
+            await ingest(services, read_collection(options.data / "squad_v2"))
+        async with open_platform(settings) as platform:
             for row in map(json.loads, rows):
                 answer = await platform.ask(row["text"])
                 if row["unanswerable"]:

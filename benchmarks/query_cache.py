@@ -22,8 +22,7 @@ from ragstone.storage.cache import Cache, MemoryCache, RedisCache, cache_key
 from ragstone.storage.redis import Redis
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Query, Scope
-from ragstone.wiring import Platform
-from tests.platforms import default_platform
+from tests.platforms import OpenedPlatform, default_platform
 from tests.redis_server import throw_away_redis
 
 SCOPE = Scope()
@@ -39,22 +38,25 @@ async def timed(name: str, asked: Sequence[str], call: Callable[[str], Awaitable
     print(f"| {name} | {took[len(took) // 2]:.2f} | {took[int(len(took) * 0.99)]:.2f} |")
 
 
-async def compare(platform: Platform, redis: Redis, questions: Sequence[str], times: int) -> None:
+async def compare(platform: OpenedPlatform, redis: Redis, questions: Sequence[str], times: int) -> None:
     asked = [questions[number % len(questions)] for number in range(times)]
     fresh = HybridRetriever(
-        embedder=platform.embedder, index=platform.index, library=platform.library, metrics=Metrics()
+        embedder=platform.engines.embedder,
+        index=platform.engines.index,
+        library=platform.storage.library,
+        metrics=Metrics(),
     )
 
     def remembering(cache: Cache) -> CachedRetriever:
-        name = platform.embedder.name
-        return CachedRetriever(fresh, cache, library=platform.library, embedder_name=name, metrics=Metrics())
+        name = platform.engines.embedder.name
+        return CachedRetriever(fresh, cache, library=platform.storage.library, embedder_name=name, metrics=Metrics())
 
     async def embedded(text: str) -> None:
-        await platform.embedder.embed([text], purpose="query")
+        await platform.engines.embedder.embed([text], purpose="query")
 
     vectors = RedisCache(redis)
     keys = {text: cache_key(SCOPE.tenant, "vector", text) for text in questions}
-    await vectors.put_many(dict.fromkeys(keys.values(), bytes(4 * platform.embedder.dimensions)), 3600)
+    await vectors.put_many(dict.fromkeys(keys.values(), bytes(4 * platform.engines.embedder.dimensions)), 3600)
     print("| step | p50 ms | p99 ms |")
     print("|---|---|---|")
     await timed("embed a question", asked, embedded)

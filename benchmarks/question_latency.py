@@ -1,6 +1,6 @@
 """Latency of a question at 10,000 chunks, and memory of the platform.
 
-Timed in one process with the platform, questions one after another: `search` with its
+Timed in one process with the services, questions one after another: `search` with its
 query embedding (never cached), and the extractive answer, which includes `search`.
 Memory is that of this process and of the index process, as the system counts it.
 
@@ -25,10 +25,11 @@ from statistics import quantiles
 from benchmarks.retrieval_quality import DATA, ingest
 from ragstone.chat.ask import Finished
 from ragstone.evaluation.datasets import read_collection
+from ragstone.services import Services
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Query, Scope
-from ragstone.wiring import Platform, open_platform
+from ragstone.wiring import open_services
 
 WARM_UP = 20
 LIMIT = 8
@@ -70,25 +71,25 @@ async def measure(folder: Path, data: Path, count: int) -> None:
     """Print the tables."""
     collection = read_collection(data / "mlquestions")
     questions = random.Random(0).sample(list(collection.questions.values()), count + WARM_UP)
-    async with open_platform(Settings(data_dir=folder)) as platform:
-        await ingest(platform, collection)
-        print(f"\n{await platform.index.count(Scope())} chunks, {count} questions, {LIMIT} passages each\n")
+    async with open_services(Settings(data_dir=folder)) as services:
+        await ingest(services, collection)
+        print(f"\n{await services.engines.index.count(Scope())} chunks, {count} questions, {LIMIT} passages each\n")
         print("| what | p50 ms | p95 ms | p99 ms |\n|---|---|---|---|")
-        await _report(platform, questions)
+        await _report(services, questions)
         index = resident_mb(index_process((folder / "index").resolve()))
         own = resident_mb(os.getpid())
         print(f"\nMemory: this process {own:.0f} MB, index process {index:.0f} MB, together {own + index:.0f} MB.")
 
 
-async def _report(platform: Platform, questions: Sequence[str]) -> None:
+async def _report(services: Services, questions: Sequence[str]) -> None:
     async def search(question: str) -> None:
-        await platform.retriever.search(Scope(), Query(question, limit=LIMIT))
+        await services.answers.retriever.search(Scope(), Query(question, limit=LIMIT))
 
     async def embed(question: str) -> None:
-        await platform.embedder.embed([question], purpose="query")
+        await services.engines.embedder.embed([question], purpose="query")
 
     async def answer(question: str) -> None:
-        async for event in platform.chat.ask(Scope(), question):
+        async for event in services.answers.chat.ask(Scope(), question):
             assert not isinstance(event, Finished) or not event.answer.degraded
 
     print(row("query embedding alone", await timed(embed, questions)))

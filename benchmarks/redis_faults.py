@@ -100,7 +100,7 @@ async def main() -> None:
     pace = {"seconds": asked.seconds, "per_second": asked.per_second}
     with tempfile.TemporaryDirectory() as folder, throw_away_redis() as server:
         async with open_records(Settings(_env_file=None, data_dir=Path(folder))) as records:
-            plans = records.accounts.plans
+            plans = records.billing.plans
             await plans.save("benchmark", Plan(id="million", name="Million", requests_per_hour=1_000_000))
             print("| state | p50 ms | p99 ms | longest ms | counted together | errors | together again after s |")
             print("|---|---|---|---|---|---|---|")

@@ -1,6 +1,6 @@
 """Retrieval quality of BM25 alone, dense alone, RRF, and Ragstone's fusion.
 
-Each set is ingested through the whole platform, an entry of its corpus as one Markdown
+Each set is ingested through the whole services, an entry of its corpus as one Markdown
 file (`# title`, then the text), and asked its own questions. Measured on documents:
 the rank of a document is that of its best chunk. `bm25s` (k1 0.9, b 0.4, Lucene's
 formula, Porter) ranks the same entries as a reference for our BM25.
@@ -30,10 +30,11 @@ from ragstone.evaluation.metrics import ndcg_at_k, recall_at_k
 from ragstone.ingestion.submit import Upload
 from ragstone.retrieval.base import RetrievalOptions
 from ragstone.retrieval.retrieve import HybridRetriever
+from ragstone.services import Services
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Filters, Query, Scope
-from ragstone.wiring import Platform, open_platform
+from ragstone.wiring import open_services
 
 DATA = Path(os.environ.get("RAGSTONE_OPEN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SETS = ("scifact", "mlquestions", "squad_v2")
@@ -54,25 +55,25 @@ def sources(collection: TestCollection) -> dict[str, str]:
     return {f"upload:{number}.md": entry for number, entry in enumerate(collection.documents)}
 
 
-async def ingest(platform: Platform, collection: TestCollection) -> None:
+async def ingest(services: Services, collection: TestCollection) -> None:
     """Bring the collection in; what is already there is skipped."""
     entries = collection.documents
     uploads = [Upload(source, "", markdown(entries[entry])) for source, entry in sources(collection).items()]
     start = time.perf_counter()
-    job = await platform.ingestion.submit(Scope(), uploads)
-    await platform.ingestion.work(until_job=(Scope(), job.id))
-    done = await platform.ingestion.job(Scope(), job.id)
+    job = await services.corpus.ingestion.submit(Scope(), uploads)
+    await services.corpus.ingestion.work(until_job=(Scope(), job.id))
+    done = await services.corpus.ingestion.job(Scope(), job.id)
     seconds = time.perf_counter() - start
     print(
         f"  {done.done} ingested, {done.skipped} skipped, {done.failed} failed, {done.chunks} chunks, {seconds:.0f} s"
     )
 
 
-async def entry_of_document(platform: Platform, collection: TestCollection) -> dict[str, str]:
+async def entry_of_document(services: Services, collection: TestCollection) -> dict[str, str]:
     """Document id to entry id."""
     entries, after = sources(collection), None
     found: dict[str, str] = {}
-    while page := await platform.library.documents(Scope(), limit=1000, after=after):
+    while page := await services.storage.library.documents(Scope(), limit=1000, after=after):
         found |= {document.id: entries[document.source] for document in page}
         after = page[-1].id
     return found
@@ -86,29 +87,34 @@ def distinct(documents: Iterable[str], entries: dict[str, str]) -> Ranking:
 class Systems:
     """The rankings to compare, each a coroutine function from a question to entry ids."""
 
-    def __init__(self, platform: Platform, entries: dict[str, str]) -> None:
-        self._platform = platform
+    def __init__(self, services: Services, entries: dict[str, str]) -> None:
+        self._services = services
         self._entries = entries
         self._ours = self._retriever(RetrievalOptions())
         self._rrf = self._retriever(RetrievalOptions(fusion="rrf"))
 
     def _retriever(self, options: RetrievalOptions) -> HybridRetriever:
-        p = self._platform
+        p = self._services
         return HybridRetriever(
-            embedder=p.embedder, index=p.index, library=p.library, metrics=p.metrics, options=options
+            embedder=p.engines.embedder,
+            index=p.engines.index,
+            library=p.storage.library,
+            metrics=p.operations.metrics,
+            options=options,
         )
 
     async def bm25(self, question: str) -> Ranking:
         """The lexical leg."""
-        found = await self._platform.index.search(
+        found = await self._services.engines.index.search(
             Scope(), dense=None, sparse=query_vector(question), filters=Filters(), limit=CHUNKS
         )
         return distinct((c.document_id for c in found.sparse), self._entries)
 
     async def dense(self, question: str) -> Ranking:
         """The dense leg."""
-        vector = (await self._platform.embedder.embed([question], purpose="query"))[0]
-        found = await self._platform.index.search(Scope(), dense=vector, sparse=None, filters=Filters(), limit=CHUNKS)
+        vector = (await self._services.engines.embedder.embed([question], purpose="query"))[0]
+        index = self._services.engines.index
+        found = await index.search(Scope(), dense=vector, sparse=None, filters=Filters(), limit=CHUNKS)
         return distinct((c.document_id for c in found.dense), self._entries)
 
     async def rrf(self, question: str) -> Ranking:
@@ -151,9 +157,9 @@ async def measure(name: str, folder: Path, data: Path, limit: int | None) -> Non
         keys = sorted(random.Random(0).sample(keys, limit))
     print(f"\n## {name}: {len(collection.documents)} documents, {len(keys)} questions")
     questions = [collection.questions[key] for key in keys]
-    async with open_platform(Settings(data_dir=folder)) as platform:
-        await ingest(platform, collection)
-        systems = Systems(platform, await entry_of_document(platform, collection))
+    async with open_services(Settings(data_dir=folder)) as services:
+        await ingest(services, collection)
+        systems = Systems(services, await entry_of_document(services, collection))
         print(f"\n| ranking | nDCG@{K} | recall@{K} |\n|---|---|---|")
         scores = {}
         for label, system in (("BM25", systems.bm25), ("dense", systems.dense), ("RRF", systems.rrf)):

@@ -2,11 +2,82 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from ragstone.retrieval.base import Retriever
+from ragstone.services import (
+    Answers,
+    Billing,
+    Corpus,
+    Engines,
+    Identity,
+    Operations,
+    Services,
+    Storage,
+    Tenancy,
+)
 from ragstone.settings import Settings
-from ragstone.wiring import Platform, open_platform
+from ragstone.wiring import Platform, open_services
+
+
+class OpenedPlatform(Platform):
+    """The public platform, with its services for tests that look inside."""
+
+    @property
+    def services(self) -> Services:
+        return self._services
+
+    @property
+    def settings(self) -> Settings:
+        return self._services.settings
+
+    @property
+    def storage(self) -> Storage:
+        return self._services.storage
+
+    @property
+    def identity(self) -> Identity:
+        return self._services.identity
+
+    @property
+    def billing(self) -> Billing:
+        return self._services.billing
+
+    @property
+    def tenancy(self) -> Tenancy:
+        return self._services.tenancy
+
+    @property
+    def operations(self) -> Operations:
+        return self._services.operations
+
+    @property
+    def engines(self) -> Engines:
+        return self._services.engines
+
+    @property
+    def corpus(self) -> Corpus:
+        return self._services.corpus
+
+    @property
+    def answers(self) -> Answers:
+        return self._services.answers
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, recreate_index: bool = False) -> AsyncIterator[OpenedPlatform]:
+    """An open platform on these settings."""
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(open_services(settings, recreate_index=recreate_index))
+        yield OpenedPlatform(services, on_close=stack.aclose)
+
+
+def with_retriever(services: Services, retriever: Retriever) -> Services:
+    """The same services, which find passages another way."""
+    return replace(services, answers=replace(services.answers, retriever=retriever))
 
 
 def small_settings(folder: Path, **changes: object) -> Settings:
@@ -20,11 +91,11 @@ def default_settings(folder: Path, **changes: object) -> Settings:
     return Settings(_env_file=None, data_dir=folder, **changes)  # type: ignore[arg-type]  # as above
 
 
-def small_platform(folder: Path, **changes: object) -> AbstractAsyncContextManager[Platform]:
+def small_platform(folder: Path, **changes: object) -> AbstractAsyncContextManager[OpenedPlatform]:
     """An open platform with `small_settings`."""
-    return open_platform(small_settings(folder, **changes))
+    return opened(small_settings(folder, **changes))
 
 
-def default_platform(folder: Path, **changes: object) -> AbstractAsyncContextManager[Platform]:
+def default_platform(folder: Path, **changes: object) -> AbstractAsyncContextManager[OpenedPlatform]:
     """An open platform with `default_settings`."""
-    return open_platform(default_settings(folder, **changes))
+    return opened(default_settings(folder, **changes))

@@ -17,11 +17,13 @@ from pydantic import SecretStr
 
 from ragstone.app import create_app
 from ragstone.errors import ConfigurationError, PortInUse
-from ragstone.http.server import check_address, listen
+from ragstone.http.capabilities import services_of
+from ragstone.http.context import server_of
+from ragstone.http.server import listen
 from ragstone.identity.api_keys import NewKey
 from ragstone.principals import Role
 from ragstone.settings import ServerSettings
-from ragstone.wiring import open_records
+from ragstone.wiring import check_address, open_records
 from tests.platforms import small_settings
 
 KEY = "k" * 40
@@ -100,19 +102,19 @@ def test_an_address_of_nobody_here_is_a_setting_to_mend(host: str):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.20", "example.org", "127.0.0.1.example.org", ""])
 async def test_without_an_owner_nothing_but_loopback_is_served(tmp_path: Path, host: str):
-    with pytest.raises(ConfigurationError, match="Make an owner first"):
+    with pytest.raises(ConfigurationError, match="Create an owner first"):
         await check_address(small_settings(tmp_path), host)
 
 
 async def test_an_owner_opens_the_server_to_the_network_a_key_alone_does_not(tmp_path: Path):
     settings = small_settings(tmp_path)
     async with open_records(settings) as records:
-        await records.accounts.api_keys.create("local", "default", NewKey())
-    with pytest.raises(ConfigurationError, match="Make an owner first"):
+        await records.identity.api_keys.create("local", "default", NewKey())
+    with pytest.raises(ConfigurationError, match="Create an owner first"):
         await check_address(settings, "0.0.0.0")
     async with open_records(settings) as records:
         who = {"email": "ada@example.org", "password": "a long sentence"}
-        await records.accounts.users.create("local", "default", **who, role=Role.OWNER)
+        await records.identity.users.create("local", "default", **who, role=Role.OWNER)
     await check_address(settings, "0.0.0.0")
 
 
@@ -131,5 +133,7 @@ async def test_loopback_is_served_without_keys(tmp_path: Path, host: str):
 async def test_an_application_made_from_settings_opens_and_closes_its_own_platform(tmp_path: Path):
     app = create_app(small_settings(tmp_path))
     async with app.router.lifespan_context(app):
-        assert await app.state.platform.library.collections("default") == []
-    assert app.state.worker.done()
+        assert await services_of(app).storage.library.collections("default") == []
+        working = server_of({"app": app}).worker
+    assert working is not None
+    assert working.done()

@@ -299,6 +299,9 @@ BREACHES = {
     "inside a function": ("errors.py", "def _breach() -> None:\n    import ragstone.storage.schema"),
     "under TYPE_CHECKING": ("errors.py", "import typing\nif typing.TYPE_CHECKING:\n    import ragstone.chat.ask"),
     "siblings know each other": ("index/base.py", "import ragstone.embedding.base"),
+    "http opens adapters": ("http/capabilities.py", "def _breach() -> None:\n    import ragstone.wiring"),
+    "a surface opens adapters": ("librechat/files.py", "from ragstone.wiring import open_services"),
+    "a route takes all services": ("api/chat.py", "from ragstone.services import Services"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The HTTP server: a platform behind a door, and the process around it.
+"""The HTTP server: the ASGI application on open services, and the process that serves it.
 
 `create_app` makes the ASGI application for any server; `serve` also owns the port, and
 so can say what is wrong with it before anything is opened.
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import structlog
@@ -37,12 +38,14 @@ from ragstone.api import plans as accounts
 from ragstone.api import sessions as logins
 from ragstone.api import tenant_settings as interceptor
 from ragstone.api import webhooks as callbacks
-from ragstone.http.authentication import Authenticator
+from ragstone.http.authentication import Accounts, Authenticator
+from ragstone.http.capabilities import install_services
+from ragstone.http.context import ServerContext, install_server
 from ragstone.http.error_handlers import describe_problem, install_error_handlers
-from ragstone.http.middleware import RequestMiddleware
+from ragstone.http.middleware import PreflightMiddleware, RequestMiddleware
+from ragstone.http.routing import page_routes
 from ragstone.http.server import (
     GRACE_S,
-    check_address,
     configuration,
     keep_out_of_collections,
     listen,
@@ -54,18 +57,18 @@ from ragstone.interceptor import health as rage
 from ragstone.interceptor import routes as interceptor_routes
 from ragstone.interceptor.assembling import serving_of
 from ragstone.librechat import routes as librechat
+from ragstone.services import Services
 from ragstone.settings import Settings
-from ragstone.wiring import Platform, open_platform
+from ragstone.wiring import check_address, open_services
 
 log = structlog.get_logger()
 
 
-def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
-    """The application, on an open platform, or on settings: then it opens and closes its own.
+def create_app(source: Services | Settings, *, works: bool = True) -> FastAPI:
+    """The application, on open services, or on settings: then it opens and closes services of its own.
 
-    While it runs, it is a worker too, unless `works` is False: then others have to be.
+    A worker runs in the same process unless `works` is False; then another process has to be one.
     """
-    settings = source.settings if isinstance(source, Platform) else source
     app = FastAPI(
         title="Ragstone",
         version=__version__,
@@ -77,37 +80,42 @@ def create_app(source: Platform | Settings, *, works: bool = True) -> FastAPI:
         redirect_slashes=False,  # the redirect would repeat whatever the Host header says
         lifespan=partial(_lifespan, source=source, works=works),
     )
-    app.state.door = Authenticator.of(settings.server)
-    app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
-    for module in (
-        interceptor_routes,  # first: routes are tried in order, and these are asked the most
-        documents,
-        jobs,
-        search,
-        chat,
-        feedback,
-        widgets,
-        widget,
-        callbacks,
-        health,
-        logins,
-        tenants,
-        users,
-        keys,
-        accounts,
-        usage,
-        operating,
-        interceptor,
-        sources,
-        rage,
-        librechat,
-    ):
-        for router in module.ROUTERS:
-            app.include_router(router)
+    routers = [router for module in _MODULES for router in module.ROUTERS]
+    for router in routers:
+        app.include_router(router)
+    paths = page_routes(route for router in routers for route in router.routes)
+    app.add_middleware(PreflightMiddleware, methods=paths)
+    app.add_middleware(RequestMiddleware)
+    app.add_middleware(librechat.SingleSlashes)  # the last one is the outermost
     _complete_openapi(app)
     return app
 
+
+_MODULES: tuple[ModuleType, ...] = (
+    interceptor_routes,  # first: routes are tried in order, and these are asked the most
+    documents,
+    jobs,
+    search,
+    chat,
+    feedback,
+    widgets,
+    widget,
+    callbacks,
+    health,
+    logins,
+    tenants,
+    users,
+    keys,
+    accounts,
+    usage,
+    operating,
+    interceptor,
+    sources,
+    rage,
+    librechat,
+)
+"""The routes; they are tried in this order."""
 
 # With a provider of the host's, FastAPI would write paths, queries and messages as they are; RequestMiddleware traces.
 _NO_TELEMETRY: Any = {
@@ -133,25 +141,33 @@ def _complete_openapi(app: FastAPI) -> None:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, *, source: Platform | Settings, works: bool) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI, *, source: Services | Settings, works: bool) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        platform = source if isinstance(source, Platform) else await stack.enter_async_context(open_platform(source))
-        app.state.platform = platform
-        app.state.interceptor = serving_of(platform)
-        await stack.enter_async_context(meanwhile(platform.accounts.admission.watch()))
-        await stack.enter_async_context(meanwhile(platform.metrics.watch_loop()))
-        app.state.worker = await stack.enter_async_context(_working(platform)) if works else None
+        services = source if isinstance(source, Services) else await stack.enter_async_context(open_services(source))
+        operations = services.operations
+        app.state.interceptor = serving_of(services)
+        await stack.enter_async_context(meanwhile(services.identity.admission.watch()))
+        await stack.enter_async_context(meanwhile(operations.metrics.watch_loop()))
+        working = await stack.enter_async_context(_working(services)) if works else None
         if not works:
-            noting = worker.repeat(worker.failures_chore(platform), asyncio.Event())
+            noting = worker.repeat(worker.failures_chore(services), asyncio.Event())
             await stack.enter_async_context(meanwhile(noting))
+        install_services(app, services)
+        install_server(app, ServerContext(_authenticator(services), operations.metrics, operations.failures, working))
         yield
 
 
+def _authenticator(services: Services) -> Authenticator:
+    identity, billing = services.identity, services.billing
+    accounts = Accounts(identity.admission, identity.audit, identity.api_keys, billing.limits, billing.plans)
+    return Authenticator.of(services.settings.server, accounts)
+
+
 @asynccontextmanager
-async def _working(platform: Platform) -> AsyncIterator[asyncio.Task[None]]:
-    """Be a worker meanwhile. What is not finished in time at the end, the next start takes up again."""
+async def _working(services: Services) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a worker. What it has not finished in time at the end, the next start resumes."""
     stop = asyncio.Event()
-    working = asyncio.create_task(worker.run(platform, stop))
+    working = asyncio.create_task(worker.run(services, stop))
     try:
         yield working
     finally:
@@ -181,9 +197,9 @@ async def serve(
     address = host or settings.server.host
     await check_address(settings, address)
     listener = listen(address, settings.server.port if port is None else port)
-    async with open_platform(settings) as platform:
-        server = uvicorn.Server(configuration(create_app(platform, works=works)))
-        closed = bool(settings.server.api_keys) or await platform.accounts.admission.has_accounts()
+    async with open_services(settings) as services:
+        server = uvicorn.Server(configuration(create_app(services, works=works)))
+        closed = bool(settings.server.api_keys) or await services.identity.admission.has_accounts()
         sentence = where(listener, with_keys=closed)
         log.info("serve.listening", host=address, port=listener.getsockname()[1])
         keep_out_of_collections()

@@ -14,8 +14,8 @@ import structlog
 from ragstone.chat import conversations as retention
 from ragstone.ingestion import webhooks
 from ragstone.ingestion.service import Ingestion
+from ragstone.services import Services
 from ragstone.storage.failure_log import FailureLog, run_flush
-from ragstone.wiring import Platform
 
 log = structlog.get_logger()
 
@@ -37,38 +37,38 @@ class PeriodicTask:
     do: Callable[[], Awaitable[object]]
 
 
-async def run(platform: Platform, stop: asyncio.Event) -> None:
+async def run(services: Services, stop: asyncio.Event) -> None:
     """Ingest, and do all chores, until `stop` is set; what is begun then is brought to an end.
 
     Any number of processes may do so on one installation.
     """
     async with asyncio.TaskGroup() as working:
-        working.create_task(ingest(platform.ingestion, stop))
-        for chore in chores(platform, stop):
+        working.create_task(ingest(services.corpus.ingestion, stop))
+        for chore in chores(services, stop):
             working.create_task(repeat(chore, stop))
 
 
-def chores(platform: Platform, stop: asyncio.Event) -> list[PeriodicTask]:
+def chores(services: Services, stop: asyncio.Event) -> list[PeriodicTask]:
     """What there is to do beside ingesting."""
-    conversations, database = platform.conversations, platform.database
+    conversations, database = services.answers.conversations, services.storage.database
     return [
-        PeriodicTask("callbacks", 0.0, partial(platform.deliveries.run, stop)),
-        failures_chore(platform),
-        PeriodicTask("ledger", LEDGER_S, platform.accounts.ledger.expire),
-        PeriodicTask("erasure", ERASURE_S, platform.eraser.work),
+        PeriodicTask("callbacks", 0.0, partial(services.corpus.webhooks.run, stop)),
+        failures_chore(services),
+        PeriodicTask("ledger", LEDGER_S, services.billing.ledger.expire),
+        PeriodicTask("erasure", ERASURE_S, services.corpus.tenant_deletion.work),
         PeriodicTask(
             "retention",
             RETENTION_S,
             lambda: retention.expire_conversations(database, conversations, now=datetime.now(UTC)),
         ),
-        PeriodicTask("old_callbacks", RETENTION_S, partial(_forget_callbacks, platform)),
+        PeriodicTask("old_callbacks", RETENTION_S, partial(_forget_callbacks, services)),
     ]
 
 
-def failures_chore(platform: Platform) -> PeriodicTask:
+def failures_chore(services: Services) -> PeriodicTask:
     """Writes down what failed in this process; each process has to do its own."""
-    log_of_failures = FailureLog(platform.database, most=platform.settings.telemetry.max_failures)
-    return PeriodicTask("failures", FAILURES_S, partial(run_flush, platform.failures, log_of_failures))
+    log_of_failures = FailureLog(services.storage.database, most=services.settings.telemetry.max_failures)
+    return PeriodicTask("failures", FAILURES_S, partial(run_flush, services.operations.failures, log_of_failures))
 
 
 async def ingest(ingestion: Ingestion, stop: asyncio.Event) -> None:
@@ -105,12 +105,12 @@ async def repeat(chore: PeriodicTask, stop: asyncio.Event) -> None:
             await _pause(stop, chore.every_s)
 
 
-async def _forget_callbacks(platform: Platform) -> None:
+async def _forget_callbacks(services: Services) -> None:
     before = datetime.now(UTC) - timedelta(days=webhooks.KEEP_DAYS)
     last = ""
-    while page := await platform.accounts.tenants.all(after=last):
+    while page := await services.identity.tenants.all(after=last):
         for tenant in page:
-            await platform.deliveries.expire(tenant.id, before)
+            await services.corpus.webhooks.expire(tenant.id, before)
         last = page[-1].id
 
 

@@ -11,16 +11,16 @@ import pytest
 from fastapi import FastAPI
 
 from ragstone.app import create_app
-from ragstone.wiring import Platform
-from tests.platforms import small_platform
+from ragstone.services import Services
+from tests.platforms import OpenedPlatform, small_platform
 
 KEY = "test-key-" + "k" * 40
 
 
 @asynccontextmanager
-async def running(platform: Platform) -> AsyncIterator[FastAPI]:
+async def running(source: OpenedPlatform | Services) -> AsyncIterator[FastAPI]:
     """The application with its worker."""
-    app = create_app(platform)
+    app = create_app(source.services if isinstance(source, OpenedPlatform) else source)
     async with app.router.lifespan_context(app):
         yield app
 

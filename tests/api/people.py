@@ -12,9 +12,8 @@ from fastapi import FastAPI
 
 from ragstone.identity.api_keys import NewKey
 from ragstone.principals import Role
-from ragstone.wiring import Platform
 from tests.api.conftest import calling, running
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 
 PASSWORD = "a long enough sentence"
 SITE = "https://shop.example"
@@ -25,7 +24,7 @@ class Installation:
     """An application with two tenants, `acme` and `rival`, each with an owner; `root` operates it."""
 
     app: FastAPI
-    platform: Platform
+    platform: OpenedPlatform
 
     def calling(self, credential: str | None = None, **headers: str) -> httpx2.AsyncClient:
         """A client that shows a key or a session's token, or nothing."""
@@ -34,17 +33,17 @@ class Installation:
 
     async def token(self, email: str) -> str:
         """The token of a new session."""
-        _, token = await self.platform.accounts.sessions.login(email, PASSWORD, address="127.0.0.1")
+        _, token = await self.platform.identity.sessions.login(email, PASSWORD, address="127.0.0.1")
         return token
 
     async def user(self, tenant: str, email: str, role: Role) -> str:
         """The id of a new person."""
-        users = self.platform.accounts.users
+        users = self.platform.identity.users
         return (await users.create("test", tenant, email=email, password=PASSWORD, role=role)).id
 
     async def key(self, tenant: str = "acme", new: NewKey | None = None) -> tuple[str, str]:
         """The id of a new key, and the key."""
-        key, shown = await self.platform.accounts.api_keys.create("test", tenant, new or NewKey())
+        key, shown = await self.platform.identity.api_keys.create("test", tenant, new or NewKey())
         return key.id, shown
 
     async def page_key(self, *domains: str) -> str:
@@ -59,6 +58,6 @@ async def installation(folder: Path, **settings: object) -> AsyncIterator[Instal
         made = Installation(app, platform)
         await made.user("default", "root@example.org", Role.OPERATOR)
         for tenant in ("acme", "rival"):
-            await platform.accounts.tenants.create("test", tenant)
+            await platform.identity.tenants.create("test", tenant)
             await made.user(tenant, f"owner@{tenant}.example", Role.OWNER)
         yield made

@@ -16,5 +16,5 @@ async def tenants(folder: Path, **settings: object) -> AsyncIterator[Installatio
     """An installation with the tenants acme and rival; quick, as no password is hashed."""
     async with small_platform(folder, **settings) as platform, running(platform) as app:
         for tenant in ("acme", "rival"):
-            await platform.accounts.tenants.create("test", tenant)
+            await platform.identity.tenants.create("test", tenant)
         yield Installation(app, platform)

@@ -290,7 +290,7 @@ async def test_who_manages_nothing_sees_nobodys_keys_and_only_own_sessions(here:
             assert (await client.get(f"/api/accounts/{path}")).status_code == 403, path
         sessions = (await client.get("/api/accounts/sessions")).json()["sessions"]
         assert [session["user_id"] for session in sessions] == [user_id]
-    others = [each.id for each in await here.platform.accounts.sessions.all("acme") if each.user_id != user_id]
+    others = [each.id for each in await here.platform.identity.sessions.all("acme") if each.user_id != user_id]
     async with here.calling(await here.token("eve@acme.example")) as client:
         assert (await client.delete(f"/api/accounts/sessions/{others[0]}")).status_code == 404
 
@@ -300,7 +300,7 @@ async def test_a_key_gives_no_more_than_it_has(here: Installation):
     _, small = await here.key(
         new=NewKey(permissions=frozenset({Permission.MANAGE, Permission.READ}), collections=("handbook",))
     )
-    strong_id = (await here.platform.accounts.api_keys.all("acme"))[-1].id
+    strong_id = (await here.platform.identity.api_keys.all("acme"))[-1].id
     path = "/api/accounts/keys"
     async with here.calling(small) as key:
         for body in (

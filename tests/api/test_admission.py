@@ -135,12 +135,11 @@ async def test_a_key_does_what_it_was_made_for_and_nothing_else(here: Installati
 async def test_a_revoked_key_and_a_suspended_tenant_are_out_at_once(here: Installation):
     key_id, key = await here.key()
     _, other = await here.key("rival")
-    accounts = here.platform.accounts
     async with here.calling() as client:
         for shown in (key, other):
             assert (await client.get(ME, headers={"x-api-key": shown})).status_code == 200
-        await accounts.api_keys.revoke("test", "acme", key_id)
-        await accounts.tenants.change("test", "rival", TenantChange(state=TenantState.SUSPENDED))
+        await here.platform.identity.api_keys.revoke("test", "acme", key_id)
+        await here.platform.identity.tenants.change("test", "rival", TenantChange(state=TenantState.SUSPENDED))
         for shown in (key, other):
             assert (await client.get(ME, headers={"x-api-key": shown})).status_code == 401
 
@@ -234,7 +233,7 @@ async def test_a_secret_key_from_a_web_page_is_refused_and_noted_once(here: Inst
                 assert response.status_code == 401
                 assert "access-control-allow-origin" not in response.headers
     assert [event["principal"] for event in events if event["event"] == "auth.key_in_browser"] == [f"key:{key_id}"]
-    noted = [e for e in await here.platform.accounts.audit.entries("acme") if e.action == "key.exposed"]
+    noted = [e for e in await here.platform.identity.audit.entries("acme") if e.action == "key.exposed"]
     assert [(entry.target, entry.details["origin"]) for entry in noted] == [(key_id, SITE)]
 
 
@@ -263,9 +262,8 @@ async def test_with_a_cookie_a_body_has_to_say_that_it_is_json(here: Installatio
 
 
 async def test_the_rate_of_a_plan_is_kept_and_told_in_every_answer(here: Installation):
-    accounts = here.platform.accounts
-    await accounts.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=2))
-    await accounts.tenants.change("test", "acme", TenantChange(plan="tiny"))
+    await here.platform.billing.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=2))
+    await here.platform.identity.tenants.change("test", "acme", TenantChange(plan="tiny"))
     _, key = await here.key()
     async with here.calling(key) as client:
         first = await client.post("/api/search", json={"query": "water"})
@@ -287,9 +285,8 @@ async def test_the_rate_of_a_plan_is_kept_and_told_in_every_answer(here: Install
 
 
 async def test_who_is_refused_is_not_counted(here: Installation):
-    accounts = here.platform.accounts
-    await accounts.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=1))
-    await accounts.tenants.change("test", "acme", TenantChange(plan="tiny"))
+    await here.platform.billing.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=1))
+    await here.platform.identity.tenants.change("test", "acme", TenantChange(plan="tiny"))
     _, reader = await here.key(new=NewKey(permissions=frozenset({Permission.READ})))
     async with here.calling(reader) as client:
         for _ in range(3):
@@ -306,7 +303,7 @@ async def test_the_log_names_who_asked_and_never_the_key(here: Installation):
     (event,) = [event for event in events if event["event"] == "http.request"]
     assert (event["principal"], event["tenant"]) == (f"key:{key_id}", "acme")
     assert key[6:30] not in str(events)
-    assert "acme" not in here.platform.metrics.render().decode()
+    assert "acme" not in here.platform.operations.metrics.render().decode()
 
 
 async def test_a_changed_role_ends_the_sessions_of_the_person(here: Installation):
@@ -354,7 +351,6 @@ async def test_a_stream_that_runs_ends_when_its_caller_is_no_longer_admitted(her
         return stream(endless())
 
     here.app.include_router(router)
-    accounts = here.platform.accounts
     key_id, key = await here.key()
     shown = await here.token("owner@acme.example") if way == "logged out" else key
     async with (
@@ -367,12 +363,12 @@ async def test_a_stream_that_runs_ends_when_its_caller_is_no_longer_admitted(her
         await begun.wait()
         match way:
             case "revoked":
-                await accounts.api_keys.revoke("test", "acme", key_id)
+                await here.platform.identity.api_keys.revoke("test", "acme", key_id)
             case "suspended":
-                await accounts.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
+                await here.platform.identity.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
             case _:
-                (session,) = await accounts.sessions.all("acme")
-                await accounts.sessions.end("test", "acme", session.id)
+                (session,) = await here.platform.identity.sessions.all("acme")
+                await here.platform.identity.sessions.end("test", "acme", session.id)
         async with asyncio.timeout(5):
             rest = [event async for event in received]
             await ended.wait()

@@ -28,10 +28,10 @@ async def test_the_operator_sees_how_each_server_does(place):
         raise OSError
 
     for _ in range(60):
-        await place.platform.guards.guard("good.example.com").call(works)
+        await place.platform.operations.policies.guard("good.example.com").call(works)
         with suppress(Exception):
-            await place.platform.guards.guard("bad.example.com").call(fails)
-    assert place.platform.guards.states()[0].state is State.OPEN
+            await place.platform.operations.policies.guard("bad.example.com").call(fails)
+    assert place.platform.operations.policies.states()[0].state is State.OPEN
     async with place.calling(await place.token("root@example.org")) as root:
         response = await root.get(CIRCUITS)
     bad, good = response.json()["circuits"]
@@ -41,7 +41,7 @@ async def test_the_operator_sees_how_each_server_does(place):
 
 
 async def test_a_tenant_s_owner_is_not_shown_which_servers_others_use(place):
-    await place.platform.guards.guard("models.rival.example").call(_nothing)
+    await place.platform.operations.policies.guard("models.rival.example").call(_nothing)
     async with place.calling(await place.token("owner@acme.example")) as owner:
         response = await owner.get(CIRCUITS)
     assert (response.status_code, "rival" in response.text) == (403, False)

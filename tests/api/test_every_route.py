@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 
-from ragstone.http.routing import AdmittedRoute
+from ragstone.http.routing import requirement_of
 from ragstone.principals import Permission
 from tests.api.conftest import KEY, calling
 
@@ -147,6 +147,12 @@ def routes(app: FastAPI) -> list[tuple[str, str, BaseRoute]]:
     return found
 
 
+def needs_of(route: BaseRoute) -> Permission | None:
+    """The permission that a route requires; None for an open one."""
+    required = requirement_of(route)
+    return required.needs if required else None
+
+
 def operations(app: FastAPI) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in app.openapi()["paths"].items():
         for method, operation in methods.items():
@@ -154,20 +160,26 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 async def test_every_route_is_behind_the_door_or_on_the_reviewed_list(app: FastAPI):
-    open_routes = {path for _, path, route in routes(app) if not isinstance(route, AdmittedRoute)}
+    open_routes = {
+        path for _, path, route in routes(app) if (required := requirement_of(route)) is None or required.is_open
+    }
     assert open_routes == set(PUBLIC)
 
 
 async def test_every_route_needs_the_permission_that_was_reviewed(app: FastAPI):
     found: dict[Permission, set[str]] = {permission: set() for permission in Permission}
     for method, path, route in routes(app):
-        if isinstance(route, AdmittedRoute):
-            found[route.needs].add(f"{method} {path}")
+        if needs := needs_of(route):
+            found[needs].add(f"{method} {path}")
     assert found == NEEDS
 
 
 async def test_what_is_asked_of_the_models_is_counted(app: FastAPI):
-    counted = {f"{method} {path}" for method, path, route in routes(app) if getattr(route, "metered", False)}
+    counted = {
+        f"{method} {path}"
+        for method, path, route in routes(app)
+        if (required := requirement_of(route)) and required.metered
+    }
     assert counted == METERED
 
 
@@ -198,7 +210,7 @@ async def test_every_route_lets_a_key_in_that_may(keyed_app: FastAPI):
     async with calling(keyed_app, **{"x-api-key": KEY}) as owner:
         for method, path, route in routes(keyed_app):
             response = await owner.request(method, address(path))
-            needs = route.needs if isinstance(route, AdmittedRoute) else None
+            needs = needs_of(route)
             if needs in {Permission.OPERATE, Permission.WIDGET}:
                 expected = {403}
             elif "{" in path:
@@ -287,6 +299,6 @@ async def test_no_body_brings_a_route_down(app: FastAPI, client: httpx2.AsyncCli
         return response.status_code
 
     posted = [(address(path), route) for method, path, route in routes(app) if method == "POST"]
-    refused = {path for path, route in posted if getattr(route, "needs", None) is Permission.WIDGET}
+    refused = {path for path, route in posted if needs_of(route) is Permission.WIDGET}
     statuses = await asyncio.gather(*(send(path, kind) for path, _ in posted if path not in refused for kind in types))
     assert set(statuses) <= {400, 404, 413, 422}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 from fastapi import FastAPI
 
+from ragstone.http.capabilities import services_of
+from ragstone.http.context import install_server, server_of
 from tests.api.conftest import KEY, calling, running
 from tests.platforms import small_platform
 from tests.redis_server import RedisServer
@@ -27,7 +30,7 @@ async def test_ready_names_each_part(client: httpx2.AsyncClient):
 async def test_a_part_that_fails_makes_it_not_ready_without_saying_where_it_is(
     app: FastAPI, client: httpx2.AsyncClient, tmp_path: Path
 ):
-    await app.state.platform.index.close()
+    await services_of(app).engines.index.close()
     response = await client.get("/ready")
     assert response.status_code == 503
     body = response.json()
@@ -45,9 +48,10 @@ async def test_a_worker_that_ended_makes_it_not_ready(app: FastAPI, client: http
 
     ended = asyncio.ensure_future(nothing())
     await ended
-    working, app.state.worker = app.state.worker, ended
+    server = server_of({"app": app})
+    install_server(app, replace(server, worker=ended))
     response = await client.get("/ready")
-    app.state.worker = working
+    install_server(app, server)
     assert (response.status_code, response.json()["parts"]["worker"]["ok"]) == (503, False)
 
 

@@ -19,10 +19,10 @@ from tests.platforms import small_platform
 async def client(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
     """A server whose tenant has a plan with room for one document."""
     async with small_platform(tmp_path) as platform:
-        plans = platform.accounts.plans
+        plans = platform.billing.plans
         await plans.save("test", replace(await plans.get("free"), id="one", name="One", max_documents=1))
-        await platform.accounts.tenants.change("test", DEFAULT_TENANT, TenantChange(plan="one"))
-        app = create_app(platform)
+        await platform.identity.tenants.change("test", DEFAULT_TENANT, TenantChange(plan="one"))
+        app = create_app(platform.services)
         async with (
             app.router.lifespan_context(app),
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,

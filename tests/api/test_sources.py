@@ -68,16 +68,16 @@ async def ingest(
     """The id of a document of this text; the same source again is its next version."""
     platform = made.platform
     upload = Upload(source or f"upload:{scope.tenant}.md", title, text.encode(), "text/markdown", {})
-    job = await platform.ingestion.submit(scope, [upload])
-    await platform.ingestion.work(until_job=(scope, job.id))
-    (document,) = await platform.library.documents(scope)
+    job = await platform.corpus.ingestion.submit(scope, [upload])
+    await platform.corpus.ingestion.work(until_job=(scope, job.id))
+    (document,) = await platform.storage.library.documents(scope)
     return document.id
 
 
 async def link(made: Installation, document: str, quote: str = QUOTE, *, scope: Scope = SCOPE, version: int = 1) -> str:
-    text = await made.platform.library.text(scope, document)
+    text = await made.platform.storage.library.text(scope, document)
     start = text.index(quote)
-    made_link = made.platform.accounts.source_links.link(
+    made_link = made.platform.tenancy.source_links.link(
         scope.tenant, scope.collection, document, version, start, start + len(quote)
     )
     assert made_link
@@ -159,7 +159,7 @@ async def test_nothing_of_a_document_becomes_part_of_the_page(made: Installation
         scope = Scope("rival", f"books-{number}")
         text = f"# {payload}\n\n{payload}\n\n{QUOTE} {payload}\n\n{payload}\n"
         hostile = await ingest(made, text, scope=scope, title=payload, source=f"https://example.com/{payload}")
-        kept = await made.platform.library.text(scope, hostile)
+        kept = await made.platform.storage.library.text(scope, hostile)
         response = await get(made, await link(made, hostile, kept[kept.index(QUOTE) :], scope=scope))
         assert response.status_code == 200
         page = Page(response.text)
@@ -212,13 +212,13 @@ async def test_what_was_removed_is_not_shown_and_the_page_says_so(made: Installa
     platform = made.platform
     match how:
         case "document":
-            await platform.ingestion.remove(SCOPE, document)
+            await platform.corpus.ingestion.remove(SCOPE, document)
         case "tenant suspended":
-            await platform.accounts.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
+            await platform.identity.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
         case _:
-            await request_deletion(platform.database, platform.accounts.audit, "test", "acme")
+            await request_deletion(platform.storage.database, platform.identity.audit, "test", "acme")
             if how == "tenant erased":
-                while await platform.eraser.work() == 0:
+                while await platform.corpus.tenant_deletion.work() == 0:
                     pass
     response = await get(made, path)
     assert response.status_code == 404
@@ -229,7 +229,7 @@ async def test_what_was_removed_is_not_shown_and_the_page_says_so(made: Installa
 
 async def test_a_link_that_is_over_says_so(made: Installation):
     document = await ingest(made)
-    links = SourceLinks(made.platform.accounts.secret, PUBLIC, clock=Clock(1_700_000_000.0))
+    links = SourceLinks(made.platform.identity.secret, PUBLIC, clock=Clock(1_700_000_000.0))
     old = links.link("acme", "books", document, 1, 0, 5)
     assert old
     response = await get(made, old.removeprefix(PUBLIC))
@@ -274,7 +274,7 @@ async def test_a_link_of_one_tenant_shows_nothing_of_another_that_owns_the_same_
     path = await link(made, await ingest(made))
     theirs = await ingest(made, HANDBOOK.replace("28", "99"), scope=rival)
     assert "99 days" not in (await get(made, path)).text
-    mixed = made.platform.accounts.source_links.link("acme", "books", theirs, 1, 0, 5)
+    mixed = made.platform.tenancy.source_links.link("acme", "books", theirs, 1, 0, 5)
     assert mixed
     response = await get(made, mixed.removeprefix(PUBLIC))
     assert response.status_code == 404
@@ -292,7 +292,7 @@ async def test_no_log_line_holds_a_token(made: Installation):
 async def test_a_link_that_everybody_shares_does_not_flood_the_server(made: Installation):
     document = await ingest(made)
     path = await link(made, document)
-    limits = made.platform.accounts.limits
+    limits = made.platform.billing.limits
     for _ in range(PAGES_PER_MINUTE):
         await limits.windows.attempt("sources:acme", limit=PAGES_PER_MINUTE, window_s=60)
     refused = await get(made, path)

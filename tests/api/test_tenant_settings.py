@@ -71,13 +71,13 @@ async def test_an_interceptor_is_set_up_shown_and_reset(made: Installation):
         assert (await client.get(PATH)).json() == shown
         assert (await client.put(PATH, json={"settings": shown["settings"]})).json()["keys"] == shown["keys"]
         assert (await client.delete(PATH)).json() == before
-    assert keys_of(await made.platform.accounts.tenant_settings.get("acme")) == {"upstream": "op-key"}
+    assert keys_of(await made.platform.tenancy.tenant_settings.get("acme")) == {"upstream": "op-key"}
 
 
 async def test_what_was_set_is_what_chats_are_treated_by(made: Installation):
     async with await owner(made) as client:
         await client.put(PATH, json=BODY)
-    found = await made.platform.accounts.tenant_settings.get("acme")
+    found = await made.platform.tenancy.tenant_settings.get("acme")
     assert keys_of(found) == {"upstream": KEY}
     assert without_keys(found) == from_flat({**BODY["settings"], "upstream_url": "http://127.0.0.1:8000/v1"})
 
@@ -86,7 +86,7 @@ async def test_null_removes_a_key_and_what_is_left_out_stays(made: Installation)
     async with await owner(made) as client:
         await client.put(PATH, json={"settings": {}, "keys": {"librechat": "j" * 32, "anthropic": "a"}})
         await client.put(PATH, json={"settings": {}, "keys": {"anthropic": None}})
-    found = await made.platform.accounts.tenant_settings.get("acme")
+    found = await made.platform.tenancy.tenant_settings.get("acme")
     assert keys_of(found) == {"upstream": "op-key", "librechat": "j" * 32}
 
 
@@ -195,7 +195,7 @@ async def test_a_key_for_some_collections_has_no_say(made: Installation):
         for method in ("GET", "PUT", "DELETE"):
             refused = await client.request(method, PATH, json={"settings": {"collection": "secrets"}})
             assert refused.status_code == 403, refused.text
-    assert await made.platform.accounts.tenant_settings.stored("acme") is None
+    assert await made.platform.tenancy.tenant_settings.stored("acme") is None
 
 
 async def test_each_tenant_has_its_own(made: Installation):
@@ -214,8 +214,8 @@ async def test_an_operator_acts_for_a_tenant_and_sees_where_it_leads(tmp_path: P
         assert shown["settings"]["upstream_url"] == "http://10.0.0.7:8000/v1"
         put = await root.put(PATH, params={"tenant": "acme"}, json={"settings": {"enabled": False}})
         assert put.status_code == 200, put.text
-        assert not (await made.platform.accounts.tenant_settings.get("acme")).interceptor.enabled
-        assert (await made.platform.accounts.tenant_settings.get("default")).interceptor.enabled
+        assert not (await made.platform.tenancy.tenant_settings.get("acme")).interceptor.enabled
+        assert (await made.platform.tenancy.tenant_settings.get("default")).interceptor.enabled
         assert (await root.get(PATH, params={"tenant": "nobody"})).status_code == 404
 
 

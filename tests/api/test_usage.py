@@ -97,8 +97,8 @@ async def test_a_period_that_makes_no_sense_is_refused(place, days):
 
 
 async def test_beyond_the_limit_a_plan_with_overage_serves_and_counts(place):
-    await place.platform.accounts.plans.save("root", Plan(id="tiny", name="Tiny", requests_per_hour=1, overage=True))
-    await place.platform.accounts.tenants.change("root", "acme", TenantChange(plan="tiny"))
+    await place.platform.billing.plans.save("root", Plan(id="tiny", name="Tiny", requests_per_hour=1, overage=True))
+    await place.platform.identity.tenants.change("root", "acme", TenantChange(plan="tiny"))
     _, key = await place.key()
     async with place.calling(key) as program, await owner_of(place, "acme") as owner:
         for _ in range(3):
@@ -108,8 +108,8 @@ async def test_beyond_the_limit_a_plan_with_overage_serves_and_counts(place):
 
 
 async def test_a_stream_too_many_is_refused_before_it_begins(place):
-    await place.platform.accounts.plans.save("root", Plan(id="one", name="One", concurrent_streams=0))
-    await place.platform.accounts.tenants.change("root", "acme", TenantChange(plan="one"))
+    await place.platform.billing.plans.save("root", Plan(id="one", name="One", concurrent_streams=0))
+    await place.platform.identity.tenants.change("root", "acme", TenantChange(plan="one"))
     _, key = await place.key()
     async with place.calling(key) as program, await owner_of(place, "acme") as owner:
         refused = await program.post("/api/chat", json={**QUESTION, "stream": True})

@@ -41,8 +41,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Installation]:
         platform = made.platform
         await platform.ingest(folder, scope=Scope("acme"))
         secret = Upload("upload:secret.md", "", f"# Secret\n\nWater boils at 100 degrees in {MARK}.".encode())
-        job = await platform.ingestion.submit(Scope("acme", "private"), [secret])
-        await platform.ingestion.work(until_job=(Scope("acme", "private"), job.id))
+        job = await platform.corpus.ingestion.submit(Scope("acme", "private"), [secret])
+        await platform.corpus.ingestion.work(until_job=(Scope("acme", "private"), job.id))
         yield made
 
 
@@ -167,7 +167,7 @@ async def test_a_follow_up_stays_in_its_conversation(site: Installation):
         )
     assert second.json()["conversation_id"] == first["conversation_id"]
     assert second.json()["turn_id"] != first["turn_id"]
-    found = await site.platform.conversations.get(Scope("acme"), first["conversation_id"])
+    found = await site.platform.answers.conversations.get(Scope("acme"), first["conversation_id"])
     assert len(found.turns) == 2
 
 
@@ -183,7 +183,7 @@ async def test_only_the_same_key_goes_on_with_a_conversation_or_rates_it(site: I
             rating = {**names, "turn_id": first["turn_id"], "rating": -1}
             rated = await stranger.post("/api/widget/feedback", json=rating)
         assert {response.status_code for response in (missing, foreign, stream, rated)} == {404}
-    assert await site.platform.feedback.all("acme") == []
+    assert await site.platform.answers.feedback.all("acme") == []
 
 
 async def test_a_visitor_rates_an_answer_and_may_change_its_mind(site: Installation):
@@ -197,13 +197,13 @@ async def test_a_visitor_rates_an_answer_and_may_change_its_mind(site: Installat
         other = (await ask(client)).json()
         mixed = {"conversation_id": other["conversation_id"], "turn_id": answer["turn_id"], "rating": 1}
         assert (await client.post("/api/widget/feedback", json=mixed)).status_code == 404
-    (said,) = await site.platform.feedback.all("acme")
+    (said,) = await site.platform.answers.feedback.all("acme")
     assert (said.rating, said.comment) == (1, "Thanks")
 
 
 async def test_visitors_count_against_the_plan(site: Installation):
-    await site.platform.accounts.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=2))
-    await site.platform.accounts.tenants.change("test", "acme", TenantChange(plan="tiny"))
+    await site.platform.billing.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=2))
+    await site.platform.identity.tenants.change("test", "acme", TenantChange(plan="tiny"))
     async with await visitor(site) as client:
         statuses = [(await ask(client)).status_code for _ in range(3)]
         assert statuses == [200, 200, 429]
@@ -288,7 +288,7 @@ async def test_a_key_for_some_collections_sends_only_there(empty: Installation):
 
 
 async def count(site: Installation, table: Any) -> int:
-    async with site.platform.database.read(EVERY_TENANT) as connection:
+    async with site.platform.storage.database.read(EVERY_TENANT) as connection:
         return len((await connection.execute(unscoped(table))).all())
 
 

@@ -316,14 +316,14 @@ def test_the_command_reports_settings_that_cannot_be_read(cli):
 async def test_the_database_tells_of_missing_keys_of_models_and_of_owners(tmp_path):
     settings = small_settings(tmp_path / "data", server={"host": "0.0.0.0"})
     async with open_records(settings) as records:
-        plans = records.accounts.plans
+        plans = records.billing.plans
         await plans.save_model("root", ModelEntry(id="fast", provider="openai", model="m", key_variable="FAST_API_KEY"))
         await plans.save_model(
             "root", ModelEntry(id="unused", provider="openai", model="m", key_variable="UNUSED_API_KEY")
         )
         await plans.save("root", Plan(id="pro", name="Pro", models=("fast",)))
         await plans.save("root", Plan(id="nobody", name="Nobody's", models=("unused",)))
-        await records.accounts.tenants.create("root", "acme", plan="pro")
+        await records.identity.tenants.create("root", "acme", plan="pro")
     looked = replace(subject("development"), settings=settings)
     problems = await problems_in_database(looked, {})
     assert {problem.variable: str(problem.level) for problem in problems} == {
@@ -339,7 +339,7 @@ async def test_keys_of_the_settings_beside_accounts_are_pointed_out(tmp_path):
     looked = replace(subject("development"), settings=settings)
     assert await problems_in_database(looked, {}) == []
     async with open_records(settings) as records:
-        await records.accounts.users.create(
+        await records.identity.users.create(
             "local", "default", email="owner@example.org", password="a long enough sentence", role=Role.OWNER
         )
     assert [problem.variable for problem in await problems_in_database(looked, {})] == ["RAGSTONE_SERVER__API_KEYS"]

@@ -105,7 +105,7 @@ def test_a_time_out_without_a_code_of_ours_is_a_time_out():
 def note(folder: Path, *failures: Failure) -> None:
     async def write() -> None:
         async with open_records(small_settings(folder)) as records:
-            await FailureLog(records.database).write(failures)
+            await FailureLog(records.storage.database).write(failures)
 
     asyncio.run(write())
 

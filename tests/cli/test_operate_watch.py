@@ -152,7 +152,7 @@ async def test_circuits_are_listed_and_one_that_is_open_ends_with_1(cli, tmp_pat
 
     async with server(tmp_path / "served") as (platform, url):
         none = await asyncio.to_thread(cli, "operate", "circuits", "--url", url)
-        guard = platform.guards.guard("models.example.com")
+        guard = platform.operations.policies.guard("models.example.com")
         for _ in range(60):
             with suppress(Exception):
                 await guard.call(fails)

@@ -57,11 +57,11 @@ async def test_litellm_reads_whole_and_streamed_answers_of_both_apis(between: Be
 
 
 async def test_litellm_embeds_with_our_model(between: Between):
-    name = between.here.platform.embedder.name.partition(":")[0]
+    name = between.here.platform.engines.embedder.name.partition(":")[0]
     base = f"{between.here.url}/v1"
     call = {"make": "embedded", "model": f"openai/{name}", "api_base": base, "input": ["the harbour", "the lamp"]}
     [told] = await between.calls(call)
-    assert [len(vector) for vector in told["vectors"]] == [between.here.platform.embedder.dimensions] * 2
+    assert [len(vector) for vector in told["vectors"]] == [between.here.platform.engines.embedder.dimensions] * 2
 
 
 async def test_litellm_tells_a_wrong_key_and_an_answer_that_broke_off(between: Between):

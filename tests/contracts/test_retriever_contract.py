@@ -18,8 +18,7 @@ from ragstone.retrieval.vectorize.retriever import DOCUMENT_PREFIX
 from ragstone.storage.cache import MemoryCache
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Filters, Query, Scope
-from ragstone.wiring import Platform
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 from tests.retrieval.sources import finder, vectorize_client
 from tests.retrieval.vectorize_server import BRIDGE, TOWER, a_pipeline
 
@@ -33,24 +32,27 @@ KINDS = (*LOCAL, "routed to a pipeline", "fused", "vectorize")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenedPlatform]:
     async with small_platform(tmp_path_factory.mktemp("data")) as opened:
         uploads = [Upload(f"text:{name}", name, text.encode()) for name, text in TEXTS.items()]
-        job = await opened.ingestion.submit(HERE, uploads)
-        await opened.ingestion.work(until_job=(HERE, job.id))
+        job = await opened.corpus.ingestion.submit(HERE, uploads)
+        await opened.corpus.ingestion.work(until_job=(HERE, job.id))
         yield opened
 
 
-def hybrid(platform: Platform) -> HybridRetriever:
+def hybrid(platform: OpenedPlatform) -> HybridRetriever:
     return HybridRetriever(
-        embedder=platform.embedder, index=platform.index, library=platform.library, metrics=Metrics()
+        embedder=platform.engines.embedder,
+        index=platform.engines.index,
+        library=platform.storage.library,
+        metrics=Metrics(),
     )
 
 
-def cached(platform: Platform) -> CachedRetriever:
-    name = platform.embedder.name
+def cached(platform: OpenedPlatform) -> CachedRetriever:
+    name = platform.engines.embedder.name
     return CachedRetriever(
-        hybrid(platform), MemoryCache(), library=platform.library, embedder_name=name, metrics=Metrics()
+        hybrid(platform), MemoryCache(), library=platform.storage.library, embedder_name=name, metrics=Metrics()
     )
 
 
@@ -68,7 +70,7 @@ async def pipeline(stack: AsyncExitStack) -> Retriever:
     return remote
 
 
-async def opened(kind: str, platform: Platform, stack: AsyncExitStack) -> Retriever:
+async def opened(kind: str, platform: OpenedPlatform, stack: AsyncExitStack) -> Retriever:
     match kind:
         case "hybrid":
             return hybrid(platform)
@@ -85,7 +87,7 @@ async def opened(kind: str, platform: Platform, stack: AsyncExitStack) -> Retrie
 
 
 @pytest_asyncio.fixture(params=KINDS, loop_scope="module")
-async def retriever(request: pytest.FixtureRequest, platform: Platform) -> AsyncIterator[Retriever]:
+async def retriever(request: pytest.FixtureRequest, platform: OpenedPlatform) -> AsyncIterator[Retriever]:
     async with AsyncExitStack() as stack:
         yield await opened(request.param, platform, stack)
 
@@ -160,7 +162,7 @@ async def test_a_query_that_can_be_searched_passes_the_check(retriever: Retrieve
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-async def test_a_collection_of_another_tenant_does_not_exist(platform: Platform, kind: str):
+async def test_a_collection_of_another_tenant_does_not_exist(platform: OpenedPlatform, kind: str):
     async with AsyncExitStack() as stack:
         retriever = await opened(kind, platform, stack)
         await retriever.search(HERE, QUESTION)
@@ -170,7 +172,7 @@ async def test_a_collection_of_another_tenant_does_not_exist(platform: Platform,
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-async def test_every_retriever_of_the_index_finds_what_the_reference_finds(platform: Platform, kind: str):
+async def test_every_retriever_of_the_index_finds_what_the_reference_finds(platform: OpenedPlatform, kind: str):
     reference = await hybrid(platform).search(HERE, QUESTION)
     async with AsyncExitStack() as stack:
         assert await (await opened(kind, platform, stack)).search(HERE, QUESTION) == reference

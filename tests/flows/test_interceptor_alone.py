@@ -57,7 +57,7 @@ class Running:
 async def a_key(folder: Path) -> str:
     """A key in the database; the first of an installation shuts its door to those without one."""
     async with open_records(small_settings(folder)) as records:
-        _, shown = await records.accounts.api_keys.create("local", "default", NewKey())
+        _, shown = await records.identity.api_keys.create("local", "default", NewKey())
         return shown
 
 

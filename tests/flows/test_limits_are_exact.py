@@ -30,8 +30,8 @@ async def a_key_of_the_free_plan(data: Path) -> str:
     """The key of a tenant that has one document."""
     (data.parent / "danube.md").write_text("The Danube rises in the Black Forest.", encoding="utf-8")
     async with small_platform(data) as platform:
-        await platform.accounts.tenants.create("test", "acme", plan="free")
-        _, shown = await platform.accounts.api_keys.create("test", "acme", NewKey())
+        await platform.identity.tenants.create("test", "acme", plan="free")
+        _, shown = await platform.identity.api_keys.create("test", "acme", NewKey())
         await platform.ingest(data.parent / "danube.md", scope=Scope("acme", DEFAULT_COLLECTION))
     return shown
 

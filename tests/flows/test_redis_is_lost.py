@@ -32,8 +32,8 @@ async def test_nobody_notices_and_limits_hold(tmp_path: Path, redis_server: Redi
     (tmp_path / "danube.md").write_text("The Danube rises in the Black Forest.", encoding="utf-8")
     redis = {"url": redis_server.url, "timeout_s": TIMEOUT_S}
     async with small_platform(tmp_path / "data", redis=redis) as platform, running(platform) as app:
-        await platform.accounts.tenants.create("test", "acme", plan="free")
-        _, key = await platform.accounts.api_keys.create("test", "acme", NewKey())
+        await platform.identity.tenants.create("test", "acme", plan="free")
+        _, key = await platform.identity.api_keys.create("test", "acme", NewKey())
         await platform.ingest(tmp_path / "danube.md", scope=Scope("acme", DEFAULT_COLLECTION))
         async with calling(app, authorization=f"Bearer {key}") as client:
             assert await ask(client, 10) == {200: 10}
@@ -56,11 +56,12 @@ async def test_nobody_notices_and_limits_hold(tmp_path: Path, redis_server: Redi
                     redis_server.command("CONFIG", "SET", "maxmemory", "0")
             assert (await ask(client, 1)).keys() == {429}
         policies = {
-            policy: platform.metrics.registry.get_sample_value("ragstone_degraded_total", {"policy": policy}) or 0
+            policy: platform.operations.metrics.registry.get_sample_value("ragstone_degraded_total", {"policy": policy})
+            or 0
             for policy in ("redis_unavailable", "limits_local")
         }
         assert all(count > 0 for count in policies.values()) is (fault != "emptied")
-        await _until_back(platform.redis)
+        await _until_back(platform.storage.redis)
 
 
 async def _until_back(redis) -> None:

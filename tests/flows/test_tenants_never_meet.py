@@ -217,7 +217,7 @@ async def test_questions_of_one_are_not_answered_from_the_other(stand: Stand):
     asking = [line for line in TABLE if line.needs in {Permission.CHAT, Permission.WIDGET} and line.shows]
     assert asking
     for customer in (stand.a, stand.b):  # other attacks have set up a's, which then asks elsewhere
-        await stand.app.state.platform.accounts.tenant_settings.remove("test", customer.tenant)
+        await stand.app.state.platform.tenancy.tenant_settings.remove("test", customer.tenant)
     async with stand.client() as client:
         for line in asking:
             for asker, stranger in ((stand.b, stand.a), (stand.a, stand.b), (stand.b, stand.a)):
@@ -263,7 +263,7 @@ async def test_a_publishable_key_answers_pages_of_its_own_domains_only(stand: St
 
 async def test_metrics_name_no_tenant(stand: Stand):
     for customer in (stand.a, stand.b):
-        assert not leaks(stand.platform.metrics.render().decode(), customer)
+        assert not leaks(stand.platform.operations.metrics.render().decode(), customer)
 
 
 async def test_its_owner_gets_all_of_it(own_stand: Stand):

@@ -35,7 +35,6 @@ from ragstone.identity.api_keys import NewKey
 from ragstone.principals import UNLIMITED_PLAN, CredentialType, Principal
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Scope, Usage
-from ragstone.wiring import Platform
 from tests.api.calls import NOTES
 from tests.api.conftest import running
 from tests.commands import address_of
@@ -43,7 +42,7 @@ from tests.flows.billing_models import CapriciousModel, VendorBill
 from tests.generation.passages import BRIDGE, TOWER
 from tests.llm.mock_upstreams import Exchange, anthropic_events, openai_events
 from tests.llm.mock_upstreams import serving as serving_upstream
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 from tests.servers import events_of, serving
 from tests.waiting import PATIENCE_S, until
 
@@ -114,8 +113,8 @@ async def test_ten_thousand_requests_that_end_in_every_way(tmp_path: Path):
 
     async with small_platform(tmp_path / "data") as platform:
         for entry in (FIRST, SECOND):
-            await platform.accounts.plans.save_model("local", entry)
-        ledger = platform.accounts.ledger
+            await platform.billing.plans.save_model("local", entry)
+        ledger = platform.billing.ledger
         await asyncio.gather(*(request(ledger, number) for number in range(REQUESTS)))
         await asyncio.sleep(0)  # those that were forgotten are settled on the next turn
         await ledger.close()
@@ -174,16 +173,15 @@ def _events_of(model: str, words: list[str], *, ended: bool) -> list[str]:
 
 
 @asynccontextmanager
-async def a_tenant_with_models(platform: Platform, vendor: Vendor) -> AsyncIterator[str]:
+async def a_tenant_with_models(platform: OpenedPlatform, vendor: Vendor) -> AsyncIterator[str]:
     """The key of a tenant whose plan names a model of each wire format."""
-    accounts = platform.accounts
     async with serving_upstream(vendor.openai) as first, serving_upstream(vendor.anthropic) as second:
         for entry, upstream in ((FIRST, first), (SECOND, second)):
             wired = replace(entry, base_url=upstream.url, key_variable="MOCK_API_KEY")
-            await accounts.plans.save_model("local", wired)
-        await accounts.plans.save("local", Plan(id="both", name="Both", models=("first", "second")))
-        await accounts.tenants.create("local", "acme", plan="both")
-        _, key = await accounts.api_keys.create("local", "acme", NewKey())
+            await platform.billing.plans.save_model("local", wired)
+        await platform.billing.plans.save("local", Plan(id="both", name="Both", models=("first", "second")))
+        await platform.identity.tenants.create("local", "acme", plan="both")
+        _, key = await platform.identity.api_keys.create("local", "acme", NewKey())
         yield key
 
 
@@ -216,7 +214,7 @@ async def test_hundreds_over_http_with_faults_and_disconnects(tmp_path: Path, mo
             headers = {"authorization": f"Bearer {key}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
                 await asyncio.gather(*(request(client) for _ in range(HTTP_REQUESTS)))
-        ledger = platform.accounts.ledger
+        ledger = platform.billing.ledger
         rows = [row for row in await settled_rows(ledger, "acme") if row.kind == "chat"]
         agree(rows, vendor.bill, HTTP_REQUESTS)
         assert vendor.stalled > HTTP_REQUESTS / 8
@@ -240,9 +238,9 @@ async def test_a_server_that_is_killed_leaves_rows_that_are_lost_once(tmp_path: 
         async with small_platform(tmp_path / "data") as platform:
             (tmp_path / "notes.md").write_text(NOTES)
             await platform.ingest(tmp_path / "notes.md")
-            await platform.accounts.plans.save_model("local", replace(FIRST, base_url=upstream.url))
-            await platform.accounts.plans.save("local", Plan(id=UNLIMITED_PLAN, name="U", models=("first",)))
-            before = len(await all_rows(platform.accounts.ledger, "default"))
+            await platform.billing.plans.save_model("local", replace(FIRST, base_url=upstream.url))
+            await platform.billing.plans.save("local", Plan(id=UNLIMITED_PLAN, name="U", models=("first",)))
+            before = len(await all_rows(platform.billing.ledger, "default"))
         with a_server_to_kill(tmp_path / "data") as (process, url):
             async with httpx2.AsyncClient(base_url=url, timeout=30) as client:
                 asking = [asyncio.create_task(client.post("/api/chat", json=_stalling(each))) for each in range(5)]
@@ -252,10 +250,10 @@ async def test_a_server_that_is_killed_leaves_rows_that_are_lost_once(tmp_path: 
                 process.send_signal(signal.SIGKILL)
                 await asyncio.gather(*asking, return_exceptions=True)
         async with small_platform(tmp_path / "data") as platform:
-            ledger, later = platform.accounts.ledger, time.time() + 86_400
+            ledger, later = platform.billing.ledger, time.time() + 86_400
             rows = (await all_rows(ledger, "default"))[before:]
             assert Counter(row.state for row in rows) == {"reserved": 5, "settled": 1}
-            two = [Ledger(platform.database, platform.accounts.plans, clock=lambda: later) for _ in range(2)]
+            two = [Ledger(platform.storage.database, platform.billing.plans, clock=lambda: later) for _ in range(2)]
             assert await ledger.expire() == 0
             assert sum(await asyncio.gather(*(each.expire() for each in two))) == 5
             for row in rows:

@@ -17,18 +17,17 @@ import pytest
 from ragstone.billing.ledger import UsageRecord
 from ragstone.errors import CircuitOpen, RagstoneError
 from ragstone.http.streaming import Writer
-from ragstone.interceptor.assembling import interception_of, upstreams_of
+from ragstone.interceptor.assembling import Parts, interception_of, upstreams_of
 from ragstone.interceptor.handle import Interception
 from ragstone.interceptor.request import ChatRequest
 from ragstone.principals import LOCAL
 from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
 from ragstone.retrieval.cache import CachedRetriever
 from ragstone.retrieval.retrieve import HybridRetriever
-from ragstone.wiring import Platform
 from tests.flows.failing_parts import Flaky, Servers
 from tests.interceptor.setup import QUESTION, asking, stand
 from tests.interceptor.upstreams import Fault, upstream
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 from tests.servers import events_of
 from tests.waiting import found
 
@@ -69,7 +68,7 @@ class Received:
 class Line:
     """An interceptor whose parts may fail, without a network."""
 
-    platform: Platform
+    platform: OpenedPlatform
     story: Interception
     parts: dict[str, Flaky]
     servers: Servers
@@ -91,29 +90,33 @@ async def line(folder: Path, servers: Servers, *, clock: Clock | None = None) ->
         (folder / "harbour.md").write_text("# The harbour\n\nThe harbour crane lifts forty tonnes.\n")
         await platform.ingest(folder / "harbour.md")
         time = clock or Clock()
-        parts = {name: Flaky(getattr(platform, name), seed) for seed, name in enumerate(STAGES)}
+        honest = (platform.engines.embedder, platform.engines.index, platform.storage.library, platform.storage.cache)
+        parts = {name: Flaky(part, seed) for seed, (name, part) in enumerate(zip(STAGES, honest, strict=True))}
         inner = HybridRetriever(
             embedder=cast("Any", parts["embedder"]),
             index=cast("Any", parts["index"]),
             library=cast("Any", parts["library"]),
-            metrics=platform.metrics,
+            metrics=platform.operations.metrics,
         )
         retriever = CachedRetriever(
             inner,
             cast("Any", parts["cache"]),
             library=cast("Any", parts["library"]),
-            embedder_name=platform.embedder.name,
-            metrics=platform.metrics,
+            embedder_name=platform.engines.embedder.name,
+            metrics=platform.operations.metrics,
         )
-        failing = replace(
-            platform,
-            retriever=retriever,
+        policies = UpstreamPolicies(UpstreamOptions(), metrics=platform.operations.metrics, clock=time)
+        failing = Parts(
+            settings=platform.settings,
+            admission=platform.identity.admission,
+            billing=platform.billing,
+            tenancy=platform.tenancy,
+            operations=replace(platform.operations, http=cast("Any", servers), policies=policies),
             cache=cast("Any", parts["cache"]),
-            http=cast("Any", servers),
-            guards=UpstreamPolicies(UpstreamOptions(), metrics=platform.metrics, clock=time),
+            retriever=retriever,
         )
         story = interception_of(failing, upstreams_of(failing), own=None)
-        yield Line(failing, story, parts, servers, time)
+        yield Line(platform, story, parts, servers, time)
 
 
 @pytest.mark.timeout(600)
@@ -246,12 +249,12 @@ async def test_a_server_that_refuses_the_passages_gets_the_clients_own_chat(tmp_
     assert [(row.input_tokens, row.output_tokens) for row in rows] == [(10, 2)]
 
 
-async def _rows(platform: Platform) -> list[UsageRecord]:
+async def _rows(platform: OpenedPlatform) -> list[UsageRecord]:
     """The rows of chats, once all are settled."""
     now, day = datetime.now(UTC), timedelta(days=1)
 
     async def look() -> list[UsageRecord] | None:
-        records = platform.accounts.ledger.records("default", since=now - day, until=now + day)
+        records = platform.billing.ledger.records("default", since=now - day, until=now + day)
         rows = [row async for row in records if row.kind == "chat"]
         return rows if all(row.state == "settled" for row in rows) else None
 

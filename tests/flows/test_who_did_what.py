@@ -21,12 +21,12 @@ async def test_who_brought_documents_in_and_took_them_out_is_recorded(tmp_path: 
     (tmp_path / "notes" / "a.md").write_text("# A\n\nSecret words.", encoding="utf-8")
     async with small_platform(tmp_path / "data") as platform:
         await platform.ingest(tmp_path / "notes", scope=SCOPE)
-        job = await platform.ingestion.submit(SCOPE, [Upload("upload:b.md", "", b"B")], principal="user:1")
-        await platform.ingestion.work(until_job=(SCOPE, job.id))
-        document_id = (await platform.library.documents(SCOPE))[-1].id
-        await platform.ingestion.remove(SCOPE, document_id, principal="key:2")
-        entries = await platform.accounts.audit.entries("default")
-        assert await platform.accounts.audit.verify() == []
+        job = await platform.corpus.ingestion.submit(SCOPE, [Upload("upload:b.md", "", b"B")], principal="user:1")
+        await platform.corpus.ingestion.work(until_job=(SCOPE, job.id))
+        document_id = (await platform.storage.library.documents(SCOPE))[-1].id
+        await platform.corpus.ingestion.remove(SCOPE, document_id, principal="key:2")
+        entries = await platform.identity.audit.entries("default")
+        assert await platform.identity.audit.verify() == []
     assert [(each.actor, each.action) for each in reversed(entries)] == [
         (LOCAL.id, "documents.submitted"),
         ("user:1", "documents.submitted"),
@@ -40,10 +40,10 @@ async def test_who_brought_documents_in_and_took_them_out_is_recorded(tmp_path: 
 
 async def test_what_is_refused_is_not_recorded(tmp_path: Path):
     async with small_platform(tmp_path) as platform:
-        await platform.accounts.plans.save("local", Plan(id="one", name="One", max_documents=1))
-        await platform.accounts.tenants.create("local", "acme", plan="one")
-        before = len(await platform.accounts.audit.entries("acme"))
+        await platform.billing.plans.save("local", Plan(id="one", name="One", max_documents=1))
+        await platform.identity.tenants.create("local", "acme", plan="one")
+        before = len(await platform.identity.audit.entries("acme"))
         uploads = [Upload(f"upload:{name}.md", "", name.encode()) for name in "ab"]
         with pytest.raises(QuotaExceeded):
-            await platform.ingestion.submit(Scope("acme"), uploads)
-        assert len(await platform.accounts.audit.entries("acme")) == before
+            await platform.corpus.ingestion.submit(Scope("acme"), uploads)
+        assert len(await platform.identity.audit.entries("acme")) == before

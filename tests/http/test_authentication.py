@@ -8,15 +8,15 @@ from errno import ENOSPC
 import httpx2
 import pytest
 from fastapi import FastAPI, Request, UploadFile
-from pydantic import SecretStr
 
-from ragstone.http.authentication import Authenticator
+from ragstone.api import documents
+from ragstone.http.authentication import Requirement
+from ragstone.http.context import install_server
 from ragstone.http.error_handlers import install_error_handlers
 from ragstone.http.middleware import RequestMiddleware
-from ragstone.http.routing import Admitted, AdmittedRoute, AdmittedScope, UploadRoute, admitted_router
+from ragstone.http.routing import Admitted, AdmittedScope, admitted_router, requirement_of
 from ragstone.principals import Permission
-from ragstone.settings import ServerSettings
-from tests.http.without_accounts import platform_without_accounts
+from tests.http.without_accounts import server_without_accounts
 from tests.servers import serving
 
 KEY = "k" * 40
@@ -26,14 +26,11 @@ LIMIT = 1 << 16
 
 def small_app(*keys: str) -> FastAPI:
     app = FastAPI(redirect_slashes=False)
-    app.state.door = Authenticator.of(
-        ServerSettings(api_keys=tuple(SecretStr(key) for key in keys), max_body_bytes=LIMIT)
-    )
-    app.state.platform = platform_without_accounts()
+    install_server(app, server_without_accounts(*keys, max_body_bytes=LIMIT))
     app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
     router = admitted_router(tag="test", needs=Permission.CHAT)
-    upload_router = admitted_router(tag="test", needs=Permission.WRITE, route_class=UploadRoute)
+    upload_router = admitted_router(tag="test", needs=Permission.WRITE, max_body_bytes=None)
 
     @router.get("/who")
     async def who(principal: Admitted, scope: AdmittedScope) -> dict[str, str]:
@@ -325,5 +322,6 @@ async def test_no_spelling_of_a_path_gets_past_the_door(keyed: httpx2.AsyncClien
 
 
 def test_the_json_limit_is_for_routes_that_take_no_files():
-    assert AdmittedRoute.max_body_bytes is not None
-    assert UploadRoute.max_body_bytes is None
+    required = [requirement_of(route) for route in documents.upload_router.routes]
+    assert [each.max_body_bytes for each in required if each] == [None]
+    assert Requirement().max_body_bytes is not None

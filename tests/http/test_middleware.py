@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import httpx2
 import pytest
 import structlog
 from fastapi import FastAPI
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from ragstone.http.context import install_server, server_of
 from ragstone.http.error_handlers import install_error_handlers
 from ragstone.http.middleware import RequestMiddleware
-from ragstone.telemetry.failure_buffer import FailureBuffer
-from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import configure_tracing
+from tests.http.without_accounts import server_without_accounts
 
 
 @pytest.fixture
@@ -22,7 +20,7 @@ def app() -> FastAPI:
     app = FastAPI()
     app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
-    app.state.platform = SimpleNamespace(metrics=Metrics(), failures=FailureBuffer())
+    install_server(app, server_without_accounts())
 
     @app.get("/things/{name}")
     async def thing(name: str) -> str:
@@ -70,7 +68,7 @@ async def test_a_request_is_logged_once_by_its_route_with_its_id(app: FastAPI):
 async def test_requests_are_counted_by_route_template(app: FastAPI):
     for path in ("/things/a", "/things/b", "/nowhere", "/elsewhere"):
         await get(app, path)
-    numbers = app.state.platform.metrics.render().decode()
+    numbers = server_of({"app": app}).metrics.render().decode()
     assert 'ragstone_http_requests_total{route="/things/{name}",status="200"} 2.0' in numbers
     assert 'ragstone_http_requests_total{route="unmatched",status="404"} 2.0' in numbers
 
@@ -78,7 +76,7 @@ async def test_requests_are_counted_by_route_template(app: FastAPI):
 async def test_requests_are_timed_by_route_template_and_class_of_status(app: FastAPI):
     for path in ("/things/a", "/nowhere"):
         await get(app, path)
-    numbers = app.state.platform.metrics.render().decode()
+    numbers = server_of({"app": app}).metrics.render().decode()
     assert 'ragstone_http_seconds_count{route="/things/{name}",status_class="2xx"} 1.0' in numbers
     assert 'ragstone_http_seconds_count{route="unmatched",status_class="4xx"} 1.0' in numbers
 

@@ -10,8 +10,10 @@ from fastapi import FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ragstone.errors import IndexUnavailable, InvalidQuestion, NotFound, RagstoneError
+from ragstone.http.context import install_server
 from ragstone.http.error_handlers import install_error_handlers
 from ragstone.http.middleware import RequestMiddleware
+from tests.http.without_accounts import server_without_accounts
 
 ERRORS: dict[str, RagstoneError] = {
     "missing": NotFound("There is no such thing. List them."),
@@ -30,6 +32,7 @@ class Item(BaseModel):
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI()
+    install_server(app, server_without_accounts())
     app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
 

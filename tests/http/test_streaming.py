@@ -11,9 +11,11 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from ragstone.errors import IndexUnavailable, Unavailable
+from ragstone.http.context import install_server
 from ragstone.http.error_handlers import install_error_handlers
 from ragstone.http.middleware import RequestMiddleware
 from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
+from tests.http.without_accounts import server_without_accounts
 from tests.servers import events_of, serving
 
 Source = Callable[[], AsyncGenerator[StreamEvent]]
@@ -48,6 +50,7 @@ async def always() -> bool:
 
 def app_with(source: Source, *, heartbeat_s: float = 15.0, still: Callable[[], Awaitable[bool]] = always) -> FastAPI:
     app = FastAPI()
+    install_server(app, server_without_accounts())
     app.add_middleware(RequestMiddleware)
     install_error_handlers(app)
 
@@ -115,6 +118,7 @@ async def test_when_the_client_goes_the_generator_ends(sent_before: int):
 async def test_when_the_client_goes_work_that_streams_nothing_ends_too():
     witness = Witness()
     app = FastAPI()
+    install_server(app, server_without_accounts())
     app.add_middleware(RequestMiddleware)
 
     @app.post("/work")

@@ -1,11 +1,19 @@
-"""An installation without accounts, for tests of the door that need none."""
+"""A server without accounts, for tests of authentication and middleware."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Mapping
 
+from pydantic import SecretStr
+
+from ragstone.billing.plans import Plan
+from ragstone.billing.rate_limits import RateLimitStatus
 from ragstone.errors import Unauthenticated
+from ragstone.http.authentication import Accounts, Authenticator
+from ragstone.http.context import ServerContext
+from ragstone.identity.audit import Detail
 from ragstone.principals import Principal
+from ragstone.settings import ServerSettings
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 
@@ -24,20 +32,40 @@ class NobodyKnown:
 
 
 class NothingKept:
-    """An audit whose records nobody reads."""
+    """An audit log that keeps nothing."""
 
-    async def note(self, tenant: str, **record: object) -> None:
+    async def note(
+        self, tenant: str, *, actor: str, action: str, target: str = "", details: Mapping[str, Detail] | None = None
+    ) -> None:
         return None
+
+
+class NoKeys:
+    """No publishable keys."""
+
+    async def origins(self) -> frozenset[str]:
+        return frozenset()
 
 
 class NothingCounted:
     """Limits of plans that have none."""
 
+    async def hit(self, principal: Principal) -> RateLimitStatus:
+        return RateLimitStatus(None, 0, 0.0)
+
     async def call(self, principal: Principal) -> None:
         return None
 
 
-def platform_without_accounts() -> SimpleNamespace:
-    """As much of a platform as the door asks for."""
-    accounts = SimpleNamespace(admission=NobodyKnown(), audit=NothingKept(), limits=NothingCounted())
-    return SimpleNamespace(accounts=accounts, metrics=Metrics(), failures=FailureBuffer())
+class OnePlan:
+    """A plan without limits, whatever is asked for."""
+
+    async def get(self, plan_id: str) -> Plan:
+        return Plan(id=plan_id, name=plan_id)
+
+
+def server_without_accounts(*keys: str, max_body_bytes: int = 1 << 20) -> ServerContext:
+    """The context of a server whose keys are those of its settings."""
+    settings = ServerSettings(api_keys=tuple(SecretStr(key) for key in keys), max_body_bytes=max_body_bytes)
+    accounts = Accounts(NobodyKnown(), NothingKept(), NoKeys(), NothingCounted(), OnePlan())
+    return ServerContext(Authenticator.of(settings, accounts), Metrics(), FailureBuffer())

@@ -32,7 +32,7 @@ async def test_a_job_carries_the_id_of_its_request_into_the_table_and_the_worker
             ]
             await until(lambda: len(lines_of(events, "ingest.done")) == 2)
         submitted = {answer.json()["id"] for answer in answers}
-        async with platform.database.read(DEFAULT_TENANT) as connection:
+        async with platform.storage.database.read(DEFAULT_TENANT) as connection:
             rows = (await connection.execute(scoped(jobs, DEFAULT_TENANT))).mappings().all()
     requests = {row["id"]: row["request_id"] for row in rows}
     assert set(requests) == submitted
@@ -46,7 +46,7 @@ async def test_a_job_carries_the_id_of_its_request_into_the_table_and_the_worker
 async def test_a_job_of_nobodys_request_has_no_id(tmp_path: Path):
     async with small_platform(tmp_path / "data") as platform:
         (tmp_path / "a.txt").write_text("Words.")
-        await platform.ingestion.submit_paths(Scope(DEFAULT_TENANT, "default"), [tmp_path / "a.txt"])
-        async with platform.database.read(DEFAULT_TENANT) as connection:
+        await platform.corpus.ingestion.submit_paths(Scope(DEFAULT_TENANT, "default"), [tmp_path / "a.txt"])
+        async with platform.storage.database.read(DEFAULT_TENANT) as connection:
             rows = (await connection.execute(scoped(jobs, DEFAULT_TENANT, jobs.c.request_id))).all()
     assert [row.request_id for row in rows] == [""]

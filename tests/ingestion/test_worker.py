@@ -50,16 +50,16 @@ async def test_a_chore_that_always_fails_does_not_keep_the_others_from_theirs():
 
 async def test_a_worker_does_every_chore_and_ends_when_told_to(tmp_path: Path):
     async with small_platform(tmp_path) as platform:
-        await platform.accounts.tenants.create("test", "leaving")
-        await platform.ingestion.submit(Scope("leaving"), [upload("a.md", "zebra")])
-        await request_deletion(platform.database, platform.accounts.audit, "test", "leaving")
-        job = await platform.ingestion.submit(Scope(), [upload("a.md", "zebra")])
+        await platform.identity.tenants.create("test", "leaving")
+        await platform.corpus.ingestion.submit(Scope("leaving"), [upload("a.md", "zebra")])
+        await request_deletion(platform.storage.database, platform.identity.audit, "test", "leaving")
+        job = await platform.corpus.ingestion.submit(Scope(), [upload("a.md", "zebra")])
         stop = asyncio.Event()
-        running = asyncio.create_task(worker.run(platform, stop))
-        states = [each.state async for each in platform.ingestion.watch(Scope(), job.id, poll_s=0.01)]
-        report = await platform.remains.of_tenant("leaving")
+        running = asyncio.create_task(worker.run(platform.services, stop))
+        states = [each.state async for each in platform.corpus.ingestion.watch(Scope(), job.id, poll_s=0.01)]
+        report = await platform.corpus.deletion_check.of_tenant("leaving")
         while {place.name for place in report.places if place.left} & {"sql documents", "blobs"}:
-            report = await platform.remains.of_tenant("leaving")
+            report = await platform.corpus.deletion_check.of_tenant("leaving")
         stop.set()
         await running
     assert states[-1] is JobState.DONE

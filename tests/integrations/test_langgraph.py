@@ -20,19 +20,18 @@ from ragstone.principals import LOCAL
 from ragstone.storage.database import EVERY_TENANT
 from ragstone.storage.schema import usage_records
 from ragstone.vocabulary import Scope
-from ragstone.wiring import Platform
 from tests.api.calls import NOTES
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 
 SCOPE = Scope()
 QUESTION = "Where does water boil at 100 degrees?"
 
 
 @pytest.fixture
-async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+async def platform(tmp_path: Path) -> AsyncIterator[OpenedPlatform]:
     async with small_platform(tmp_path / "data") as opened:
-        job = await opened.ingestion.submit(SCOPE, [Upload("upload:notes.md", "Notes", NOTES.encode())])
-        await opened.ingestion.work(until_job=(SCOPE, job.id))
+        job = await opened.corpus.ingestion.submit(SCOPE, [Upload("upload:notes.md", "Notes", NOTES.encode())])
+        await opened.corpus.ingestion.work(until_job=(SCOPE, job.id))
         yield opened
 
 
@@ -41,25 +40,25 @@ async def through_chat(chat: Chat, question: str) -> Finished:
     return finished
 
 
-async def ledger(platform: Platform) -> list[dict[str, Any]]:
+async def ledger(platform: OpenedPlatform) -> list[dict[str, Any]]:
     """All rows of questions, without what tells one from the other."""
-    await platform.accounts.ledger.close()  # writes what waits to be written
+    await platform.billing.ledger.close()  # writes what waits to be written
     unlike = {"id", "at", "settled_at", "expires_at", "conversation_id"}
     columns = [column for column in usage_records.c if column.name not in unlike]
-    async with platform.database.read(EVERY_TENANT) as connection:
+    async with platform.storage.database.read(EVERY_TENANT) as connection:
         rows = await connection.execute(
             select(*columns).where(usage_records.c.kind == "chat").order_by(usage_records.c.at)
         )
         return [dict(row) for row in rows.mappings()]
 
 
-async def test_both_ways_give_the_same_answer_turn_and_row(platform: Platform):
-    asked = await through_chat(platform.chat, QUESTION)
-    state = await chat_graph(platform.chat).ainvoke({"scope": SCOPE, "question": QUESTION})
+async def test_both_ways_give_the_same_answer_turn_and_row(platform: OpenedPlatform):
+    asked = await through_chat(platform.answers.chat, QUESTION)
+    state = await chat_graph(platform.answers.chat).ainvoke({"scope": SCOPE, "question": QUESTION})
     finished: Finished = state["finished"]
     assert finished.answer == asked.answer
     assert finished.answer.citations
-    saved = [await platform.conversations.get(SCOPE, each.conversation_id) for each in (asked, finished)]
+    saved = [await platform.answers.conversations.get(SCOPE, each.conversation_id) for each in (asked, finished)]
     assert [conversation.owner for conversation in saved] == [LOCAL.id, LOCAL.id]
     ((one,), (other,)) = [conversation.turns for conversation in saved]
     assert (one.question, one.answer, one.citations, one.usage) == (
@@ -73,29 +72,29 @@ async def test_both_ways_give_the_same_answer_turn_and_row(platform: Platform):
     assert first["state"] == "settled"
 
 
-async def test_a_graph_goes_on_with_a_conversation(platform: Platform):
-    asked = await through_chat(platform.chat, QUESTION)
+async def test_a_graph_goes_on_with_a_conversation(platform: OpenedPlatform):
+    asked = await through_chat(platform.answers.chat, QUESTION)
     follow_up = ChatState(scope=SCOPE, question="And iron?", conversation_id=asked.conversation_id)
-    state = await chat_graph(platform.chat).ainvoke(follow_up)
+    state = await chat_graph(platform.answers.chat).ainvoke(follow_up)
     assert state["finished"].conversation_id == asked.conversation_id
-    assert len((await platform.conversations.get(SCOPE, asked.conversation_id)).turns) == 2
+    assert len((await platform.answers.conversations.get(SCOPE, asked.conversation_id)).turns) == 2
 
 
-async def test_text_comes_while_it_is_made(platform: Platform):
-    graph = chat_graph(platform.chat)
+async def test_text_comes_while_it_is_made(platform: OpenedPlatform):
+    graph = chat_graph(platform.answers.chat)
     told = [each async for each in graph.astream({"scope": SCOPE, "question": QUESTION}, stream_mode="custom")]
-    asked = await through_chat(platform.chat, QUESTION)
+    asked = await through_chat(platform.answers.chat, QUESTION)
     assert "".join(each.text for each in told if isinstance(each, Delta)) == asked.answer.text
 
 
-async def test_a_failed_run_leaves_no_open_row(platform: Platform):
-    state = await chat_graph(platform.chat).ainvoke({"scope": SCOPE, "question": QUESTION})
+async def test_a_failed_run_leaves_no_open_row(platform: OpenedPlatform):
+    state = await chat_graph(platform.answers.chat).ainvoke({"scope": SCOPE, "question": QUESTION})
     finished: Finished = state["finished"]
     follow_up = ChatState(scope=SCOPE, question="And iron?", conversation_id=finished.conversation_id)
     with pytest.raises(NotFound):  # noqa: PT012 — it is the rest of the run that fails
-        async for step in chat_graph(platform.chat).astream(follow_up, stream_mode="updates"):
+        async for step in chat_graph(platform.answers.chat).astream(follow_up, stream_mode="updates"):
             if "retrieve" in step:
-                await platform.conversations.delete(SCOPE, finished.conversation_id)
+                await platform.answers.conversations.delete(SCOPE, finished.conversation_id)
     assert [row["state"] for row in await ledger(platform)] == ["settled", "settled"]
 
 

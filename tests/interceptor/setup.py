@@ -11,8 +11,7 @@ from typing import Any
 import httpx2
 
 from ragstone.app import create_app
-from ragstone.wiring import Platform
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 from tests.servers import serving
 
 TEXT = (
@@ -28,7 +27,7 @@ UPSTREAM_KEY = "sk-theirs-123456"
 class Stand:
     """The installation, served on loopback."""
 
-    platform: Platform
+    platform: OpenedPlatform
     url: str
 
     def client(self, **headers: str) -> httpx2.AsyncClient:
@@ -63,7 +62,7 @@ async def stand(folder: Path, upstream_url: str | None = None, **groups: Any) ->
     server = {"api_keys": [KEY], "public_url": "https://rag.example.org", **groups.pop("server", {})}
     async with small_platform(folder / "data", server=server, interceptor=interceptor, **groups) as platform:
         await platform.ingest(_written(folder))
-        app = create_app(platform, works=False)
+        app = create_app(platform.services, works=False)
         async with app.router.lifespan_context(app), serving(app) as url:
             yield Stand(platform, url)
 

@@ -60,9 +60,8 @@ async def test_what_is_no_chat_is_refused_with_a_sentence(tmp_path: Path, body: 
 
 async def test_the_limit_of_the_plan_holds_and_is_told(tmp_path: Path):
     async with upstream() as model, stand(tmp_path, model.url) as here:
-        accounts = here.platform.accounts
-        await accounts.tenants.create("test", "acme", plan="free")
-        _, key = await accounts.api_keys.create("test", "acme", NewKey())
+        await here.platform.identity.tenants.create("test", "acme", plan="free")
+        _, key = await here.platform.identity.api_keys.create("test", "acme", NewKey())
         answers = [await here.chat(authorization=f"Bearer {key}") for _ in range(101)]
         asked = len(model.seen)
     assert {answer.status_code for answer in answers[:100]} == {200}
@@ -74,10 +73,11 @@ async def test_the_limit_of_the_plan_holds_and_is_told(tmp_path: Path):
 
 async def test_a_key_for_other_collections_chats_without_the_passages(tmp_path: Path):
     async with upstream() as model, stand(tmp_path, model.url) as here:
-        accounts = here.platform.accounts
-        await accounts.users.create("test", "default", email="o@example.org", password="x" * 20, role=Role.OWNER)
+        await here.platform.identity.users.create(
+            "test", "default", email="o@example.org", password="x" * 20, role=Role.OWNER
+        )
         new = NewKey(permissions=frozenset({Permission.CHAT}), collections=("elsewhere",))
-        _, key = await accounts.api_keys.create("test", "default", new)
+        _, key = await here.platform.identity.api_keys.create("test", "default", new)
         response = await here.chat(authorization=f"Bearer {key}")
         [seen] = model.seen
     assert response.headers["x-ragstone-status"] == "bypass; reason=no_collection"

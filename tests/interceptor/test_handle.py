@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ragstone.billing.ledger import UsageRecord
-from ragstone.wiring import Platform
 from tests.interceptor.setup import QUESTION, UPSTREAM_KEY, asking, content_of, stand
 from tests.interceptor.upstreams import upstream
+from tests.platforms import OpenedPlatform
 from tests.servers import events_of
 from tests.waiting import found
 
@@ -157,12 +157,12 @@ async def test_a_tool_loop_sees_the_same_passages_though_the_documents_change(tm
     assert after == before
 
 
-async def _settled(platform: Platform) -> list[UsageRecord]:
+async def _settled(platform: OpenedPlatform) -> list[UsageRecord]:
     """The rows of chats, when all are settled: that comes after the last byte of the answer."""
     now, day = datetime.now(UTC), timedelta(days=1)
 
     async def look() -> list[UsageRecord] | None:
-        records = platform.accounts.ledger.records("default", since=now - day, until=now + day)
+        records = platform.billing.ledger.records("default", since=now - day, until=now + day)
         rows = [row async for row in records if row.kind == "chat"]
         return rows if rows and all(row.state == "settled" for row in rows) else None
 

@@ -189,11 +189,11 @@ async def test_langchain_embeds_texts_when_it_sends_texts(between: Between):
     from langchain_openai import OpenAIEmbeddings
 
     url = f"{between.here.url}/v1"
-    name = between.here.platform.embedder.name.partition(":")[0]
+    name = between.here.platform.engines.embedder.name.partition(":")[0]
     given: Any = {"model": name, "base_url": url, "api_key": SecretStr(KEY), "check_embedding_ctx_length": False}
     given |= {"http_async_client": between.transport}
     [vector] = await OpenAIEmbeddings(**given).aembed_documents(["the harbour"])
-    assert len(vector) == between.here.platform.embedder.dimensions
+    assert len(vector) == between.here.platform.engines.embedder.dimensions
 
 
 async def test_both_sdks_read_our_own_answers(tmp_path: Path):

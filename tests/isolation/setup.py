@@ -27,8 +27,7 @@ from ragstone.principals import SECRET_KEY_PERMISSIONS, Permission, Role
 from ragstone.storage.database import EVERY_TENANT, scoped_update
 from ragstone.storage.schema import api_keys, metadata
 from ragstone.vocabulary import Scope
-from ragstone.wiring import Platform
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 
 MARKS = {"a": "wombat2c9a", "b": "quokka7f3b", "suspended": "numbat51d0"}
 PASSWORD = "correct horse battery"
@@ -57,7 +56,7 @@ class Customer:
 class Stand:
     """The platform, its application, and who is on it."""
 
-    platform: Platform
+    platform: OpenedPlatform
     app: FastAPI
     a: Customer
     b: Customer
@@ -70,7 +69,7 @@ class Stand:
     async def belongings(self, customer: Customer) -> dict[str, list[str]]:
         """All rows of a customer, by table, and the chunks the index holds; read past the code under test."""
         found = {}
-        async with self.platform.database.read(EVERY_TENANT) as connection:
+        async with self.platform.storage.database.read(EVERY_TENANT) as connection:
             for table in metadata.sorted_tables:
                 if "tenant" not in table.c:
                     continue
@@ -78,7 +77,7 @@ class Stand:
                 rows = await connection.execute(select(*columns).where(table.c.tenant == customer.tenant))
                 found[table.name] = sorted(map(repr, rows))
         for collection in ("default", customer.ids["collection"]):
-            count = await self.platform.index.count(Scope(customer.tenant, collection))
+            count = await self.platform.engines.index.count(Scope(customer.tenant, collection))
             found[f"points of {collection}"] = [str(count)]
         return found
 
@@ -87,49 +86,48 @@ class Stand:
 async def standing(folder: Path, **settings: object) -> AsyncIterator[Stand]:
     """An installation with both customers, and its application running."""
     async with small_platform(folder, **settings) as platform:
-        await platform.accounts.plans.save("local", Plan(id=PLAN, name="Wide", requests_per_hour=1_000_000))
+        await platform.billing.plans.save("local", Plan(id=PLAN, name="Wide", requests_per_hour=1_000_000))
         a, b = [await customer(platform, name) for name in ("a", "b")]
         refused = await _refused(platform, a)
         operator = await _operator(platform)
-        app = create_app(platform)
+        app = create_app(platform.services)
         async with app.router.lifespan_context(app):
             yield Stand(platform, app, a, b, refused, operator)
 
 
-async def customer(platform: Platform, name: str) -> Customer:
+async def customer(platform: OpenedPlatform, name: str) -> Customer:
     """A tenant with one of everything."""
     mark = MARKS[name]
     made = Customer(f"{mark}-inc", mark)
     made.ids.update(tenant=made.tenant, collection=f"{mark}-books")
-    await platform.accounts.tenants.create("local", made.tenant, name=f"{mark} Ltd", plan=PLAN)
+    await platform.identity.tenants.create("local", made.tenant, name=f"{mark} Ltd", plan=PLAN)
     await _people(platform, made)
     await _keys(platform, made)
     await _documents(platform, made)
     await _rows(platform, made)
     scope = Scope(made.tenant)
-    widget = await platform.accounts.widgets.create("local", scope, name=f"{mark} chat", settings={"greeting": mark})
+    widget = await platform.tenancy.widgets.create("local", scope, name=f"{mark} chat", settings={"greeting": mark})
     made.ids["widget"] = widget.id
     return made
 
 
-async def _people(platform: Platform, made: Customer) -> None:
-    accounts = platform.accounts
+async def _people(platform: OpenedPlatform, made: Customer) -> None:
     for name, role in {"owner": Role.OWNER, "viewer": Role.VIEWER, "user": Role.EDITOR}.items():
         email = f"{name}@{made.mark}.example"
-        user = await accounts.users.create(
+        user = await platform.identity.users.create(
             "local", made.tenant, email=email, password=PASSWORD, role=role, name=f"{made.mark} {name}"
         )
-        session, token = await accounts.sessions.login(email, PASSWORD, address="127.0.0.1")
+        session, token = await platform.identity.sessions.login(email, PASSWORD, address="127.0.0.1")
         made.ids[name], made.ids[f"session of {name}"] = user.id, session.id
         made.credentials[f"session of {name}"] = {"authorization": f"Bearer {token}"}
     made.ids["email"] = f"user@{made.mark}.example"
     made.ids["new email"] = f"new@{made.mark}.example"
-    another, _ = await accounts.sessions.login(made.ids["email"], PASSWORD, address="127.0.0.1")
+    another, _ = await platform.identity.sessions.login(made.ids["email"], PASSWORD, address="127.0.0.1")
     made.ids["session"] = another.id
 
 
-async def _keys(platform: Platform, made: Customer) -> None:
-    keys = platform.accounts.api_keys
+async def _keys(platform: OpenedPlatform, made: Customer) -> None:
+    keys = platform.identity.api_keys
     wanted = {
         "secret key": NewKey(name=f"{made.mark} all", permissions=ALL_PERMISSIONS),
         "key for chat": NewKey(name=f"{made.mark} chat", permissions=frozenset({Permission.CHAT})),
@@ -144,7 +142,7 @@ async def _keys(platform: Platform, made: Customer) -> None:
     made.ids["key"] = victim.id
 
 
-async def _documents(platform: Platform, made: Customer) -> None:
+async def _documents(platform: OpenedPlatform, made: Customer) -> None:
     """The same words for everybody but the mark, so that each question of one would find the other's too."""
     text = f"# Crane {made.mark}\n\nThe harbour crane lifts forty tonnes, says {made.mark}.\n"
     for collection in ("default", made.ids["collection"]):
@@ -152,8 +150,8 @@ async def _documents(platform: Platform, made: Customer) -> None:
         upload = Upload(
             f"upload:{made.mark}.md", f"Crane {made.mark}", text.encode(), "text/markdown", {"project": made.mark}
         )
-        job = await platform.ingestion.submit(scope, [upload])
-        await platform.ingestion.work(until_job=(scope, job.id))
+        job = await platform.corpus.ingestion.submit(scope, [upload])
+        await platform.corpus.ingestion.work(until_job=(scope, job.id))
         (file,) = job.files
         assert file.document_id
         made.ids.setdefault("job", job.id)
@@ -161,15 +159,15 @@ async def _documents(platform: Platform, made: Customer) -> None:
     made.ids["source link"] = _token(platform, Scope(made.tenant), made.ids["document"])
 
 
-def _token(platform: Platform, scope: Scope, document_id: str) -> str:
+def _token(platform: OpenedPlatform, scope: Scope, document_id: str) -> str:
     """What a link to a passage ends with; whoever has it may look."""
-    links = SourceLinks(platform.accounts.secret, "https://rag.example")
+    links = SourceLinks(platform.identity.secret, "https://rag.example")
     link = links.link(scope.tenant, scope.collection, document_id, 1, 0, 5)
     assert link
     return link.rpartition("/")[2]
 
 
-async def _rows(platform: Platform, made: Customer) -> None:
+async def _rows(platform: OpenedPlatform, made: Customer) -> None:
     """A conversation with a turn and feedback, a line of the bill, a callback, a record: written as they are kept."""
     now = datetime.now(UTC)
     mark, owner = made.mark, {"tenant": made.tenant, "collection": "default"}
@@ -215,40 +213,39 @@ async def _rows(platform: Platform, made: Customer) -> None:
             },
         ),
     ]
-    async with platform.database.write(made.tenant) as connection:
+    async with platform.storage.database.write(made.tenant) as connection:
         for table, row in rows:
             await connection.execute(metadata.tables[table].insert(), [row])
-    await platform.accounts.audit.note(
+    await platform.identity.audit.note(
         made.tenant, actor=f"user:{ids['user']}", action="settings.changed", target=mark, details={"said": mark}
     )
 
 
-async def _refused(platform: Platform, a: Customer) -> dict[str, Headers]:
+async def _refused(platform: OpenedPlatform, a: Customer) -> dict[str, Headers]:
     """Credentials that were good once, or never, by why they are not."""
-    accounts, keys = platform.accounts, platform.accounts.api_keys
+    keys = platform.identity.api_keys
     expired, of_expired = await keys.create("local", a.tenant, NewKey(name="expired", permissions=ALL_PERMISSIONS))
     past = datetime.now(UTC) - timedelta(seconds=1)
-    async with platform.database.write(a.tenant) as connection:
+    async with platform.storage.database.write(a.tenant) as connection:
         ending = scoped_update(api_keys, a.tenant).where(api_keys.c.id == expired.id).values(expires_at=past)
         await connection.execute(ending)
     revoked, of_revoked = await keys.create("local", a.tenant, NewKey(name="revoked", permissions=ALL_PERMISSIONS))
     await keys.revoke("local", a.tenant, revoked.id)
-    session, of_ended = await accounts.sessions.login(f"owner@{a.mark}.example", PASSWORD, address="127.0.0.1")
-    await accounts.sessions.end("local", a.tenant, session.id)
+    session, of_ended = await platform.identity.sessions.login(f"owner@{a.mark}.example", PASSWORD, address="127.0.0.1")
+    await platform.identity.sessions.end("local", a.tenant, session.id)
     gone = f"{MARKS['suspended']}-inc"
-    await accounts.tenants.create("local", gone, name="Suspended", plan=PLAN)
+    await platform.identity.tenants.create("local", gone, name="Suspended", plan=PLAN)
     _, of_suspended = await keys.create("local", gone, NewKey(permissions=ALL_PERMISSIONS))
-    await accounts.tenants.change("local", gone, TenantChange(state=TenantState.SUSPENDED))
+    await platform.identity.tenants.change("local", gone, TenantChange(state=TenantState.SUSPENDED))
     shown = {"expired": of_expired, "revoked": of_revoked, "ended session": of_ended, "suspended": of_suspended}
     unknown = of_revoked[:-1] + ("0" if of_revoked[-1] != "0" else "1")
     return {name: {"x-api-key": key} for name, key in {**shown, "unknown": unknown}.items()}
 
 
-async def _operator(platform: Platform) -> Headers:
+async def _operator(platform: OpenedPlatform) -> Headers:
     """The session of somebody who runs the installation, in a tenant of its own."""
-    accounts = platform.accounts
-    await accounts.tenants.create("local", "provider", name="Provider", plan=PLAN)
+    await platform.identity.tenants.create("local", "provider", name="Provider", plan=PLAN)
     email = "operator@provider.example"
-    await accounts.users.create("local", "provider", email=email, password=PASSWORD, role=Role.OPERATOR)
-    _, token = await accounts.sessions.login(email, PASSWORD, address="127.0.0.1")
+    await platform.identity.users.create("local", "provider", email=email, password=PASSWORD, role=Role.OPERATOR)
+    _, token = await platform.identity.sessions.login(email, PASSWORD, address="127.0.0.1")
     return {"authorization": f"Bearer {token}"}

@@ -12,6 +12,8 @@ from typing import Any
 import httpx2
 import jwt
 
+from ragstone.librechat.files import LibreChatParts
+from ragstone.services import Services
 from tests.api.conftest import running
 from tests.api.people import Installation
 from tests.platforms import small_platform
@@ -57,13 +59,26 @@ class Calls:
         return await self.client.get(f"{self.base}{path}", params=parameters)
 
 
+def parts_of(services: Services) -> LibreChatParts:
+    """The services that the routes of LibreChat use."""
+    return LibreChatParts(
+        services.settings,
+        services.storage.database,
+        services.storage.library,
+        services.corpus.ingestion,
+        services.answers.retriever,
+        services.engines.embedder,
+        services.engines.parser,
+    )
+
+
 @asynccontextmanager
 async def connected(folder: Path, **settings: object) -> AsyncIterator[Installation]:
     """An installation that a LibreChat is connected to, with the tenants `acme` and `rival`, and no people."""
     given = {"librechat": LIBRECHAT, **settings}
     async with small_platform(folder, **given) as platform, running(platform) as app:
         for tenant in ("acme", "rival"):
-            await platform.accounts.tenants.create("test", tenant)
+            await platform.identity.tenants.create("test", tenant)
         yield Installation(app, platform)
 
 

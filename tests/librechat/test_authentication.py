@@ -14,11 +14,12 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
 
 from ragstone.billing.plans import Plan
+from ragstone.http.routing import requirement_of
 from ragstone.identity.tenants import TenantChange, TenantState
-from ragstone.librechat.authentication import LibreChatRoute
-from ragstone.librechat.routes import HealthRoute
+from ragstone.librechat.authentication import by_token
 from ragstone.tenants.settings import TenantSettings
 from tests.api.people import Installation
 from tests.librechat.setup import ALICE, SECRET, Calls, calls_of, connected, minted
@@ -37,7 +38,7 @@ def by_hand(header: bytes, payload: bytes, *, secret: str = SECRET) -> str:
     return f"{signed}.{encoded(hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest())}"
 
 
-def routes(app: FastAPI) -> list[tuple[str, str, object]]:
+def routes(app: FastAPI) -> list[tuple[str, str, BaseRoute]]:
     """Method, path and route of all there is below /librechat."""
     return [
         (method, context.path or "", context.original_route)
@@ -61,8 +62,8 @@ async def status(made: Installation, token: str, path: str = "/librechat/ids") -
 async def test_every_route_is_behind_the_token_but_health(made: Installation):
     found = routes(made.app)
     assert len(found) == 22
-    assert {path.rpartition("/")[2] for _, path, route in found if isinstance(route, HealthRoute)} == {"health"}
-    assert all(isinstance(route, LibreChatRoute | HealthRoute) for _, _, route in found)
+    assert {path.rpartition("/")[2] for _, path, route in found if not requirement_of(route)} == {"health"}
+    assert {required.identify for _, _, route in found if (required := requirement_of(route))} == {by_token}
 
 
 async def test_a_stranger_is_refused_before_the_body_is_read(made: Installation):
@@ -74,7 +75,7 @@ async def test_a_stranger_is_refused_before_the_body_is_read(made: Installation)
 
     async with made.calling() as stranger:
         for method, path, route in routes(made.app):
-            if isinstance(route, HealthRoute):
+            if requirement_of(route) is None:
                 continue
             for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"bearer {minted()}"}):
                 sent = {**headers, "content-type": "application/json"}
@@ -179,7 +180,7 @@ async def test_without_any_account_there_is_nothing_without_a_token(tmp_path: Pa
 
 
 async def test_each_tenant_has_a_librechat_of_its_own(made: Installation):
-    keys = made.platform.accounts.tenant_settings
+    keys = made.platform.tenancy.tenant_settings
     await keys.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
     of_acme = minted(secret=OTHER_SECRET)
     path = "/librechat/tenants/{}/ids"
@@ -202,9 +203,8 @@ async def test_nobody_learns_which_tenants_there_are(made: Installation):
 
 
 async def test_a_suspended_tenant_keeps_nobody(made: Installation):
-    accounts = made.platform.accounts
-    await accounts.tenant_settings.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
-    await accounts.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
+    await made.platform.tenancy.tenant_settings.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
+    await made.platform.identity.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
     code, detail = await status(made, minted(secret=OTHER_SECRET), "/librechat/tenants/acme/ids")
     assert code == 403
     assert "not active" in detail
@@ -212,7 +212,7 @@ async def test_a_suspended_tenant_keeps_nobody(made: Installation):
 
 async def test_files_of_tenants_are_apart(made: Installation, alice: Calls):
     """The same user id, and the same file id, in two LibreChats."""
-    keys = made.platform.accounts.tenant_settings
+    keys = made.platform.tenancy.tenant_settings
     await keys.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
     await alice.embed("f-1", "The wombat digs.")
     async with made.calling(minted(secret=OTHER_SECRET)) as client:
@@ -275,10 +275,9 @@ async def test_what_does_not_fit_is_said_in_rag_apis_shape(alice: Calls):
 
 
 async def test_queries_count_against_the_plan_and_none_ends_a_chat(made: Installation):
-    accounts = made.platform.accounts
-    await accounts.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=1))
-    await accounts.tenants.change("test", "acme", TenantChange(plan="tiny"))
-    await accounts.tenant_settings.change("test", "acme", TenantSettings(), {"librechat": SECRET})
+    await made.platform.billing.plans.save("test", Plan(id="tiny", name="Tiny", requests_per_hour=1))
+    await made.platform.identity.tenants.change("test", "acme", TenantChange(plan="tiny"))
+    await made.platform.tenancy.tenant_settings.change("test", "acme", TenantSettings(), {"librechat": SECRET})
     async with calls_of(made, base="/librechat/tenants/acme") as calls:
         await calls.embed("f-1", "The wombat digs.")
         first, second = [await calls.query("f-1", "What does the wombat do?") for _ in range(2)]
@@ -288,4 +287,4 @@ async def test_queries_count_against_the_plan_and_none_ends_a_chat(made: Install
         refused = await calls.client.post("/librechat/tenants/acme/query_multiple", json=several)
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 0
-    assert b'ragstone_degraded_total{policy="librechat_query"} 1.0' in made.platform.metrics.render()
+    assert b'ragstone_degraded_total{policy="librechat_query"} 1.0' in made.platform.operations.metrics.render()

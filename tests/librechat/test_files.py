@@ -20,12 +20,11 @@ from ragstone.index.base import Index
 from ragstone.librechat.content import paged
 from ragstone.librechat.upload import display_name
 from ragstone.vocabulary import DocumentState, PageSpan, Scope
-from ragstone.wiring import Platform
 from tests.api.conftest import calling, running
 from tests.api.people import Installation
 from tests.documents.builders import pdf
 from tests.librechat.setup import ALICE, BOB, LIBRECHAT, SECRET, Calls, calls_of, connected, minted
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 from tests.servers import serving
 from tests.waiting import until
 
@@ -79,7 +78,7 @@ async def test_what_cannot_be_read_says_why_and_leaves_nothing(
     told = response.json()
     assert (told["status"], told["known_type"]) == (False, known_type)
     assert says in told["message"]
-    assert await made.platform.library.documents(SCOPE) == []
+    assert await made.platform.storage.library.documents(SCOPE) == []
 
 
 async def test_a_file_stays_when_its_replacement_cannot_be_read(alice: Calls):
@@ -89,9 +88,8 @@ async def test_a_file_stays_when_its_replacement_cannot_be_read(alice: Calls):
 
 
 async def test_the_plans_limits_hold(made: Installation):
-    accounts = made.platform.accounts
-    await accounts.plans.save("test", Plan(id="tiny", name="Tiny", max_documents=1))
-    await accounts.tenants.change("test", "default", TenantChange(plan="tiny"))
+    await made.platform.billing.plans.save("test", Plan(id="tiny", name="Tiny", max_documents=1))
+    await made.platform.identity.tenants.change("test", "default", TenantChange(plan="tiny"))
     async with calls_of(made) as alice:
         assert (await alice.embed("f-1", "One.")).json()["status"] is True
         refused = (await alice.embed("f-2", "Two.")).json()
@@ -170,8 +168,8 @@ async def test_several_files_are_deleted_and_their_points_with_them(made: Instal
     for file_id in ("f-1", "f-2"):
         await alice.embed(file_id, f"The text of {file_id}.")
     assert (await alice.delete("f-1", "f-2")).json() == {"message": "Documents for 2 files deleted successfully"}
-    assert await made.platform.index.count(SCOPE) == 0
-    assert await made.platform.library.documents(SCOPE) == []
+    assert await made.platform.engines.index.count(SCOPE) == 0
+    assert await made.platform.storage.library.documents(SCOPE) == []
 
 
 async def test_text_is_extracted_and_not_kept(made: Installation, alice: Calls):
@@ -181,7 +179,7 @@ async def test_text_is_extracted_and_not_kept(made: Installation, alice: Calls):
     told = response.json()
     assert "On the first page." in told.pop("text")
     assert told == {"file_id": "f-1", "filename": "two_pages.pdf", "known_type": True}
-    assert await made.platform.library.documents(SCOPE) == []
+    assert await made.platform.storage.library.documents(SCOPE) == []
 
 
 @pytest.mark.parametrize("content", [b"\x7fELF\x02\x01", b"", b"%PDF-1.7 broken"])
@@ -253,7 +251,9 @@ async def test_health_is_up_only_where_files_can_be_found(made: Installation):
     async with made.calling() as anybody:
         response = await anybody.get("/librechat/health")
         assert (response.status_code, response.json()) == (200, {"status": "UP"})
-    broken = replace(made.platform, index=DownIndex(made.platform.index))  # type: ignore[arg-type]
+    services = made.platform.services
+    down = DownIndex(services.engines.index)
+    broken = replace(services, engines=replace(services.engines, index=down))  # type: ignore[arg-type]
     async with running(broken) as app, calling(app) as anybody:
         response = await anybody.get("/librechat//health")
         assert (response.status_code, response.json()) == (503, {"status": "DOWN"})
@@ -264,7 +264,7 @@ async def working_elsewhere(folder: Path) -> AsyncIterator[None]:
     """A worker of its own, as `ragstone worker` is."""
     async with small_platform(folder, librechat=LIBRECHAT) as platform:
         stop = asyncio.Event()
-        running_worker = asyncio.create_task(worker.run(platform, stop))
+        running_worker = asyncio.create_task(worker.run(platform.services, stop))
         try:
             yield
         finally:
@@ -273,10 +273,10 @@ async def working_elsewhere(folder: Path) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def idle_server(folder: Path) -> AsyncIterator[tuple[Platform, str]]:
+async def idle_server(folder: Path) -> AsyncIterator[tuple[OpenedPlatform, str]]:
     """A server on a socket that leaves all work to others."""
     async with small_platform(folder, librechat=LIBRECHAT) as platform:
-        app = create_app(platform, works=False)
+        app = create_app(platform.services, works=False)
         async with app.router.lifespan_context(app), serving(app) as url:
             yield platform, url
 
@@ -293,11 +293,11 @@ async def test_who_leaves_an_upload_leaves_its_job_running(tmp_path: Path):
         headers = {"authorization": f"Bearer {minted(secret=SECRET)}"}
         async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
             sending = asyncio.create_task(Calls(client).embed("f-1", "Water boils."))
-            while not (jobs := await platform.ingestion.jobs(SCOPE)):  # noqa: ASYNC110 — a fact in SQL
+            while not (jobs := await platform.corpus.ingestion.jobs(SCOPE)):  # noqa: ASYNC110 — a fact in SQL
                 await asyncio.sleep(0)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-        await until(lambda: b'status="499"' in platform.metrics.render())
-        await platform.ingestion.work(until_job=(SCOPE, jobs[0].id))
-        (document,) = await platform.library.documents(SCOPE)
+        await until(lambda: b'status="499"' in platform.operations.metrics.render())
+        await platform.corpus.ingestion.work(until_job=(SCOPE, jobs[0].id))
+        (document,) = await platform.storage.library.documents(SCOPE)
         assert document.state is DocumentState.READY

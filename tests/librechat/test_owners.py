@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import httpx2
 import pytest
@@ -15,6 +14,7 @@ from ragstone.vocabulary import Query, Scope
 from tests.api.conftest import calling, running
 from tests.api.people import Installation
 from tests.librechat.setup import ALICE, BOB, Calls, minted
+from tests.platforms import with_retriever
 
 MARK = "wombat2c9a"
 AGENT = "agent_7"
@@ -180,13 +180,16 @@ class LyingFinder:
 async def with_finder(made: Installation, finder: Retriever, user: str) -> AsyncIterator[Calls]:
     """A second server on the same platform, that searches another way."""
     shown = f"Bearer {minted(user)}"
-    async with running(replace(made.platform, retriever=finder)) as app, calling(app, authorization=shown) as client:
+    async with (
+        running(with_retriever(made.platform.services, finder)) as app,
+        calling(app, authorization=shown) as client,
+    ):
         yield Calls(client)
 
 
 @pytest.mark.usefixtures("shelved")
 async def test_an_index_that_lies_shows_nothing_of_others(made: Installation):
-    async with with_finder(made, LyingFinder(made.platform.retriever), BOB) as bob:
+    async with with_finder(made, LyingFinder(made.platform.answers.retriever), BOB) as bob:
         found = await bob.query("bobs", f"{QUESTION} {MARK}", k=50)
         assert [pair[0]["metadata"]["file_id"] for pair in found.json()] == ["bobs"] * len(found.json())
         assert MARK not in found.text
@@ -196,9 +199,11 @@ async def test_an_index_that_lies_shows_nothing_of_others(made: Installation):
 async def test_the_filter_alone_would_keep_them_apart_too(made: Installation):
     """The index knows the owners: a document's id is not the only thing that is asked for."""
     scope = Scope("default", "librechat")
-    (row,) = [each for each in await made.platform.library.documents(scope) if each.source == "librechat:alices"]
+    (row,) = [
+        each for each in await made.platform.storage.library.documents(scope) if each.source == "librechat:alices"
+    ]
     stolen = LibreChatFile(row.id, "alices", "notes.md", BOB, "", 1)  # a row that was tampered with
-    found = await made.platform.retriever.search(scope, Query(QUESTION, filters_of([stolen])))
+    found = await made.platform.answers.retriever.search(scope, Query(QUESTION, filters_of([stolen])))
     assert found.passages == ()
 
 

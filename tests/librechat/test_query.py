@@ -20,7 +20,8 @@ from ragstone.vocabulary import Query, Scope
 from tests.api.conftest import calling, running
 from tests.api.people import Installation
 from tests.documents.builders import pdf
-from tests.librechat.setup import ALICE, Calls, minted
+from tests.librechat.setup import ALICE, Calls, minted, parts_of
+from tests.platforms import with_retriever
 
 SCOPE = Scope("default", "librechat")
 GUIDE = "# Metals\n\n## Iron\n\nIron melts at 1538 degrees.\n\n## Lead\n\nLead melts at 327 degrees.\n"
@@ -132,7 +133,8 @@ class TurnedFinder:
 
 async def test_the_order_is_that_of_the_distances_whatever_ranked_them(made: Installation, alice: Calls):
     await alice.embed("f-1", "\n\n".join(f"## Metal {n}\n\n{'Filler words. ' * 150}" for n in range(4)) + GUIDE)
-    turned = replace(made.platform, retriever=TurnedFinder(made.platform.retriever))
+    services = made.platform.services
+    turned = parts_of(with_retriever(services, TurnedFinder(services.answers.retriever)))
     pairs = await find(turned, SCOPE, Caller(ALICE), question=QUESTION, file_ids=["f-1"], k=4)
     far = [each for _, each in pairs]
     assert len(set(far)) > 1
@@ -163,7 +165,10 @@ async def failing(made: Installation, error: RagstoneError | None) -> AsyncItera
     """Alice's calls of a second server on the same platform, whose searches fail."""
     finder: Retriever = FailingFinder(error)
     shown = f"Bearer {minted()}"
-    async with running(replace(made.platform, retriever=finder)) as app, calling(app, authorization=shown) as client:
+    async with (
+        running(with_retriever(made.platform.services, finder)) as app,
+        calling(app, authorization=shown) as client,
+    ):
         yield Calls(client)
 
 
@@ -175,14 +180,14 @@ async def test_a_search_that_fails_is_an_empty_answer_that_is_counted(
     async with failing(made, kind("It is broken.")) as calls:
         response = await calls.query("f-1", QUESTION)
         assert (response.status_code, response.json()) == (200, [])
-        assert b'ragstone_degraded_total{policy="librechat_query"} 1.0' in made.platform.metrics.render()
+        assert b'ragstone_degraded_total{policy="librechat_query"} 1.0' in made.platform.operations.metrics.render()
         refused: httpx2.Response = await calls.query("f-1", QUESTION, k="many")
         assert refused.status_code == 422
 
 
 async def test_a_search_that_does_not_end_is_ended(made: Installation, alice: Calls):
     await alice.embed("f-1", GUIDE)
-    hanging = replace(made.platform, retriever=FailingFinder(None))
+    hanging = parts_of(with_retriever(made.platform.services, FailingFinder(None)))
     with pytest.raises(Unavailable, match="took longer"):
         await find(hanging, SCOPE, Caller(ALICE), question=QUESTION, file_ids=["f-1"], k=4, budget_s=0.01)
 
@@ -192,7 +197,7 @@ async def test_what_is_asked_is_on_the_bill(made: Installation, alice: Calls):
     await alice.query("f-1", QUESTION)
     now = datetime.now(UTC)
     since, until = now - timedelta(hours=1), now + timedelta(hours=1)
-    records = [each async for each in made.platform.accounts.ledger.records("default", since=since, until=until)]
+    records = [each async for each in made.platform.billing.ledger.records("default", since=since, until=until)]
     (asked,) = (each for each in records if each.kind == "search")
     assert asked.principal == f"librechat:{ALICE}"
     assert asked.embedding_tokens > 0

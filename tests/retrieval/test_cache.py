@@ -19,8 +19,7 @@ from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.storage.cache import Cache, MemoryCache, RedisCache
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Chunk, Filters, Heading, Hit, PageSpan, Passage, Query, Scope, StageScore
-from ragstone.wiring import Platform
-from tests.platforms import small_platform
+from tests.platforms import OpenedPlatform, small_platform
 from tests.redis_server import RedisServer
 from tests.retrieval.test_retrieve import SilentEmbedder
 
@@ -70,30 +69,30 @@ def test_what_is_damaged_is_not_read(damaged):
 
 
 @pytest.fixture
-async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+async def platform(tmp_path: Path) -> AsyncIterator[OpenedPlatform]:
     async with small_platform(tmp_path) as opened:
         for scope in (OURS, THEIRS):
             await fill(opened, scope, f"The Danube rises where {scope.tenant} say it does, in the Black Forest.")
         yield opened
 
 
-async def fill(platform: Platform, scope: Scope, text: str) -> None:
-    job = await platform.ingestion.submit(scope, [Upload("text:danube", "Danube", text.encode())])
-    await platform.ingestion.work(until_job=(scope, job.id))
+async def fill(platform: OpenedPlatform, scope: Scope, text: str) -> None:
+    job = await platform.corpus.ingestion.submit(scope, [Upload("text:danube", "Danube", text.encode())])
+    await platform.corpus.ingestion.work(until_job=(scope, job.id))
 
 
 class Stand:
     """A retriever that remembers, and counts how often it does."""
 
-    def __init__(self, platform: Platform, cache: Cache, **parts: object) -> None:
+    def __init__(self, platform: OpenedPlatform, cache: Cache, **parts: object) -> None:
         self.metrics = Metrics()
         options = parts.pop("options", RetrievalOptions())
-        chosen = {"embedder": platform.embedder, "index": platform.index, **parts}
-        inner = HybridRetriever(library=platform.library, metrics=Metrics(), options=options, **chosen)  # type: ignore[arg-type]
+        chosen = {"embedder": platform.engines.embedder, "index": platform.engines.index, **parts}
+        inner = HybridRetriever(library=platform.storage.library, metrics=Metrics(), options=options, **chosen)  # type: ignore[arg-type]
         self.retriever = CachedRetriever(
             inner,
             cache,
-            library=platform.library,
+            library=platform.storage.library,
             embedder_name=chosen["embedder"].name,  # type: ignore[attr-defined]
             metrics=self.metrics,
             options=options,  # type: ignore[arg-type]
@@ -108,7 +107,7 @@ class Stand:
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def stand(request: pytest.FixtureRequest, platform: Platform) -> AsyncIterator[Stand]:
+async def stand(request: pytest.FixtureRequest, platform: OpenedPlatform) -> AsyncIterator[Stand]:
     if request.param == "memory":
         yield Stand(platform, MemoryCache())
         return
@@ -137,7 +136,7 @@ async def test_the_same_question_of_two_tenants_is_two_questions(stand: Stand):
     assert stand.hits == 2
 
 
-async def test_after_a_change_the_next_question_sees_it(stand: Stand, platform: Platform):
+async def test_after_a_change_the_next_question_sees_it(stand: Stand, platform: OpenedPlatform):
     await stand.search(OURS)
     await stand.search(THEIRS)
     await fill(platform, OURS, "The Danube rises in Donaueschingen.")
@@ -147,9 +146,9 @@ async def test_after_a_change_the_next_question_sees_it(stand: Stand, platform: 
     assert stand.hits == 1
 
 
-async def test_after_a_removal_the_next_question_finds_nothing(stand: Stand, platform: Platform):
+async def test_after_a_removal_the_next_question_finds_nothing(stand: Stand, platform: OpenedPlatform):
     found = await stand.search(OURS)
-    await platform.ingestion.remove(OURS, found.passages[0].chunk.document_id)
+    await platform.corpus.ingestion.remove(OURS, found.passages[0].chunk.document_id)
     assert (await stand.search(OURS)).passages == ()
 
 
@@ -165,7 +164,7 @@ async def test_after_a_removal_the_next_question_finds_nothing(stand: Stand, pla
         Query(QUESTION.text, Filters(metadata={"lang": (True,)})),
     ],
 )
-async def test_another_question_is_another_one(platform: Platform, other: Query):
+async def test_another_question_is_another_one(platform: OpenedPlatform, other: Query):
     stand = Stand(platform, MemoryCache())
     for query in (
         QUESTION,
@@ -176,7 +175,7 @@ async def test_another_question_is_another_one(platform: Platform, other: Query)
     assert stand.hits == 0
 
 
-async def test_other_options_and_models_have_results_of_their_own(platform: Platform):
+async def test_other_options_and_models_have_results_of_their_own(platform: OpenedPlatform):
     cache = MemoryCache()
     await Stand(platform, cache).search(OURS)
     for parts in ({"options": RetrievalOptions(fusion="rrf")}, {"embedder": HashingEmbedder(64)}):
@@ -186,8 +185,8 @@ async def test_other_options_and_models_have_results_of_their_own(platform: Plat
         assert other.hits == 0
 
 
-async def test_what_an_incomplete_search_found_is_not_kept(platform: Platform):
-    stand = Stand(platform, MemoryCache(), embedder=SilentEmbedder(platform.embedder.dimensions))
+async def test_what_an_incomplete_search_found_is_not_kept(platform: OpenedPlatform):
+    stand = Stand(platform, MemoryCache(), embedder=SilentEmbedder(platform.engines.embedder.dimensions))
     for _ in range(2):
         assert (await stand.search(OURS)).degraded == ("dense_unavailable",)
     assert stand.hits == 0
@@ -208,7 +207,7 @@ async def test_what_cannot_be_searched_is_refused_as_without_a_cache(stand: Stan
 async def test_a_broken_redis_costs_nobody_an_answer(tmp_path: Path, redis_server: RedisServer, fault: str):
     async with small_platform(tmp_path, redis={"url": redis_server.url}) as platform:
         await fill(platform, OURS, "The Danube rises in the Black Forest.")
-        first = await platform.retriever.search(OURS, QUESTION)
+        first = await platform.answers.retriever.search(OURS, QUESTION)
         match fault:
             case "stopped":
                 redis_server.stop()
@@ -219,9 +218,9 @@ async def test_a_broken_redis_costs_nobody_an_answer(tmp_path: Path, redis_serve
             case "full":
                 redis_server.command("CONFIG", "SET", "maxmemory", "1")
         for _ in range(20):
-            assert await platform.retriever.search(OURS, QUESTION) == first
+            assert await platform.answers.retriever.search(OURS, QUESTION) == first
         await fill(platform, OURS, "The Danube rises in Donaueschingen.")
-        assert "Donaueschingen" in (await platform.retriever.search(OURS, QUESTION)).passages[0].chunk.text
+        assert "Donaueschingen" in (await platform.answers.retriever.search(OURS, QUESTION)).passages[0].chunk.text
         redis_server.resume() if fault == "hung" else None
 
 
@@ -229,7 +228,7 @@ async def test_two_installations_on_one_redis_share_nothing(tmp_path: Path, redi
     for name in ("one", "two"):
         async with small_platform(tmp_path / name, redis={"url": redis_url}) as platform:
             await fill(platform, OURS, f"The Danube rises in {name}.")
-            assert name in (await platform.retriever.search(OURS, QUESTION)).passages[0].chunk.text
+            assert name in (await platform.answers.retriever.search(OURS, QUESTION)).passages[0].chunk.text
 
 
 async def test_with_a_document_its_words_leave_the_cache(
@@ -237,13 +236,13 @@ async def test_with_a_document_its_words_leave_the_cache(
 ):
     async with small_platform(tmp_path, redis={"url": redis_url, "timeout_s": 2}) as platform:
         await fill(platform, OURS, "The Danube rises in the Black Forest.")
-        found = await platform.retriever.search(OURS, QUESTION)
-        assert await platform.cache.count(OURS.tenant) >= 2  # vectors, and what was found
-        await platform.ingestion.remove(OURS, found.passages[0].chunk.document_id)
-        assert await platform.cache.count(OURS.tenant) == 0
+        found = await platform.answers.retriever.search(OURS, QUESTION)
+        assert await platform.storage.cache.count(OURS.tenant) >= 2  # vectors, and what was found
+        await platform.corpus.ingestion.remove(OURS, found.passages[0].chunk.document_id)
+        assert await platform.storage.cache.count(OURS.tenant) == 0
     assert redis_of_this_run.command("DBSIZE") == b":0"
 
 
-def test_the_tenant_is_in_the_key_whatever_else_is_equal(platform: Platform):
+def test_the_tenant_is_in_the_key_whatever_else_is_equal(platform: OpenedPlatform):
     retriever = Stand(platform, MemoryCache()).retriever
     assert retriever._key(OURS, "same", QUESTION) != retriever._key(THEIRS, "same", QUESTION)

@@ -217,9 +217,9 @@ async def test_what_a_tenant_changed_holds_for_the_next_question(client):
 async def test_a_real_index_and_a_pipeline_answer_together(client, tmp_path: Path):
     text = "The tower has 1,665 steps from the ground to the top."
     async with small_platform(tmp_path) as platform, serving(finding(TOWER)) as upstream:
-        job = await platform.ingestion.submit(Scope(), [Upload("text:steps", "Steps", text.encode())])
-        await platform.ingestion.work(until_job=(Scope(), job.id))
-        one = routed(platform.retriever, {"default": source(client, upstream, "fused")})
+        job = await platform.corpus.ingestion.submit(Scope(), [Upload("text:steps", "Steps", text.encode())])
+        await platform.corpus.ingestion.work(until_job=(Scope(), job.id))
+        one = routed(platform.answers.retriever, {"default": source(client, upstream, "fused")})
         result = await one.search(Scope(), Query("How many steps has the tower?"))
     assert not result.degraded
     by_place = {found.chunk.document_id.startswith(DOCUMENT_PREFIX): found for found in result.passages}

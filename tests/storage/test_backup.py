@@ -32,7 +32,7 @@ async def test_an_installation_comes_back_from_its_backup(tmp_path: Path):
     async with small_platform(tmp_path / "copy") as platform:
         found = await platform.search("how high is the tower")
         assert "92 metres" in found.passages[0].chunk.text
-        assert await platform.library.original(Scope(), found.passages[0].chunk.document_id)
+        assert await platform.storage.library.original(Scope(), found.passages[0].chunk.document_id)
 
 
 async def test_a_backup_made_while_documents_change_refers_to_no_bytes_it_lacks(tmp_path: Path):
@@ -42,8 +42,8 @@ async def test_a_backup_made_while_documents_change_refers_to_no_bytes_it_lacks(
         await asyncio.to_thread(back_up, data, tmp_path / f"copy{round_}")
         await changing
         async with small_platform(tmp_path / f"copy{round_}") as platform:
-            for document in await platform.library.documents(Scope()):
-                assert await platform.library.original(Scope(), document.id)
+            for document in await platform.storage.library.documents(Scope()):
+                assert await platform.storage.library.original(Scope(), document.id)
 
 
 async def test_a_backup_mixes_with_nothing(tmp_path: Path):

@@ -40,21 +40,21 @@ async def test_a_data_directory_of_the_first_release_opens_and_answers(old_data:
         [citation] = answer.citations
         assert citation.document_id == DOCUMENT
         assert citation.quote == "Employees have 28 days of paid leave per year."
-        assert [document.id for document in await platform.library.documents(Scope())] == [DOCUMENT]
+        assert [document.id for document in await platform.storage.library.documents(Scope())] == [DOCUMENT]
 
 
 async def test_its_conversations_are_kept_and_go_on(old_data: Path):
     async with small_platform(old_data) as platform:
-        [before] = await platform.conversations.history(Scope(), CONVERSATION)
+        [before] = await platform.answers.conversations.history(Scope(), CONVERSATION)
         assert (before.question, before.answer) == (QUESTION, "Employees have 28 days of paid leave per year [1].")
         await platform.ask("And how long is parental leave?", conversation_id=CONVERSATION)
-        assert len(await platform.conversations.history(Scope(), CONVERSATION)) == 2
+        assert len(await platform.answers.conversations.history(Scope(), CONVERSATION)) == 2
 
 
 async def test_its_tenant_has_an_account_without_limits_and_takes_documents(old_data: Path, tmp_path: Path):
     (tmp_path / "notice.md").write_text("# Notice\n\nThe notice period is six weeks.\n")
     async with small_platform(old_data) as platform:
-        async with platform.database.read(EVERY_TENANT) as connection:
+        async with platform.storage.database.read(EVERY_TENANT) as connection:
             known = [(row.tenant, row.plan, row.state) for row in await connection.execute(unscoped(tenants))]
         assert known == [("default", "unlimited", "active")]
         assert (await platform.ingest(tmp_path / "notice.md")).done == 1
@@ -63,7 +63,7 @@ async def test_its_tenant_has_an_account_without_limits_and_takes_documents(old_
 
 async def test_opening_it_again_changes_nothing(old_data: Path):
     for _ in range(2):
-        async with small_platform(old_data) as platform, platform.database.read("default") as connection:
+        async with small_platform(old_data) as platform, platform.storage.database.read("default") as connection:
             assert len((await connection.execute(scoped(collections, "default"))).all()) == 1
 
 

@@ -208,10 +208,10 @@ async def test_no_canary_comes_out_of_logs_metrics_spans_or_the_tables_of_jobs_a
                 await client.get("/api/accounts/me")
             for error in (RuntimeError(EVERYTHING), EVERYTHING):
                 collected.note("http", error)
-            await run_flush(collected, FailureLog(made.platform.database))
+            await run_flush(collected, FailureLog(made.platform.storage.database))
             logging.getLogger("a.library").debug("sent %s", {"headers": [SHAPED["vendor key"], key, token]})
-            exposition = made.platform.metrics.render().decode()
-            stored = await tables(made.platform.database)
+            exposition = made.platform.operations.metrics.render().decode()
+            stored = await tables(made.platform.storage.database)
     ours = {"our key": key[10:], "our session": token}
     sinks = {
         "logs": logged.getvalue(),

@@ -81,7 +81,7 @@ async def test_a_token_that_its_pipeline_cannot_take_is_refused_when_it_is_set(t
     named = from_flat({"pipeline": {"organization": "org", "pipeline": "aip"}})
     gateway = from_flat({"pipeline": {"url": "https://gateway.example.com/retrieve"}})
     async with small_platform(tmp_path) as platform:
-        change = platform.accounts.tenant_settings.change
+        change = platform.tenancy.tenant_settings.change
         for settings, token in ((named, "no-token-at-all"), (named, EXPIRED), (gateway, EXPIRED)):
             with pytest.raises(InvalidInput, match="token"):
                 await change("test", "default", settings, {"pipeline": token})
@@ -91,7 +91,7 @@ async def test_a_token_that_its_pipeline_cannot_take_is_refused_when_it_is_set(t
 async def test_an_open_platform_has_them_and_makes_links_where_browsers_reach_it(tmp_path: Path):
     settings = {"interceptor": {"limit": 3}, "server": {"public_url": "https://rag.example.com"}}
     async with small_platform(tmp_path, **settings) as platform:
-        assert (await platform.accounts.tenant_settings.get("acme")).interceptor.limit == 3
-        link = platform.accounts.source_links.link("default", "default", "0f", 1, 0, 5)
+        assert (await platform.tenancy.tenant_settings.get("acme")).interceptor.limit == 3
+        link = platform.tenancy.source_links.link("default", "default", "0f", 1, 0, 5)
         assert link
         assert link.startswith("https://rag.example.com/sources/")

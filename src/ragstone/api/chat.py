@@ -21,13 +21,13 @@ from ragstone.api.responses import (
 from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
 from ragstone.chat.conversations import Conversation
 from ragstone.generation.base import Delta
+from ragstone.http.capabilities import ChatDep, ConversationsDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import (
     Admitted,
     AdmittedAsking,
     AdmittedScope,
     AdmittedStream,
-    OpenPlatform,
     PathId,
     admitted_router,
 )
@@ -63,7 +63,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 async def chat(
     body: ChatBody,
     principal: Admitted,
-    platform: OpenPlatform,
+    chat: ChatDep,
     asking: AdmittedAsking,
     stream: AdmittedStream,
     request: Request,
@@ -81,8 +81,8 @@ async def chat(
         limit=body.limit,
     )
     if body.stream:
-        return stream(_events(platform.chat, exchange))
-    return await unless_disconnected(request.receive, _complete(platform.chat, exchange))
+        return stream(_events(chat, exchange))
+    return await unless_disconnected(request.receive, _complete(chat, exchange))
 
 
 async def _complete(chat: Chat, exchange: Exchange) -> AnswerOut:
@@ -118,11 +118,11 @@ def _outside(event: Event) -> StreamEvent:
 async def list_conversations(
     scope: AdmittedScope,
     principal: Admitted,
-    platform: OpenPlatform,
+    conversations: ConversationsDep,
     limit: Annotated[int, Query(ge=1, le=MAX_CONVERSATIONS, description="Conversations to list, at most.")] = 50,
 ) -> ConversationList:
     """The conversations about a collection that were last used, newest first: your own, or all that you may see."""
-    latest = await platform.conversations.latest(scope, limit=limit, visible_to=principal.conversations_of)
+    latest = await conversations.latest(scope, limit=limit, visible_to=principal.conversations_of)
     return ConversationList(conversations=[ConversationSummary.model_validate(each) for each in latest])
 
 
@@ -133,10 +133,10 @@ async def list_conversations(
     responses=problems(404),
 )
 async def show_conversation(
-    conversation_id: PathId, scope: AdmittedScope, principal: Admitted, platform: OpenPlatform
+    conversation_id: PathId, scope: AdmittedScope, principal: Admitted, conversations: ConversationsDep
 ) -> Conversation:
     """One conversation with all its questions, answers and citations."""
-    return await platform.conversations.get(scope, conversation_id, visible_to=principal.conversations_of)
+    return await conversations.get(scope, conversation_id, visible_to=principal.conversations_of)
 
 
 @memory_router.delete(
@@ -146,10 +146,10 @@ async def show_conversation(
     responses=problems(404),
 )
 async def remove_conversation(
-    conversation_id: PathId, scope: AdmittedScope, principal: Admitted, platform: OpenPlatform
+    conversation_id: PathId, scope: AdmittedScope, principal: Admitted, conversations: ConversationsDep
 ) -> None:
     """Remove a conversation and all its turns."""
-    await platform.conversations.delete(scope, conversation_id, visible_to=principal.conversations_of)
+    await conversations.delete(scope, conversation_id, visible_to=principal.conversations_of)
 
 
 ROUTERS: tuple[APIRouter, ...] = (router, memory_router)

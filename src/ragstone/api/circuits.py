@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 from ragstone.api.examples import shown
 from ragstone.api.responses import Out
 from ragstone.errors import Forbidden
-from ragstone.http.routing import Admitted, OpenPlatform, admitted_router
+from ragstone.http.capabilities import UpstreamPoliciesDep
+from ragstone.http.routing import Admitted, admitted_router
 from ragstone.principals import Permission
 from ragstone.resilience.breaker import State
 from ragstone.resilience.upstream_policy import CircuitState
@@ -64,14 +65,14 @@ class CircuitsOut(Out):
 
 
 @router.get("/api/operate/circuits", response_model=CircuitsOut, summary="List circuits")
-async def circuits(platform: OpenPlatform, principal: Admitted) -> CircuitsOut:
+async def circuits(policies: UpstreamPoliciesDep, principal: Admitted) -> CircuitsOut:
     """The servers that this process has called: how they do, and whether they are left alone for now.
 
     Each process knows its own. A circuit closes by itself, after one call has gone well.
     """
     if not principal.runs_the_installation:
         raise Forbidden("Servers are called for all tenants together; this is for those who run the installation.")
-    return CircuitsOut(circuits=[CircuitOut.of(circuit) for circuit in platform.guards.states()])
+    return CircuitsOut(circuits=[CircuitOut.of(circuit) for circuit in policies.states()])
 
 
 ROUTERS: tuple[APIRouter, ...] = (router,)

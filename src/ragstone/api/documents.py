@@ -11,8 +11,9 @@ from ragstone.api.requests import Collection, PlainText, Request
 from ragstone.api.responses import DocumentOut, DocumentPage, JobOut, TextOut
 from ragstone.api.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, metadata_field, named, uploads
 from ragstone.errors import InvalidInput
+from ragstone.http.capabilities import IngestionDep, LibraryDep, SettingsDep
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import Admitted, AdmittedScope, OpenPlatform, PathId, UploadRoute, admitted_router
+from ragstone.http.routing import Admitted, AdmittedScope, PathId, admitted_router
 from ragstone.principals import Permission
 from ragstone.vocabulary import DEFAULT_COLLECTION, Document, Job
 
@@ -20,7 +21,7 @@ MAX_PAGE = 500
 
 router = admitted_router(tag="documents", needs=Permission.READ)
 write_router = admitted_router(tag="documents", needs=Permission.WRITE)
-upload_router = admitted_router(tag="documents", needs=Permission.WRITE, route_class=UploadRoute)
+upload_router = admitted_router(tag="documents", needs=Permission.WRITE, max_body_bytes=None)
 
 
 class UploadForm(Request):
@@ -44,36 +45,39 @@ class UploadForm(Request):
     form_limits={"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES},
 )
 async def send_documents(
-    form: Annotated[UploadForm, Form(media_type="multipart/form-data")], principal: Admitted, platform: OpenPlatform
+    form: Annotated[UploadForm, Form(media_type="multipart/form-data")],
+    principal: Admitted,
+    settings: SettingsDep,
+    ingestion: IngestionDep,
 ) -> Job:
     """Take files in and answer at once with the job that makes them searchable.
 
     A file whose name is known replaces that document when it is ready; unchanged bytes are skipped.
     """
     files = named(form.files)
-    limit = platform.settings.ingestion.max_file_bytes
+    limit = settings.ingestion.max_file_bytes
     sent = uploads(files, metadata_field(form.metadata), max_file_bytes=limit)
-    return await platform.ingestion.submit(principal.scope(form.collection), sent, principal=principal.id)
+    return await ingestion.submit(principal.scope(form.collection), sent, principal=principal.id)
 
 
 @router.get("/api/documents", response_model=DocumentPage, summary="List documents", responses=problems(404))
 async def list_documents(
     scope: AdmittedScope,
-    platform: OpenPlatform,
+    library: LibraryDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Documents on this page, at most.")] = 100,
     after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
 ) -> DocumentPage:
     """The documents of a collection, ordered by source."""
-    found = await platform.library.documents(scope, limit=limit + 1, after=after)
+    found = await library.documents(scope, limit=limit + 1, after=after)
     return DocumentPage.of(found, limit=limit)
 
 
 @router.get(
     "/api/documents/{document_id}", response_model=DocumentOut, summary="Show a document", responses=problems(404)
 )
-async def show_document(document_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> Document:
+async def show_document(document_id: PathId, scope: AdmittedScope, library: LibraryDep) -> Document:
     """One document: its state, its active version, and why its newest bytes failed, if they did."""
-    return await platform.library.document(scope, document_id)
+    return await library.document(scope, document_id)
 
 
 @router.get(
@@ -82,7 +86,7 @@ async def show_document(document_id: PathId, scope: AdmittedScope, platform: Ope
 async def read_document(
     document_id: PathId,
     scope: AdmittedScope,
-    platform: OpenPlatform,
+    library: LibraryDep,
     start: Annotated[int, Query(ge=0, description="First character of the span.")] = 0,
     end: Annotated[
         int | None, Query(ge=0, description="End of the span, exclusive; without it, the whole rest.")
@@ -92,8 +96,8 @@ async def read_document(
     ] = None,
 ) -> TextOut:
     """The canonical text of a document, or the span that a citation names."""
-    document = await platform.library.document(scope, document_id)
-    text = await platform.library.text(scope, document_id, version=version or document.active_version)
+    document = await library.document(scope, document_id)
+    text = await library.text(scope, document_id, version=version or document.active_version)
     stop = len(text) if end is None else end
     if not start <= stop <= len(text):
         raise InvalidInput(f"The span {start} to {stop} is not within the text, which has {len(text)} characters.")
@@ -115,10 +119,10 @@ async def read_document(
     responses=problems(404, 503),
 )
 async def remove_document(
-    document_id: PathId, scope: AdmittedScope, principal: Admitted, platform: OpenPlatform
+    document_id: PathId, scope: AdmittedScope, principal: Admitted, ingestion: IngestionDep
 ) -> None:
     """Remove a document with all its versions; searches no longer find it."""
-    await platform.ingestion.remove(scope, document_id, principal=principal.id)
+    await ingestion.remove(scope, document_id, principal=principal.id)
 
 
 ROUTERS: tuple[APIRouter, ...] = (upload_router, router, write_router)

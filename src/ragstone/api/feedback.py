@@ -12,8 +12,9 @@ from ragstone.api.examples import CONVERSATION_ID, TURN_ID, shown
 from ragstone.api.requests import PlainText, Request
 from ragstone.api.responses import Out
 from ragstone.chat.feedback import MAX_COMMENT_CHARS, Feedback
+from ragstone.http.capabilities import FeedbackStoreDep
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import Admitted, AdmittedScope, OpenPlatform, PathId, admitted_router
+from ragstone.http.routing import Admitted, AdmittedScope, PathId, admitted_router
 from ragstone.principals import Permission
 from ragstone.vocabulary import COLLECTION_PATTERN
 
@@ -91,10 +92,10 @@ async def rate(
     body: FeedbackBody,
     scope: AdmittedScope,
     principal: Admitted,
-    platform: OpenPlatform,
+    feedback: FeedbackStoreDep,
 ) -> Feedback:
     """Say of one answer whether it was good. A second word of yours on it replaces the first."""
-    return await platform.feedback.give(
+    return await feedback.give(
         scope,
         conversation_id,
         turn_id,
@@ -108,7 +109,7 @@ async def rate(
 @reading_router.get("/api/feedback", response_model=FeedbackPage, summary="List feedback", responses=problems(404))
 async def list_feedback(
     principal: Admitted,
-    platform: OpenPlatform,
+    feedback: FeedbackStoreDep,
     collection: Annotated[
         str | None, Query(pattern=COLLECTION_PATTERN, description="Only on answers from this collection.")
     ] = None,
@@ -119,7 +120,7 @@ async def list_feedback(
     after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
 ) -> FeedbackPage:
     """What readers said of answers, newest first; of all collections unless you name one."""
-    found = await platform.feedback.all(
+    found = await feedback.all(
         principal.scope(collection) if collection else principal.tenant,
         collections=principal.collections,
         rating=int(rating) if rating else None,

@@ -13,21 +13,36 @@ import shutil
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from sqlalchemy import text
 
 from ragstone.api.responses import HealthOut, PartOut, ReadyOut
+from ragstone.embedding.base import Embedder
 from ragstone.errors import Forbidden, RagstoneError, Unavailable
-from ragstone.http.routing import Admitted, OpenPlatform, admitted_router
+from ragstone.http.capabilities import (
+    DatabaseDep,
+    EmbedderDep,
+    IndexDep,
+    IngestionDep,
+    MetricsDep,
+    ModelDep,
+    RedisDep,
+    SettingsDep,
+)
+from ragstone.http.context import context_of
+from ragstone.http.routing import Admitted, admitted_router
+from ragstone.index.base import Index
+from ragstone.ingestion.service import Ingestion
+from ragstone.llm.base import LanguageModel
 from ragstone.principals import Permission
-from ragstone.storage.database import EVERY_TENANT
+from ragstone.storage.database import EVERY_TENANT, Database
 from ragstone.storage.redis import Redis
 from ragstone.vocabulary import Scope
-from ragstone.wiring import Platform
 
 CHECK_TIMEOUT_S = 2.0  # orchestrators commonly give a probe 1 to 10 s; a part this slow does not serve
 MIN_FREE_BYTES = 100 << 20  # room for some ingestion and for SQLite's log
@@ -35,6 +50,37 @@ MIN_FREE_BYTES = 100 << 20  # room for some ingestion and for SQLite's log
 router = APIRouter(tags=["health"])
 admitted = admitted_router(tag="health", needs=Permission.MANAGE)
 log = structlog.get_logger()
+
+
+Check = Callable[[], Awaitable[str]]
+
+
+async def _checks(
+    request: Request,
+    settings: SettingsDep,
+    database: DatabaseDep,
+    index: IndexDep,
+    ingestion: IngestionDep,
+    embedder: EmbedderDep,
+    model: ModelDep,
+    redis: RedisDep,
+) -> dict[str, Check]:
+    """One check for each part: its name, and what says how it is or raises."""
+    worker = context_of(request).server.worker
+    checks: dict[str, Check] = {
+        "database": lambda: _database(database),
+        "index": lambda: _index(index, ingestion),
+        "embedder": lambda: _embedder(embedder),
+        "model": lambda: _model(model),
+        "disk": lambda: asyncio.to_thread(_disk, settings.data_dir),
+        "worker": lambda: _worker(worker),
+    }
+    if redis:
+        checks["redis"] = partial(_redis, redis)
+    return checks
+
+
+Checks = Annotated[dict[str, Check], Depends(_checks)]
 
 
 @router.get("/health", response_model=HealthOut, summary="Is it alive?")
@@ -49,9 +95,8 @@ async def health() -> HealthOut:
     summary="Is it ready?",
     responses={503: {"model": ReadyOut, "description": "A part does not work; `parts` says which."}},
 )
-async def ready(platform: OpenPlatform, request: Request, response: Response) -> ReadyOut:
+async def ready(checks: Checks, response: Response) -> ReadyOut:
     """Whether each part works: database, index, embedder, model, disk and worker. 503 if one does not."""
-    checks = _checks(platform, request.app.state.worker)
     outcomes = await asyncio.gather(*(_outcome(name, check) for name, check in checks.items()))
     parts = dict(zip(checks, outcomes, strict=True))
     everything = all(part.ok for part in outcomes)
@@ -67,25 +112,11 @@ async def ready(platform: OpenPlatform, request: Request, response: Response) ->
         200: {"content": {"text/plain": {"example": 'ragstone_http_requests_total{route="/health",status="200"} 1.0'}}}
     },
 )
-async def metrics(platform: OpenPlatform, principal: Admitted) -> Response:
+async def metrics(metrics: MetricsDep, principal: Admitted) -> Response:
     """All counters and histograms of this process, in Prometheus' text format, for those who run the installation."""
     if not principal.runs_the_installation:
         raise Forbidden("These numbers are of all tenants together, for those who run the installation.")
-    return Response(platform.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def _checks(platform: Platform, worker: asyncio.Task[None] | None) -> dict[str, Callable[[], Awaitable[str]]]:
-    checks: dict[str, Callable[[], Awaitable[str]]] = {
-        "database": lambda: _database(platform),
-        "index": lambda: _index(platform),
-        "embedder": lambda: _embedder(platform),
-        "model": lambda: _model(platform),
-        "disk": lambda: asyncio.to_thread(_disk, platform.settings.data_dir),
-        "worker": lambda: _worker(worker),
-    }
-    if platform.redis:
-        checks["redis"] = partial(_redis, platform.redis)
-    return checks
+    return Response(metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 async def _outcome(name: str, check: Callable[[], Awaitable[str]]) -> PartOut:
@@ -100,26 +131,26 @@ async def _outcome(name: str, check: Callable[[], Awaitable[str]]) -> PartOut:
         return PartOut(ok=False, detail=f"fails with {code}; see the log of the server, or run `ragstone doctor`")
 
 
-async def _database(platform: Platform) -> str:
-    async with platform.database.read(EVERY_TENANT) as connection:
+async def _database(database: Database) -> str:
+    async with database.read(EVERY_TENANT) as connection:
         await connection.execute(text("SELECT 1"))
     return "answers"
 
 
-async def _index(platform: Platform) -> str:
-    await platform.index.count(Scope())
-    missing = await platform.ingestion.missing_chunks()
+async def _index(index: Index, ingestion: Ingestion) -> str:
+    await index.count(Scope())
+    missing = await ingestion.missing_chunks()
     return f"answers; {missing} chunks are still to be filled in" if missing else "answers"
 
 
-async def _embedder(platform: Platform) -> str:
-    await platform.embedder.embed(["ready"], purpose="query")
-    return f"answers with {platform.embedder.dimensions} dimensions"
+async def _embedder(embedder: Embedder) -> str:
+    await embedder.embed(["ready"], purpose="query")
+    return f"answers with {embedder.dimensions} dimensions"
 
 
-async def _model(platform: Platform) -> str:
+async def _model(model: LanguageModel | None) -> str:
     """A language model is not asked: that costs money, and without it answers are extracted."""
-    return "answers are extracted" if platform.model is None else f"{platform.model.name} is configured"
+    return "answers are extracted" if model is None else f"{model.name} is configured"
 
 
 async def _worker(worker: asyncio.Task[None] | None) -> str:

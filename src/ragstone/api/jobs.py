@@ -15,14 +15,15 @@ from ragstone.api.examples import JOB
 from ragstone.api.requests import IngestBody
 from ragstone.api.responses import JobList, JobOut
 from ragstone.errors import Forbidden, InvalidInput
+from ragstone.http.capabilities import IngestionDep, SettingsDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.file_names import visible_line
-from ragstone.http.routing import Admitted, AdmittedScope, AdmittedStream, OpenPlatform, PathId, admitted_router
+from ragstone.http.routing import Admitted, AdmittedScope, AdmittedStream, PathId, admitted_router
 from ragstone.http.streaming import StreamEvent
+from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import Job, JobState, Scope
-from ragstone.wiring import Platform
 
 MAX_JOBS = 500
 FINISHED = frozenset({JobState.DONE, JobState.FAILED})
@@ -38,16 +39,16 @@ write_router = admitted_router(tag="ingestion", needs=Permission.WRITE)
     summary="Ingest a folder on the server, or a text",
     responses=problems(400, 402, 403, 413),
 )
-async def ingest(body: IngestBody, principal: Admitted, platform: OpenPlatform) -> Job:
+async def ingest(body: IngestBody, principal: Admitted, settings: SettingsDep, ingestion: IngestionDep) -> Job:
     """Take in a folder within RAGSTONE_INGESTION__ALLOWED_ROOT, or a text with a title."""
     scope = principal.scope(body.collection)
     if body.directory is not None:
         _may_read_folders(principal)
-        folder = await asyncio.to_thread(folder_within, platform.settings.ingestion.allowed_root, body.directory)
-        return await platform.ingestion.submit_directory(
+        folder = await asyncio.to_thread(folder_within, settings.ingestion.allowed_root, body.directory)
+        return await ingestion.submit_directory(
             scope, folder, pattern=body.pattern, prune=body.prune, principal=principal.id
         )
-    return await platform.ingestion.submit(scope, [_text_upload(body)], principal=principal.id)
+    return await ingestion.submit(scope, [_text_upload(body)], principal=principal.id)
 
 
 def _may_read_folders(principal: Principal) -> None:
@@ -91,17 +92,17 @@ def folder_within(root: Path | None, directory: str) -> Path:
 @router.get("/api/jobs", response_model=JobList, summary="List jobs")
 async def list_jobs(
     scope: AdmittedScope,
-    platform: OpenPlatform,
+    ingestion: IngestionDep,
     limit: Annotated[int, Query(ge=1, le=MAX_JOBS, description="Jobs to list, at most.")] = 50,
 ) -> JobList:
     """The latest jobs of a collection, newest first."""
-    return JobList(jobs=[JobOut.model_validate(job) for job in await platform.ingestion.jobs(scope, limit=limit)])
+    return JobList(jobs=[JobOut.model_validate(job) for job in await ingestion.jobs(scope, limit=limit)])
 
 
 @router.get("/api/jobs/{job_id}", response_model=JobOut, summary="Show a job", responses=problems(404))
-async def show_job(job_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> Job:
+async def show_job(job_id: PathId, scope: AdmittedScope, ingestion: IngestionDep) -> Job:
     """One job, with the fate of each of its files."""
-    return await platform.ingestion.job(scope, job_id)
+    return await ingestion.job(scope, job_id)
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
@@ -123,14 +124,14 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     response_class=StreamingResponse,
     responses={**_EVENTS, **problems(404)},
 )
-async def watch_job(job_id: PathId, scope: AdmittedScope, platform: OpenPlatform, stream: AdmittedStream) -> Response:
+async def watch_job(job_id: PathId, scope: AdmittedScope, ingestion: IngestionDep, stream: AdmittedStream) -> Response:
     """Server-sent events until the job has finished; `error` carries a problem if watching fails."""
-    await platform.ingestion.job(scope, job_id)  # an unknown job is a 404, not a stream that fails
-    return stream(_progress(platform, scope, job_id))
+    await ingestion.job(scope, job_id)  # an unknown job is a 404, not a stream that fails
+    return stream(_progress(ingestion, scope, job_id))
 
 
-async def _progress(platform: Platform, scope: Scope, job_id: str) -> AsyncGenerator[StreamEvent]:
-    async with aclosing(platform.ingestion.watch(scope, job_id)) as changes:
+async def _progress(ingestion: Ingestion, scope: Scope, job_id: str) -> AsyncGenerator[StreamEvent]:
+    async with aclosing(ingestion.watch(scope, job_id)) as changes:
         async for job in changes:
             yield StreamEvent("done" if job.state in FINISHED else "progress", JobOut.model_validate(job))
 

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, status
 
 from ragstone.api.account_models import KeyBody, KeyChangeBody, KeyList, KeyOut, NewKeyOut, RotationBody
+from ragstone.http.capabilities import ApiKeysDep
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import ActingTenant, Admitted, OpenPlatform, PathId, admitted_router
+from ragstone.http.routing import ActingTenant, Admitted, PathId, admitted_router
 from ragstone.identity.api_keys import ApiKey, NewKey
 from ragstone.identity.granting import check_key
 from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission
@@ -21,12 +22,12 @@ router = admitted_router(tag="accounts", needs=Permission.MANAGE)
 @router.get("/api/accounts/keys", response_model=KeyList, summary="List keys", responses=problems(404))
 async def list_keys(
     tenant: ActingTenant,
-    platform: OpenPlatform,
+    api_keys: ApiKeysDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Keys on this page, at most.")] = 100,
     after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
 ) -> KeyList:
     """The tenant's keys, newest first, also those that have ended. None shows the key itself."""
-    found = await platform.accounts.api_keys.all(tenant, limit=limit + 1, after=after)
+    found = await api_keys.all(tenant, limit=limit + 1, after=after)
     page = [KeyOut.model_validate(key) for key in found[:limit]]
     return KeyList(keys=page, next=page[-1].id if len(found) > limit else None)
 
@@ -38,7 +39,7 @@ async def list_keys(
     summary="Make a key",
     responses=problems(400, 404),
 )
-async def make_key(body: KeyBody, principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> NewKeyOut:
+async def make_key(body: KeyBody, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep) -> NewKeyOut:
     """Make a key that may do no more than whoever makes it. The answer shows it, this once."""
     new = NewKey(
         kind=body.kind,
@@ -49,25 +50,25 @@ async def make_key(body: KeyBody, principal: Admitted, tenant: ActingTenant, pla
         expires_at=body.expires_at,
     )
     check_key(principal, _permissions(new), new.collections)
-    return _shown_once(await platform.accounts.api_keys.create(principal.id, tenant, new))
+    return _shown_once(await api_keys.create(principal.id, tenant, new))
 
 
 @router.get("/api/accounts/keys/{key_id}", response_model=KeyOut, summary="Show a key", responses=problems(404))
-async def show_key(key_id: PathId, tenant: ActingTenant, platform: OpenPlatform) -> ApiKey:
+async def show_key(key_id: PathId, tenant: ActingTenant, api_keys: ApiKeysDep) -> ApiKey:
     """What is known of a key: what it opens, when it was last used, when it ends."""
-    return await platform.accounts.api_keys.get(tenant, key_id)
+    return await api_keys.get(tenant, key_id)
 
 
 @router.patch(
     "/api/accounts/keys/{key_id}", response_model=KeyOut, summary="Change a key", responses=problems(400, 404)
 )
 async def change_key(
-    key_id: PathId, body: KeyChangeBody, principal: Admitted, tenant: ActingTenant, platform: OpenPlatform
+    key_id: PathId, body: KeyChangeBody, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep
 ) -> ApiKey:
     """Rename a key, or give a publishable one other domains. For other permissions make another key."""
-    key = await platform.accounts.api_keys.get(tenant, key_id)
+    key = await api_keys.get(tenant, key_id)
     check_key(principal, key.permissions, key.collections)
-    return await platform.accounts.api_keys.change(principal.id, tenant, key_id, name=body.name, domains=body.domains)
+    return await api_keys.change(principal.id, tenant, key_id, name=body.name, domains=body.domains)
 
 
 @router.delete(
@@ -76,9 +77,9 @@ async def change_key(
     summary="Revoke a key",
     responses=problems(404),
 )
-async def revoke_key(key_id: PathId, principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> None:
+async def revoke_key(key_id: PathId, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep) -> None:
     """End a key, effective within a second, also on streams that run. It stays in the list."""
-    await platform.accounts.api_keys.revoke(principal.id, tenant, key_id)
+    await api_keys.revoke(principal.id, tenant, key_id)
 
 
 @router.post(
@@ -89,12 +90,12 @@ async def revoke_key(key_id: PathId, principal: Admitted, tenant: ActingTenant, 
     responses=problems(400, 404, 409),
 )
 async def rotate_key(
-    key_id: PathId, body: RotationBody, principal: Admitted, tenant: ActingTenant, platform: OpenPlatform
+    key_id: PathId, body: RotationBody, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep
 ) -> NewKeyOut:
     """A new key with everything of the old one, which works on for `overlap_s`. The answer shows it, this once."""
-    key = await platform.accounts.api_keys.get(tenant, key_id)
+    key = await api_keys.get(tenant, key_id)
     check_key(principal, key.permissions, key.collections)
-    made = await platform.accounts.api_keys.rotate(principal.id, tenant, key_id, overlap_s=body.overlap_s)
+    made = await api_keys.rotate(principal.id, tenant, key_id, overlap_s=body.overlap_s)
     return _shown_once(made)
 
 

@@ -15,8 +15,9 @@ from ragstone.api.examples import shown
 from ragstone.api.requests import PlainText, Request
 from ragstone.api.responses import Out
 from ragstone.billing.plans import ModelEntry, Plan
+from ragstone.http.capabilities import AuditDep, PlansDep
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import ActingTenant, Admitted, OpenPlatform, admitted_router
+from ragstone.http.routing import ActingTenant, Admitted, admitted_router
 from ragstone.principals import Permission
 
 Limit = Annotated[int, Field(ge=0, lt=2**31)]
@@ -174,12 +175,12 @@ operating_router = admitted_router(tag="accounts", needs=Permission.OPERATE)
 @router.get("/api/accounts/audit", response_model=AuditOut, summary="Who did what", responses=problems(404))
 async def list_entries(
     tenant: ActingTenant,
-    platform: OpenPlatform,
+    audit: AuditDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Records on this page, at most.")] = 100,
     before: Annotated[int | None, Query(ge=1, lt=2**63, description="`next` of the page before.")] = None,
 ) -> AuditOut:
     """Logins, and changes of users, keys, documents and settings, newest first."""
-    found = await platform.accounts.audit.entries(tenant, limit=limit + 1, before=before)
+    found = await audit.entries(tenant, limit=limit + 1, before=before)
     page = [EntryOut.model_validate(entry) for entry in found[:limit]]
     return AuditOut(entries=page, next=page[-1].number if len(found) > limit else None)
 
@@ -187,25 +188,25 @@ async def list_entries(
 @router.get(
     "/api/accounts/audit/verify", response_model=VerifiedOut, summary="Verify the records", responses=problems(404)
 )
-async def verify_entries(tenant: ActingTenant, platform: OpenPlatform) -> VerifiedOut:
+async def verify_entries(tenant: ActingTenant, audit: AuditDep) -> VerifiedOut:
     """Whether each record is as it was written, and none is missing between two; else the first that is not."""
-    broken = await platform.accounts.audit.verify(tenant)
+    broken = await audit.verify(tenant)
     return VerifiedOut(whole=not broken, broken=[BrokenOut.model_validate(each) for each in broken])
 
 
 @router.get("/api/accounts/plans", response_model=PlanList, summary="List plans")
-async def list_plans(platform: OpenPlatform) -> PlanList:
+async def list_plans(plans: PlansDep) -> PlanList:
     """Every plan and its limits, by id."""
-    return PlanList(plans=[PlanOut.model_validate(plan) for plan in await platform.accounts.plans.all()])
+    return PlanList(plans=[PlanOut.model_validate(plan) for plan in await plans.all()])
 
 
 @operating_router.put(
     "/api/accounts/plans/{plan_id}", response_model=PlanOut, summary="Save a plan", responses=problems(400, 404)
 )
-async def save_plan(plan_id: PlanId, body: PlanBody, principal: Admitted, platform: OpenPlatform) -> Plan:
+async def save_plan(plan_id: PlanId, body: PlanBody, principal: Admitted, plans: PlansDep) -> Plan:
     """Add a plan, or replace the one of that id; tenants that have it feel it within a second."""
     plan = Plan(id=plan_id, **{**body.model_dump(), "models": tuple(body.models)})
-    return await platform.accounts.plans.save(principal.id, plan)
+    return await plans.save(principal.id, plan)
 
 
 @operating_router.delete(
@@ -214,15 +215,15 @@ async def save_plan(plan_id: PlanId, body: PlanBody, principal: Admitted, platfo
     summary="Remove a plan",
     responses=problems(404, 409),
 )
-async def remove_plan(plan_id: PlanId, principal: Admitted, platform: OpenPlatform) -> None:
+async def remove_plan(plan_id: PlanId, principal: Admitted, plans: PlansDep) -> None:
     """Remove a plan that no tenant has."""
-    await platform.accounts.plans.remove(principal.id, plan_id)
+    await plans.remove(principal.id, plan_id)
 
 
 @router.get("/api/accounts/models", response_model=ModelList, summary="List models and prices")
-async def list_models(principal: Admitted, platform: OpenPlatform) -> ModelList:
+async def list_models(principal: Admitted, plans: PlansDep) -> ModelList:
     """Every model that plans may name, with its prices in millionths of the currency for a million tokens."""
-    found = await platform.accounts.plans.models()
+    found = await plans.models()
     if not principal.may(Permission.OPERATE):
         found = [replace(entry, base_url=None, key_variable=None) for entry in found]
     return ModelList(models=[ModelOut.model_validate(entry) for entry in found])
@@ -231,9 +232,9 @@ async def list_models(principal: Admitted, platform: OpenPlatform) -> ModelList:
 @operating_router.put(
     "/api/accounts/models/{model_id}", response_model=ModelOut, summary="Save a model", responses=problems(400, 404)
 )
-async def save_model(model_id: PlanId, body: ModelBody, principal: Admitted, platform: OpenPlatform) -> ModelEntry:
+async def save_model(model_id: PlanId, body: ModelBody, principal: Admitted, plans: PlansDep) -> ModelEntry:
     """Add a model with its prices, or replace the one of that id. What was used before keeps its price."""
-    return await platform.accounts.plans.save_model(principal.id, ModelEntry(id=model_id, **body.model_dump()))
+    return await plans.save_model(principal.id, ModelEntry(id=model_id, **body.model_dump()))
 
 
 @operating_router.delete(
@@ -242,9 +243,9 @@ async def save_model(model_id: PlanId, body: ModelBody, principal: Admitted, pla
     summary="Remove a model",
     responses=problems(404, 409),
 )
-async def remove_model(model_id: PlanId, principal: Admitted, platform: OpenPlatform) -> None:
+async def remove_model(model_id: PlanId, principal: Admitted, plans: PlansDep) -> None:
     """Remove a model that no plan names."""
-    await platform.accounts.plans.remove_model(principal.id, model_id)
+    await plans.remove_model(principal.id, model_id)
 
 
 ROUTERS: tuple[APIRouter, ...] = (router, operating_router)

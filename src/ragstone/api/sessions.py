@@ -6,14 +6,14 @@ from fastapi import APIRouter, Request, Response, status
 
 from ragstone.api.account_models import LoginBody, LoginOut, MeOut, PasswordBody, SessionList, SessionOut, UserOut
 from ragstone.errors import InvalidInput, NotFound
-from ragstone.http.authentication import Authenticator
+from ragstone.http.capabilities import RateLimitsDep, SessionsDep, SettingsDep, UsersDep
+from ragstone.http.context import context_of
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import ActingTenant, Admitted, OpenPlatform, PathId, admitted_router, open_router
+from ragstone.http.routing import ActingTenant, Admitted, PathId, admitted_router, open_router
 from ragstone.identity.granting import user_of
-from ragstone.identity.sessions import Session
+from ragstone.identity.sessions import Session, Sessions
 from ragstone.identity.users import UserChange
 from ragstone.principals import Permission, Principal
-from ragstone.wiring import Platform
 
 PASSWORDS_PER_MINUTE = 5  # guesses at the present password by whoever holds a session
 
@@ -22,22 +22,23 @@ router = admitted_router(tag="accounts", needs=Permission.READ)
 
 
 @login_router.post("/api/accounts/login", response_model=LoginOut, summary="Log in")
-async def log_in(body: LoginBody, platform: OpenPlatform, request: Request, response: Response) -> LoginOut:
+async def log_in(
+    body: LoginBody, sessions: SessionsDep, users: UsersDep, settings: SettingsDep, request: Request, response: Response
+) -> LoginOut:
     """Open a session with e-mail address and password; several failures in a row have to wait.
 
     The cookie is for browsers. Programs send `token` as `Authorization: Bearer …`, or better use an API key.
     """
     address = request.client.host if request.client else ""
-    accounts = platform.accounts
-    session, token = await accounts.sessions.login(body.email, body.password.get_secret_value(), address=address)
-    user = await accounts.users.get(session.tenant, session.user_id)
-    door: Authenticator = request.app.state.door
+    session, token = await sessions.login(body.email, body.password.get_secret_value(), address=address)
+    user = await users.get(session.tenant, session.user_id)
+    site = context_of(request).server.authenticator.site
     response.set_cookie(
-        door.site.cookie,
+        site.cookie,
         token,
-        max_age=int(platform.settings.accounts.session_max_s),
+        max_age=int(settings.accounts.session_max_s),
         path="/",
-        secure=door.site.secure,
+        secure=site.secure,
         httponly=True,
         samesite="lax",
     )
@@ -45,20 +46,20 @@ async def log_in(body: LoginBody, platform: OpenPlatform, request: Request, resp
 
 
 @router.post("/api/accounts/logout", status_code=status.HTTP_204_NO_CONTENT, summary="Log out", responses=problems(400))
-async def log_out(principal: Admitted, platform: OpenPlatform, request: Request, response: Response) -> None:
+async def log_out(principal: Admitted, sessions: SessionsDep, request: Request, response: Response) -> None:
     """End the session of this request, everywhere, and have the browser forget its cookie."""
     if user_of(principal) is None:
         raise InvalidInput("Only sessions log out. Revoke a key with DELETE /api/accounts/keys/{key_id}.")
-    await platform.accounts.sessions.end(principal.id, principal.tenant, principal.credential)
-    site = request.app.state.door.site
+    await sessions.end(principal.id, principal.tenant, principal.credential)
+    site = context_of(request).server.authenticator.site
     response.delete_cookie(site.cookie, path="/", secure=site.secure, httponly=True, samesite="lax")
 
 
 @router.get("/api/accounts/me", response_model=MeOut, summary="Who am I?")
-async def show_me(principal: Admitted, platform: OpenPlatform) -> MeOut:
+async def show_me(principal: Admitted, users: UsersDep) -> MeOut:
     """Who asks, as the server sees it: tenant, plan, permissions, and the person behind a session."""
     user_id = user_of(principal)
-    user = await platform.accounts.users.get(principal.tenant, user_id) if user_id else None
+    user = await users.get(principal.tenant, user_id) if user_id else None
     return MeOut(
         id=principal.id,
         kind=principal.kind,
@@ -76,23 +77,22 @@ async def show_me(principal: Admitted, platform: OpenPlatform) -> MeOut:
     summary="Change my password",
     responses=problems(400, 429),
 )
-async def change_my_password(body: PasswordBody, principal: Admitted, platform: OpenPlatform) -> None:
+async def change_my_password(body: PasswordBody, principal: Admitted, limits: RateLimitsDep, users: UsersDep) -> None:
     """Set a new password of one's own. All sessions end, also this one: log in anew."""
     user_id = user_of(principal)
     if user_id is None:
         raise InvalidInput("A key has no password. Rotate it with POST /api/accounts/keys/{key_id}/rotate.")
-    accounts = platform.accounts
-    await accounts.limits.windows.attempt(f"password:{user_id}", limit=PASSWORDS_PER_MINUTE, window_s=60)
-    user = await accounts.users.get(principal.tenant, user_id)
-    await accounts.users.authenticate(user.email, body.current.get_secret_value())
+    await limits.windows.attempt(f"password:{user_id}", limit=PASSWORDS_PER_MINUTE, window_s=60)
+    user = await users.get(principal.tenant, user_id)
+    await users.authenticate(user.email, body.current.get_secret_value())
     change = UserChange(password=body.new.get_secret_value())
-    await accounts.users.change(principal.id, principal.tenant, user_id, change)
+    await users.change(principal.id, principal.tenant, user_id, change)
 
 
 @router.get("/api/accounts/sessions", response_model=SessionList, summary="List sessions", responses=problems(404))
-async def list_sessions(principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> SessionList:
+async def list_sessions(principal: Admitted, tenant: ActingTenant, sessions: SessionsDep) -> SessionList:
     """The sessions that run: all of the tenant for those who manage it, one's own for others."""
-    found = await _visible(platform, principal, tenant)
+    found = await _visible(sessions, principal, tenant)
     return SessionList(sessions=[SessionOut.model_validate(each) for each in found])
 
 
@@ -102,18 +102,18 @@ async def list_sessions(principal: Admitted, tenant: ActingTenant, platform: Ope
     summary="End a session",
     responses=problems(404),
 )
-async def end_session(session_id: PathId, principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> None:
+async def end_session(session_id: PathId, principal: Admitted, tenant: ActingTenant, sessions: SessionsDep) -> None:
     """End a session, effective within a second, also on streams that run."""
-    if session_id not in {each.id for each in await _visible(platform, principal, tenant)}:
+    if session_id not in {each.id for each in await _visible(sessions, principal, tenant)}:
         raise NotFound(f"There is no session {session_id}. List them with GET /api/accounts/sessions.")
-    await platform.accounts.sessions.end(principal.id, tenant, session_id)
+    await sessions.end(principal.id, tenant, session_id)
 
 
-async def _visible(platform: Platform, principal: Principal, tenant: str) -> list[Session]:
+async def _visible(sessions: Sessions, principal: Principal, tenant: str) -> list[Session]:
     if principal.may(Permission.MANAGE):
-        return await platform.accounts.sessions.all(tenant)
+        return await sessions.all(tenant)
     user_id = user_of(principal)
-    return await platform.accounts.sessions.all(tenant, user_id) if user_id else []
+    return await sessions.all(tenant, user_id) if user_id else []
 
 
 ROUTERS: tuple[APIRouter, ...] = (login_router, router)

@@ -8,18 +8,22 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
+from ragstone.billing.rate_limits import RateLimits
 from ragstone.errors import NotFound, RateLimited
+from ragstone.http.capabilities import LibraryDep, RateLimitsDep, SourceLinksDep, TenantsDep
+from ragstone.http.context import context_of
 from ragstone.http.error_handlers import problems
 from ragstone.http.rate_limit_headers import whole_seconds
-from ragstone.http.routing import OpenPlatform, open_router
-from ragstone.identity.source_links import SourceRef
-from ragstone.identity.tenants import TenantState
-from ragstone.wiring import Platform
+from ragstone.http.routing import open_router
+from ragstone.identity.source_links import SourceLinks, SourceRef
+from ragstone.identity.tenants import Tenants, TenantState
+from ragstone.storage.library import Library
 
 NEIGHBOURHOOD_CHARS = 1500  # about a screen before the passage, and one after it
 MAX_PASSAGE_CHARS = 20_000  # far above any chunk
@@ -211,6 +215,66 @@ _GONE = "What was cited here has been removed, and is not kept. Ask the question
 router = open_router(tag="sources")
 
 
+@dataclass(frozen=True, slots=True)
+class SourcePages:
+    """Finds what a signed link shows."""
+
+    links: SourceLinks
+    limits: RateLimits
+    tenants: Tenants
+    library: Library
+
+    async def page(self, token: str) -> SourcePage:
+        """The page that the token of a link shows.
+
+        Raises:
+            NotFound: the token is not valid, has expired, or what it shows has been removed.
+            RateLimited: the pages of this tenant are looked at too often.
+        """
+        ref = self.links.opened(token)
+        key = f"sources:{ref.scope.tenant}"
+        await self.limits.windows.attempt(key, limit=PAGES_PER_MINUTE, window_s=60)
+        try:
+            tenant = await self.tenants.get(ref.scope.tenant)
+            if tenant.state is TenantState.ACTIVE:
+                return await self._found(ref)
+        except NotFound as error:
+            raise NotFound(_GONE) from error
+        raise NotFound(_GONE)
+
+    async def _found(self, ref: SourceRef) -> SourcePage:
+        """The passage in the version that was cited; else the text at the same place of the present version."""
+        document = await self.library.document(ref.scope, ref.document_id)
+        changed = document.active_version != ref.version
+        text = await self.library.text(ref.scope, ref.document_id, version=None if changed else ref.version)
+        headings, page = ((), None) if changed else await self._place_in_text(ref)
+        return SourcePage(
+            title=document.title,
+            source=document.source,
+            headings=headings,
+            page=page,
+            excerpt=excerpt(text, ref.start, ref.end),
+            until=ref.until,
+            changed=changed,
+        )
+
+    async def _place_in_text(self, ref: SourceRef) -> tuple[tuple[str, ...], int | None]:
+        """The headings above the passage, and its page."""
+        for chunk in await self.library.chunks(ref.scope, ref.document_id):
+            if chunk.start <= ref.start < chunk.end:
+                return chunk.heading_path_at(ref.start), chunk.page_at(ref.start)
+        return (), None
+
+
+async def _source_pages(
+    links: SourceLinksDep, limits: RateLimitsDep, tenants: TenantsDep, library: LibraryDep
+) -> SourcePages:
+    return SourcePages(links, limits, tenants, library)
+
+
+CitedPages = Annotated[SourcePages, Depends(_source_pages)]
+
+
 @router.get(
     "/sources/{token}",
     response_class=HTMLResponse,
@@ -223,19 +287,19 @@ router = open_router(tag="sources")
         **problems(404),
     },
 )
-async def show_source(token: str, request: Request, platform: OpenPlatform) -> HTMLResponse:
+async def show_source(token: str, request: Request, pages: CitedPages) -> HTMLResponse:
     """The passage that an answer cites, to whoever has the link. Links are signed, and good for some days.
 
     A browser gets pages for errors too; who asks for JSON gets a problem.
     """
     try:
-        page = await _page(platform, token)
+        page = await pages.page(token)
     except (NotFound, RateLimited) as error:
         if prefers_json(request.headers.get("accept", "")):
             raise
-        request.state.headers = PAGE_HEADERS
+        context_of(request).headers.update(PAGE_HEADERS)
         return _refused(error)
-    request.state.headers = PAGE_HEADERS
+    context_of(request).headers.update(PAGE_HEADERS)
     return HTMLResponse(source_html(page))
 
 
@@ -263,49 +327,6 @@ def _refused(error: NotFound | RateLimited) -> HTMLResponse:
         html = missing_html("Too many at once", error.message)
         return HTMLResponse(html, error.status, headers={"retry-after": whole_seconds(max(error.retry_after_s, 1))})
     return HTMLResponse(missing_html("Nothing to show", error.message), error.status)
-
-
-async def _page(platform: Platform, token: str) -> SourcePage:
-    """What the token shows.
-
-    Raises:
-        NotFound: it shows nothing, no longer, or nothing that is still there.
-        RateLimited: the tenant's pages are looked at too often.
-    """
-    ref = platform.accounts.source_links.opened(token)
-    await platform.accounts.limits.windows.attempt(f"sources:{ref.scope.tenant}", limit=PAGES_PER_MINUTE, window_s=60)
-    try:
-        tenant = await platform.accounts.tenants.get(ref.scope.tenant)
-        if tenant.state is TenantState.ACTIVE:
-            return await _found(platform, ref)
-    except NotFound as error:
-        raise NotFound(_GONE) from error
-    raise NotFound(_GONE)
-
-
-async def _found(platform: Platform, ref: SourceRef) -> SourcePage:
-    """The passage in the version that was cited; else what stands at its place in the present one."""
-    document = await platform.library.document(ref.scope, ref.document_id)
-    changed = document.active_version != ref.version
-    text = await platform.library.text(ref.scope, ref.document_id, version=None if changed else ref.version)
-    headings, page = ((), None) if changed else await _place_in_text(platform, ref)
-    return SourcePage(
-        title=document.title,
-        source=document.source,
-        headings=headings,
-        page=page,
-        excerpt=excerpt(text, ref.start, ref.end),
-        until=ref.until,
-        changed=changed,
-    )
-
-
-async def _place_in_text(platform: Platform, ref: SourceRef) -> tuple[tuple[str, ...], int | None]:
-    """The headings above the passage, and its page."""
-    for chunk in await platform.library.chunks(ref.scope, ref.document_id):
-        if chunk.start <= ref.start < chunk.end:
-            return chunk.heading_path_at(ref.start), chunk.page_at(ref.start)
-    return (), None
 
 
 ROUTERS: tuple[APIRouter, ...] = (router,)

@@ -13,12 +13,12 @@ from ragstone.api.examples import shown
 from ragstone.api.requests import Request
 from ragstone.api.responses import Out
 from ragstone.errors import Forbidden
+from ragstone.http.capabilities import HttpClientDep, SettingsDep, TenantSettingsStoreDep
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import ActingTenant, Admitted, OpenPlatform, admitted_router
+from ragstone.http.routing import ActingTenant, Admitted, admitted_router
 from ragstone.principals import Permission, Principal
 from ragstone.tenants.settings import KEYS, SETTINGS, TenantSettings, flat, from_flat, urls, with_allowed_servers
-from ragstone.tenants.settings_store import Stored
-from ragstone.wiring import Platform
+from ragstone.tenants.settings_store import Stored, TenantSettingsStore
 
 _SHOWN: dict[str, Any] = {"upstream_url": "https://models.example.com/v1", "models": {"house": "gpt-4o-mini"}}
 
@@ -96,10 +96,10 @@ router = admitted_router(tag="interceptor", needs=Permission.MANAGE)
 
 
 @router.get("/api/interceptor", response_model=InterceptorOut, summary="Show the interceptor", responses=problems(404))
-async def show_interceptor(principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> InterceptorOut:
+async def show_interceptor(principal: Admitted, tenant: ActingTenant, store: TenantSettingsStoreDep) -> InterceptorOut:
     """How chats are treated now, and which keys are set. No key is shown."""
     _require_whole_tenant(principal)
-    return await _in_force(platform, principal, tenant)
+    return await _in_force(store, principal, tenant)
 
 
 @router.put(
@@ -109,7 +109,12 @@ async def show_interceptor(principal: Admitted, tenant: ActingTenant, platform: 
     responses=problems(400, 404),
 )
 async def set_interceptor(
-    body: InterceptorBody, principal: Admitted, tenant: ActingTenant, platform: OpenPlatform
+    body: InterceptorBody,
+    principal: Admitted,
+    tenant: ActingTenant,
+    settings: SettingsDep,
+    http: HttpClientDep,
+    store: TenantSettingsStoreDep,
 ) -> InterceptorOut:
     """Replace all settings; what you leave out becomes the default. Keys that you leave out stay.
 
@@ -117,11 +122,11 @@ async def set_interceptor(
     another URL, send it anew.
     """
     _require_whole_tenant(principal)
-    allowed = frozenset(platform.settings.outbound.allowed_hosts)
+    allowed = frozenset(settings.outbound.allowed_hosts)
     wanted = with_allowed_servers(body.inside(), allowed=allowed)
     for url in urls(wanted):
-        await platform.http.check(url)
-    stored = await platform.accounts.tenant_settings.change(principal.id, tenant, wanted, body.given_keys())
+        await http.check(url)
+    stored = await store.change(principal.id, tenant, wanted, body.given_keys())
     return _own(stored)
 
 
@@ -131,11 +136,11 @@ async def set_interceptor(
     summary="Reset the interceptor",
     responses=problems(404),
 )
-async def reset_interceptor(principal: Admitted, tenant: ActingTenant, platform: OpenPlatform) -> InterceptorOut:
+async def reset_interceptor(principal: Admitted, tenant: ActingTenant, store: TenantSettingsStoreDep) -> InterceptorOut:
     """Forget settings and keys; the answer shows the operator's settings, which hold from now on."""
     _require_whole_tenant(principal)
-    await platform.accounts.tenant_settings.remove(principal.id, tenant)
-    return await _in_force(platform, principal, tenant)
+    await store.remove(principal.id, tenant)
+    return await _in_force(store, principal, tenant)
 
 
 def _require_whole_tenant(principal: Principal) -> None:
@@ -148,8 +153,7 @@ def _require_whole_tenant(principal: Principal) -> None:
         raise Forbidden("The interceptor is the whole tenant's, and this key is for some collections. Use another key.")
 
 
-async def _in_force(platform: Platform, principal: Principal, tenant: str) -> InterceptorOut:
-    store = platform.accounts.tenant_settings
+async def _in_force(store: TenantSettingsStore, principal: Principal, tenant: str) -> InterceptorOut:
     if stored := await store.stored(tenant):
         return _own(stored)
     settings = await store.get(tenant) if principal.runs_the_installation else await store.to_change(tenant)

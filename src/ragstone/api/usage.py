@@ -15,8 +15,9 @@ from ragstone.api.examples import shown
 from ragstone.api.responses import Out
 from ragstone.billing.ledger import UsageSum, records_csv
 from ragstone.errors import Forbidden, InvalidInput, NotFound
+from ragstone.http.capabilities import AuditDep, LedgerDep
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import Admitted, OpenPlatform, admitted_router
+from ragstone.http.routing import Admitted, admitted_router
 from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import COLLECTION_PATTERN
 
@@ -96,7 +97,7 @@ TenantAsked = Annotated[str | None, Query(pattern=COLLECTION_PATTERN, descriptio
 @router.get("/api/usage", response_model=UsageReportOut, summary="Sum up usage", responses=problems(400, 404))
 async def usage(
     principal: Admitted,
-    platform: OpenPlatform,
+    ledger: LedgerDep,
     period: AskedPeriod,
     tenant: TenantAsked = None,
     by: Annotated[Literal["day", "month"], Query(description="Totals of days or of months.")] = "day",
@@ -104,7 +105,6 @@ async def usage(
     all: Annotated[bool, Query(description="Every tenant, for the operator.")] = False,  # noqa: A002 — a parameter's public name
 ) -> UsageReportOut:
     """What was used, by day or month. Requests that are running count, with nothing used yet."""
-    ledger = platform.accounts.ledger
     if all:
         _require_operator(principal)
         sums = await ledger.sums_of_all(**period.moments(), by=by, by_key=by_key)
@@ -126,13 +126,13 @@ async def usage(
     },
 )
 async def export(
-    principal: Admitted, platform: OpenPlatform, period: AskedPeriod, tenant: TenantAsked = None
+    principal: Admitted, audit: AuditDep, ledger: LedgerDep, period: AskedPeriod, tenant: TenantAsked = None
 ) -> StreamingResponse:
     """Every request with what it used and cost. Cells are safe to open in a spreadsheet."""
     whose = _tenant(principal, tenant)
     days = {name: str(day) for name, day in asdict(period).items()}
-    await platform.accounts.audit.note(whose, actor=principal.id, action="usage.exported", details=days)
-    lines = records_csv(platform.accounts.ledger.records(whose, **period.moments()))
+    await audit.note(whose, actor=principal.id, action="usage.exported", details=days)
+    lines = records_csv(ledger.records(whose, **period.moments()))
     name = f"usage-{whose}-{period.since}-{period.until}.csv"
     return StreamingResponse(
         lines, media_type="text/csv; charset=utf-8", headers={"content-disposition": f'attachment; filename="{name}"'}

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 
 from ragstone.api.examples import JOB_ID, shown
 from ragstone.api.responses import Out
-from ragstone.http.routing import Admitted, OpenPlatform, admitted_router
+from ragstone.http.capabilities import SecretDep, WebhooksDep
+from ragstone.http.routing import Admitted, admitted_router
 from ragstone.ingestion.webhooks import signing_key
 from ragstone.principals import Permission
 
@@ -72,18 +73,18 @@ class SigningKeyOut(Out):
 @router.get("/api/callbacks", response_model=CallbackList, summary="List callbacks")
 async def list_callbacks(
     principal: Admitted,
-    platform: OpenPlatform,
+    webhooks: WebhooksDep,
     limit: Annotated[int, Query(ge=1, le=MAX_CALLBACKS, description="Callbacks to list, at most.")] = 50,
 ) -> CallbackList:
     """What was sent when jobs finished, newest first, and why it did not arrive."""
-    found = await platform.deliveries.of(principal.tenant, limit=limit)
+    found = await webhooks.of(principal.tenant, limit=limit)
     return CallbackList(callbacks=[CallbackOut.model_validate(each) for each in found])
 
 
 @router.get("/api/callbacks/signing-key", response_model=SigningKeyOut, summary="Show the key of signatures")
-async def show_signing_key(principal: Admitted, platform: OpenPlatform) -> SigningKeyOut:
+async def show_signing_key(principal: Admitted, secret: SecretDep) -> SigningKeyOut:
     """The key that your receiver checks the header Ragstone-Signature with: `t=<unix time>,v1=<hex digest>`."""
-    return SigningKeyOut(signing_key=signing_key(platform.accounts.secret, principal.tenant))
+    return SigningKeyOut(signing_key=signing_key(secret, principal.tenant))
 
 
 ROUTERS: tuple[APIRouter, ...] = (router,)

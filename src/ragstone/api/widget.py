@@ -26,6 +26,15 @@ from ragstone.api.widgets import WidgetSettings
 from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
 from ragstone.errors import Conflict, InvalidInput
 from ragstone.generation.base import Delta
+from ragstone.http.capabilities import (
+    ChatDep,
+    DatabaseDep,
+    FeedbackStoreDep,
+    HttpClientDep,
+    IngestionDep,
+    SettingsDep,
+    WidgetsDep,
+)
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import (
     Admitted,
@@ -33,36 +42,34 @@ from ragstone.http.routing import (
     AdmittedScope,
     AdmittedStream,
     ChatExchange,
-    OpenPlatform,
     PathId,
-    UploadRoute,
     admitted_router,
 )
 from ragstone.http.streaming import StreamEvent, unless_disconnected
 from ragstone.ingestion.jobs import Progress, ProgressState, progress
 from ragstone.ingestion.submit import too_large
 from ragstone.principals import Permission, Principal
+from ragstone.tenants.widgets import Widgets
 from ragstone.vocabulary import DEFAULT_COLLECTION, Citation, Scope
-from ragstone.wiring import Platform
 
 router = admitted_router(tag="widget", needs=Permission.WIDGET)
 chat_router = admitted_router(tag="widget", needs=Permission.WIDGET, metered=True)
-upload_router = admitted_router(tag="widget", needs=Permission.WRITE, route_class=UploadRoute)
+upload_router = admitted_router(tag="widget", needs=Permission.WRITE, max_body_bytes=None)
 status_router = admitted_router(tag="widget", needs=Permission.READ)
 
 
 @router.get("/api/widget/config", response_model=ConfigOut, summary="How the chat looks", responses=problems(400, 404))
 async def show_config(
     principal: Admitted,
-    platform: OpenPlatform,
+    widgets: WidgetsDep,
     widget: Annotated[PathId | None, Query(description="The widget; without it, the defaults.")] = None,
 ) -> ConfigOut:
     """The settings of a widget that the page's key may show."""
-    _, settings = await _asked(platform, principal, widget)
+    _, settings = await _asked(widgets, principal, widget)
     return ConfigOut(id=widget, settings=settings)
 
 
-async def _asked(platform: Platform, principal: Principal, widget: str | None) -> tuple[Scope, WidgetSettings]:
+async def _asked(widgets: Widgets, principal: Principal, widget: str | None) -> tuple[Scope, WidgetSettings]:
     """Which collection a visitor asks, and how the answer is shown: the widget says so, or the key alone.
 
     Raises:
@@ -70,7 +77,7 @@ async def _asked(platform: Platform, principal: Principal, widget: str | None) -
         InvalidInput: no widget was named, and the key was made for several collections.
     """
     if widget is not None:
-        found = await platform.accounts.widgets.get(principal.tenant, widget, collections=principal.collections)
+        found = await widgets.get(principal.tenant, widget, collections=principal.collections)
         return principal.scope(found.scope.collection), WidgetSettings.model_validate(found.settings)
     allowed = principal.collections
     if allowed is None or DEFAULT_COLLECTION in allowed:
@@ -87,11 +94,16 @@ async def _asked(platform: Platform, principal: Principal, widget: str | None) -
     responses=problems(400, 404, 413, 503),
 )
 async def chat(
-    body: VisitorQuestion, principal: Admitted, platform: OpenPlatform, asking: AdmittedAsking, request: HttpRequest
+    body: VisitorQuestion,
+    principal: Admitted,
+    widgets: WidgetsDep,
+    chat: ChatDep,
+    asking: AdmittedAsking,
+    request: HttpRequest,
 ) -> VisitorAnswerOut:
     """Answer a visitor's question, with the quotes it rests on. Only the same key can go on with a conversation."""
-    exchange, settings = await _begin(platform, principal, asking, body)
-    return await unless_disconnected(request.receive, _complete(platform.chat, exchange, settings))
+    exchange, settings = await _begin(widgets, principal, asking, body)
+    return await unless_disconnected(request.receive, _complete(chat, exchange, settings))
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -115,17 +127,22 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     responses={**_STREAM, **problems(400, 404, 413, 503)},
 )
 async def chat_stream(
-    body: VisitorQuestion, principal: Admitted, platform: OpenPlatform, asking: AdmittedAsking, stream: AdmittedStream
+    body: VisitorQuestion,
+    principal: Admitted,
+    widgets: WidgetsDep,
+    chat: ChatDep,
+    asking: AdmittedAsking,
+    stream: AdmittedStream,
 ) -> Response:
     """The same as server-sent events while the answer is written; what is wrong with the question comes before."""
-    exchange, settings = await _begin(platform, principal, asking, body)
-    return stream(_events(platform.chat, exchange, settings))
+    exchange, settings = await _begin(widgets, principal, asking, body)
+    return stream(_events(chat, exchange, settings))
 
 
 async def _begin(
-    platform: Platform, principal: Principal, asking: ChatExchange, body: VisitorQuestion
+    widgets: Widgets, principal: Principal, asking: ChatExchange, body: VisitorQuestion
 ) -> tuple[Exchange, WidgetSettings]:
-    scope, settings = await _asked(platform, principal, body.widget)
+    scope, settings = await _asked(widgets, principal, body.widget)
     exchange = await asking.begin(scope, body.question, conversation_id=body.conversation_id)
     return exchange, settings
 
@@ -165,10 +182,10 @@ def _outside(event: Event, *, with_sources: bool) -> StreamEvent:
     summary="Rate an answer as a visitor",
     responses=problems(400, 404),
 )
-async def rate(body: VisitorFeedback, principal: Admitted, platform: OpenPlatform) -> None:
+async def rate(body: VisitorFeedback, principal: Admitted, widgets: WidgetsDep, feedback: FeedbackStoreDep) -> None:
     """Say of an answer whether it was good; whoever has the conversation's id can. The last word counts."""
-    scope, _ = await _asked(platform, principal, body.widget)
-    await platform.feedback.give(
+    scope, _ = await _asked(widgets, principal, body.widget)
+    await feedback.give(
         scope,
         body.conversation_id,
         body.turn_id,
@@ -223,16 +240,20 @@ class AcceptedOut(Out):
     form_limits={"max_files": 1, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES},
 )
 async def process_document(
-    form: Annotated[DocumentForm, Form(media_type="multipart/form-data")], principal: Admitted, platform: OpenPlatform
+    form: Annotated[DocumentForm, Form(media_type="multipart/form-data")],
+    principal: Admitted,
+    http: HttpClientDep,
+    settings: SettingsDep,
+    ingestion: IngestionDep,
 ) -> AcceptedOut:
     """Take in one document and answer at once; look at the status, or be called back, to know when it is ready."""
     scope = principal.scope(form.collection)
-    callback_url = await platform.http.check(form.callback_url) if form.callback_url else None
-    limit = platform.settings.ingestion.max_file_bytes
+    callback_url = await http.check(form.callback_url) if form.callback_url else None
+    limit = settings.ingestion.max_file_bytes
     if (form.file.size or 0) > limit:
         raise too_large(limit)
     sent = uploads(named([form.file]), metadata_field(form.metadata), max_file_bytes=limit)
-    job = await platform.ingestion.submit(scope, sent, principal=principal.id, callback_url=callback_url)
+    job = await ingestion.submit(scope, sent, principal=principal.id, callback_url=callback_url)
     (file,) = job.files
     if file.document_id is None:
         raise Conflict(file.error or "The file was not taken in. Send it again.")
@@ -265,9 +286,9 @@ class ProgressOut(Out):
     summary="How far a document is",
     responses=problems(404),
 )
-async def show_status(document_id: PathId, scope: AdmittedScope, platform: OpenPlatform) -> Progress:
+async def show_status(document_id: PathId, scope: AdmittedScope, database: DatabaseDep) -> Progress:
     """Whether a document that was sent can be asked about by now."""
-    return await progress(platform.database, scope, document_id)
+    return await progress(database, scope, document_id)
 
 
 ROUTERS: tuple[APIRouter, ...] = (router, chat_router, upload_router, status_router)

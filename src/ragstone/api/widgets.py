@@ -11,8 +11,9 @@ from pydantic import AliasPath, ConfigDict, Field, StringConstraints
 from ragstone.api.examples import shown
 from ragstone.api.requests import Collection, PlainText, Request
 from ragstone.api.responses import Out
+from ragstone.http.capabilities import WidgetsDep
 from ragstone.http.error_handlers import problems
-from ragstone.http.routing import Admitted, OpenPlatform, PathId, admitted_router
+from ragstone.http.routing import Admitted, PathId, admitted_router
 from ragstone.principals import Permission
 from ragstone.tenants.widgets import Widget
 from ragstone.vocabulary import DEFAULT_COLLECTION
@@ -101,14 +102,12 @@ class WidgetPage(Out):
 @router.get("/api/widgets", response_model=WidgetPage, summary="List widgets", responses=problems(404))
 async def list_widgets(
     principal: Admitted,
-    platform: OpenPlatform,
+    widgets: WidgetsDep,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Widgets on this page, at most.")] = 100,
     after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
 ) -> WidgetPage:
     """The widgets of your sites, newest first."""
-    found = await platform.accounts.widgets.all(
-        principal.tenant, collections=principal.collections, limit=limit + 1, after=after
-    )
+    found = await widgets.all(principal.tenant, collections=principal.collections, limit=limit + 1, after=after)
     return WidgetPage.of(found, limit=limit)
 
 
@@ -119,23 +118,23 @@ async def list_widgets(
     summary="Make a widget",
     responses=problems(404, 409),
 )
-async def make_widget(body: WidgetBody, principal: Admitted, platform: OpenPlatform) -> Widget:
+async def make_widget(body: WidgetBody, principal: Admitted, widgets: WidgetsDep) -> Widget:
     """Make a widget for a site. Its pages show it with a publishable key and the widget's id."""
     scope = principal.scope(body.collection)
     settings = body.settings.model_dump()
-    return await platform.accounts.widgets.create(principal.id, scope, name=body.name, settings=settings)
+    return await widgets.create(principal.id, scope, name=body.name, settings=settings)
 
 
 @router.get("/api/widgets/{widget_id}", response_model=WidgetOut, summary="Show a widget", responses=problems(404))
-async def show_widget(widget_id: PathId, principal: Admitted, platform: OpenPlatform) -> Widget:
+async def show_widget(widget_id: PathId, principal: Admitted, widgets: WidgetsDep) -> Widget:
     """One widget with all its settings."""
-    return await platform.accounts.widgets.get(principal.tenant, widget_id, collections=principal.collections)
+    return await widgets.get(principal.tenant, widget_id, collections=principal.collections)
 
 
 @router.put("/api/widgets/{widget_id}", response_model=WidgetOut, summary="Change a widget", responses=problems(404))
-async def change_widget(widget_id: PathId, body: WidgetBody, principal: Admitted, platform: OpenPlatform) -> Widget:
+async def change_widget(widget_id: PathId, body: WidgetBody, principal: Admitted, widgets: WidgetsDep) -> Widget:
     """Replace name, collection and settings of a widget; what you leave out becomes the default."""
-    return await platform.accounts.widgets.change(
+    return await widgets.change(
         principal.id,
         principal.scope(body.collection),
         widget_id,
@@ -151,9 +150,9 @@ async def change_widget(widget_id: PathId, body: WidgetBody, principal: Admitted
     summary="Remove a widget",
     responses=problems(404),
 )
-async def remove_widget(widget_id: PathId, principal: Admitted, platform: OpenPlatform) -> None:
+async def remove_widget(widget_id: PathId, principal: Admitted, widgets: WidgetsDep) -> None:
     """Remove a widget; sites that show it lose their chat."""
-    await platform.accounts.widgets.remove(principal.id, principal.tenant, widget_id, collections=principal.collections)
+    await widgets.remove(principal.id, principal.tenant, widget_id, collections=principal.collections)
 
 
 ROUTERS: tuple[APIRouter, ...] = (router,)

@@ -70,7 +70,7 @@ async def list_tenants(*, as_json: AsJson = False, data_dir: DataDir = None) -> 
     """List the tenants by id."""
     async with opened_records(data_dir) as records:
         found: list[Tenant] = []
-        while page := await records.accounts.tenants.all(limit=PAGE_SIZE, after=found[-1].id if found else ""):
+        while page := await records.identity.tenants.all(limit=PAGE_SIZE, after=found[-1].id if found else ""):
             found += page
     if as_json:
         say_json(found)
@@ -92,7 +92,7 @@ async def create_tenant(
 ) -> ExitCode:
     """Create a tenant."""
     async with opened_records(data_dir) as records:
-        made = await records.accounts.tenants.create(actor(), tenant, name=name, plan=plan or "free")
+        made = await records.identity.tenants.create(actor(), tenant, name=name, plan=plan or "free")
     _show_tenant(made, as_json=as_json)
     return ExitCode.OK
 
@@ -102,7 +102,7 @@ async def create_tenant(
 async def show_tenant(tenant: TenantId, *, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """Show one tenant."""
     async with opened_records(data_dir) as records:
-        found = await records.accounts.tenants.get(tenant)
+        found = await records.identity.tenants.get(tenant)
     _show_tenant(found, as_json=as_json)
     return ExitCode.OK
 
@@ -127,7 +127,7 @@ async def change_tenant(
     state = None if suspend is None else TenantState.SUSPENDED if suspend else TenantState.ACTIVE
     change = TenantChange(name=name, plan=plan, state=state, retention_days=retention_days)
     async with opened_records(data_dir) as records:
-        changed = await records.accounts.tenants.change(actor(), tenant, change)
+        changed = await records.identity.tenants.change(actor(), tenant, change)
     _show_tenant(changed, as_json=as_json)
     return ExitCode.OK
 
@@ -144,10 +144,10 @@ async def remove_tenant(
     from ragstone.ingestion.tenant_deletion import request_deletion
 
     async with opened_records(data_dir) as records:
-        found = await records.accounts.tenants.get(tenant)
+        found = await records.identity.tenants.get(tenant)
         if not yes:
             typer.confirm(f"Delete {one_line(found.name)} ({found.id}) with all its documents and users?", abort=True)
-        await request_deletion(records.database, records.accounts.audit, actor(), tenant)
+        await request_deletion(records.storage.database, records.identity.audit, actor(), tenant)
     say(f"{tenant} is locked. The server or a worker deletes its data.")
     return ExitCode.OK
 
@@ -165,9 +165,9 @@ def _show_tenant(tenant: Tenant, *, as_json: bool) -> None:
 async def list_users(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """List the users of a tenant by e-mail address."""
     async with opened_records(data_dir) as records:
-        await records.accounts.tenants.get(tenant)
+        await records.identity.tenants.get(tenant)
         found: list[User] = []
-        while page := await records.accounts.users.all(tenant, limit=PAGE_SIZE, after=found[-1].email if found else ""):
+        while page := await records.identity.users.all(tenant, limit=PAGE_SIZE, after=found[-1].email if found else ""):
             found += page
     if as_json:
         say_json(found)
@@ -197,8 +197,8 @@ async def create_user(
     checked_email(email)  # fails before the prompt for a password
     wanted = _role(role)
     async with opened_records(data_dir) as records:
-        await records.accounts.tenants.get(tenant)
-        made = await records.accounts.users.create(
+        await records.identity.tenants.get(tenant)
+        made = await records.identity.users.create(
             actor(), tenant, email=email, password=_password(from_stdin=password_stdin), role=wanted, name=name
         )
     _show_user(made, as_json=as_json)
@@ -224,10 +224,10 @@ async def change_user(
 
     state = None if suspend is None else UserState.SUSPENDED if suspend else UserState.ACTIVE
     async with opened_records(data_dir) as records:
-        user = await _found(records.accounts.users, tenant, who)
+        user = await _found(records.identity.users, tenant, who)
         new = _password(from_stdin=password_stdin) if password or password_stdin else None
         change = UserChange(name=name, role=_role(role) if role else None, state=state, password=new)
-        changed = await records.accounts.users.change(actor(), tenant, user.id, change)
+        changed = await records.identity.users.change(actor(), tenant, user.id, change)
     _show_user(changed, as_json=as_json)
     return ExitCode.OK
 
@@ -237,8 +237,8 @@ async def change_user(
 async def remove_user(who: Who, *, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
     """Remove a user and end the user's sessions."""
     async with opened_records(data_dir) as records:
-        user = await _found(records.accounts.users, tenant, who)
-        await records.accounts.users.remove(actor(), tenant, user.id)
+        user = await _found(records.identity.users, tenant, who)
+        await records.identity.users.remove(actor(), tenant, user.id)
     say(f"Removed {user.email}.")
     return ExitCode.OK
 
@@ -289,7 +289,7 @@ async def list_audit(
 ) -> ExitCode:
     """List the audit log of a tenant, newest first."""
     async with opened_records(data_dir) as records:
-        found = await records.accounts.audit.entries(tenant, limit=limit)
+        found = await records.identity.audit.entries(tenant, limit=limit)
     if as_json:
         say_json(found)
     else:
@@ -309,7 +309,7 @@ async def verify_audit(
 ) -> ExitCode:
     """Check that the audit log is unchanged."""
     async with opened_records(data_dir) as records:
-        broken = await records.accounts.audit.verify(tenant)
+        broken = await records.identity.audit.verify(tenant)
     if as_json:
         say_json(list(broken))
     else:

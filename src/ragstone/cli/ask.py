@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragstone.chat.ask import Finished
+    from ragstone.services import Services
     from ragstone.vocabulary import Answer, Citation, Passage, Scope
-    from ragstone.wiring import Platform
 
 SNIPPET_CHARS = 160
 QUOTE_CHARS = 300
@@ -47,8 +47,8 @@ async def ask(
     """
     text, scope = text_of(question), scope_of(collection)
     streams = sys.stdout.isatty() and not as_json
-    async with opened(data_dir) as platform:
-        finished = await _answer(platform, scope, text, conversation, limit, streams=streams)
+    async with opened(data_dir) as services:
+        finished = await _answer(services, scope, text, conversation, limit, streams=streams)
     answer = finished.answer
     if as_json:
         facts = {"question": text, "conversation_id": finished.conversation_id}
@@ -62,14 +62,14 @@ async def ask(
 
 
 async def _answer(
-    platform: Platform, scope: Scope, question: str, conversation: str | None, limit: int | None, *, streams: bool
+    services: Services, scope: Scope, question: str, conversation: str | None, limit: int | None, *, streams: bool
 ) -> Finished:
     """Ask the question, stream its text to a terminal, and return the finished answer."""
     from ragstone.chat.ask import Finished
     from ragstone.generation.base import Delta
 
     shown = ""
-    events = platform.chat.ask(scope, question, conversation_id=conversation, limit=limit)
+    events = services.answers.chat.ask(scope, question, conversation_id=conversation, limit=limit)
     async with aclosing(events):
         async for event in events:
             match event:
@@ -130,11 +130,11 @@ async def search(
 ) -> ExitCode:
     """Find passages, with their rank in each stage."""
     text, scope = text_of(question), scope_of(collection)
-    async with opened(data_dir) as platform:
+    async with opened(data_dir) as services:
         from ragstone.vocabulary import Query
 
-        query = Query(text, limit=limit or platform.settings.retrieval.limit)
-        found = await platform.retriever.search(scope, query)
+        query = Query(text, limit=limit or services.settings.retrieval.limit)
+        found = await services.answers.retriever.search(scope, query)
     if as_json:
         say_json(found)
         return ExitCode.OK

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ragstone.billing.ledger import UsageSum
     from ragstone.billing.plans import ModelEntry, Plan
-    from ragstone.wiring import Records
+    from ragstone.wiring import Infrastructure
 
 MILLION = 1_000_000
 
@@ -36,7 +36,7 @@ Price = Annotated[int | None, typer.Option(metavar="N", min=0, help="Millionths 
 async def list_plans(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """List the plans by id."""
     async with opened_records(data_dir) as records:
-        found = await records.accounts.plans.all()
+        found = await records.billing.plans.all()
     if as_json:
         say_json(found)
     else:
@@ -88,7 +88,7 @@ async def set_plan(
         changes["models"] = tuple(part.strip() for part in models.split(",") if part.strip())
     async with opened_records(data_dir) as records:
         before = await _plan(records, plan)
-        saved = await records.accounts.plans.save(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save
+        saved = await records.billing.plans.save(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save
     _confirm("plan", saved, as_json=as_json)
     return ExitCode.OK
 
@@ -98,7 +98,7 @@ async def set_plan(
 async def remove_plan(plan: PlanId, *, data_dir: DataDir = None) -> ExitCode:
     """Remove a plan without tenants."""
     async with opened_records(data_dir) as records:
-        await records.accounts.plans.remove(actor(), plan)
+        await records.billing.plans.remove(actor(), plan)
     say(f"Removed the plan {plan}.")
     return ExitCode.OK
 
@@ -111,7 +111,7 @@ async def list_models(*, as_json: AsJson = False, data_dir: DataDir = None) -> E
     Prices are millionths of the currency for a million tokens.
     """
     async with opened_records(data_dir) as records:
-        found = await records.accounts.plans.models()
+        found = await records.billing.plans.models()
     if as_json:
         say_json(found)
     else:
@@ -155,7 +155,7 @@ async def set_model(
     }
     async with opened_records(data_dir) as records:
         before = await _model(records, model, provider)
-        saved = await records.accounts.plans.save_model(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save_model
+        saved = await records.billing.plans.save_model(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save_model
     _confirm("model", saved, as_json=as_json)
     return ExitCode.OK
 
@@ -165,7 +165,7 @@ async def set_model(
 async def remove_model(model: ModelId, *, data_dir: DataDir = None) -> ExitCode:
     """Remove a model without plans."""
     async with opened_records(data_dir) as records:
-        await records.accounts.plans.remove_model(actor(), model)
+        await records.billing.plans.remove_model(actor(), model)
     say(f"Removed the model {model}.")
     return ExitCode.OK
 
@@ -193,7 +193,7 @@ async def usage(
         raise InvalidInput(f"--by is {by!r}; use day or month.")
     start, end = _days(since, until)
     async with opened_records(data_dir) as records:
-        ledger = records.accounts.ledger
+        ledger = records.billing.ledger
         asked = {"since": start, "until": end, "by": by, "by_key": by_key}
         sums = await (ledger.sums(tenant, **asked) if tenant else ledger.sums_of_all(**asked))  # type: ignore[arg-type]  # as above
     if as_json:
@@ -233,20 +233,20 @@ def _limit(name: str, text: str) -> int | None:
     return int(text)
 
 
-async def _plan(records: Records, plan_id: str) -> Plan:
+async def _plan(records: Infrastructure, plan_id: str) -> Plan:
     from ragstone.billing.plans import Plan
 
     try:
-        return await records.accounts.plans.get(plan_id)
+        return await records.billing.plans.get(plan_id)
     except NotFound:
         return Plan(id=plan_id, name=plan_id)
 
 
-async def _model(records: Records, model_id: str, provider: str | None) -> ModelEntry:
+async def _model(records: Infrastructure, model_id: str, provider: str | None) -> ModelEntry:
     from ragstone.billing.plans import ModelEntry
 
     try:
-        return await records.accounts.plans.model(model_id)
+        return await records.billing.plans.model(model_id)
     except NotFound:
         if provider is None:
             raise InvalidInput(f"The model {model_id!r} does not exist. Add it with --provider and --name.") from None

@@ -1,4 +1,4 @@
-"""Shared parts of all commands: options, opening the platform, exit codes.
+"""Shared parts of all commands: options, opening the services, exit codes.
 
 A command is an async function that returns its `ExitCode`; `run` makes it callable from a
 shell and turns errors into a message and a code. Imports of the platform stay inside
@@ -25,9 +25,10 @@ from ragstone.cli.output import complain, one_line
 from ragstone.errors import ConfigurationError, InvalidInput, NotFound, RagstoneError, TooLarge, Unavailable
 
 if TYPE_CHECKING:
+    from ragstone.services import Services
     from ragstone.settings import Settings
     from ragstone.vocabulary import Scope
-    from ragstone.wiring import Platform, Records
+    from ragstone.wiring import Infrastructure
 
 DEBUG_VARIABLE = "RAGSTONE_DEBUG"
 MAX_STDIN_BYTES = 1 << 20  # far above any question
@@ -146,21 +147,21 @@ def settings_for(data_dir: Path | None) -> Settings:
 
 
 @asynccontextmanager
-async def opened(data_dir: Path | None, *, recreate_index: bool = False) -> AsyncIterator[Platform]:
+async def opened(data_dir: Path | None, *, recreate_index: bool = False) -> AsyncIterator[Services]:
     """Open the platform on the data directory of the command; see `open_platform`.
 
     Raises:
         ConfigurationError: a setting, the data directory or the model is invalid.
     """
     settings = settings_for(data_dir)
-    from ragstone.wiring import open_platform
+    from ragstone.wiring import open_services
 
-    async with open_platform(settings, recreate_index=recreate_index) as platform:
-        yield platform
+    async with open_services(settings, recreate_index=recreate_index) as services:
+        yield services
 
 
 @asynccontextmanager
-async def opened_records(data_dir: Path | None) -> AsyncIterator[Records]:
+async def opened_records(data_dir: Path | None) -> AsyncIterator[Infrastructure]:
     """Open only the database of the data directory, for commands that need no index and model.
 
     Raises:

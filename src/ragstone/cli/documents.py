@@ -45,7 +45,7 @@ async def list_(
 ) -> ExitCode:
     """List the documents of a collection by source."""
     async with opened_records(data_dir) as records:
-        found = [document async for document in _all(records.library, scope_of(collection), limit)]
+        found = [document async for document in _all(records.storage.library, scope_of(collection), limit)]
     if as_json:
         say_json(found)
     elif found:
@@ -85,13 +85,13 @@ async def show(
     """Show the text of a document as Ragstone reads it."""
     scope = scope_of(collection)
     async with opened_records(data_dir) as records:
-        document = await records.library.document(scope, document_id)
+        document = await records.storage.library.document(scope, document_id)
         if chunks:
-            found = await records.library.chunks(scope, document_id)
+            found = await records.storage.library.chunks(scope, document_id)
             shown: object = {"document": document, "chunks": found}
             lines = [line for chunk in found for line in (_chunk_line(chunk), chunk.text, "")]
         else:
-            text = await records.library.text(scope, document_id)
+            text = await records.storage.library.text(scope, document_id)
             shown, lines = {"document": document, "text": text}, [text]
     if as_json:
         say_json(shown)
@@ -117,9 +117,9 @@ async def remove(
 ) -> ExitCode:
     """Remove documents from the collection; their files stay."""
     scope = scope_of(collection)
-    async with opened(data_dir) as platform:
-        found = [await platform.library.document(scope, document_id) for document_id in document_ids]
+    async with opened(data_dir) as services:
+        found = [await services.storage.library.document(scope, document_id) for document_id in document_ids]
         for document in found:
-            await platform.ingestion.remove(scope, document.id)
+            await services.corpus.ingestion.remove(scope, document.id)
             say(f"Removed {document.title} ({document.source}).")
     return ExitCode.OK

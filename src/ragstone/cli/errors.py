@@ -141,7 +141,7 @@ async def _groups(settings: Settings, seconds: float) -> Sequence[FailureGroup]:
     from ragstone.wiring import open_records
 
     async with open_records(settings) as records:
-        log = FailureLog(records.database, most=settings.telemetry.max_failures)
+        log = FailureLog(records.storage.database, most=settings.telemetry.max_failures)
         return await log.grouped(datetime.now(UTC) - timedelta(seconds=seconds))
 
 

@@ -17,8 +17,8 @@ from ragstone.cli.output import complain, console, one_line, say, say_json
 from ragstone.errors import InvalidInput, NotFound, TooLarge
 
 if TYPE_CHECKING:
+    from ragstone.services import Services
     from ragstone.vocabulary import Job, Scope
-    from ragstone.wiring import Platform
 
 PLAIN_STEPS = 10  # lines of progress where stderr is no terminal
 
@@ -43,13 +43,13 @@ async def ingest(
     """
     scope = scope_of(collection)
     _check_arguments(paths, title)
-    async with opened(data_dir) as platform:
+    async with opened(data_dir) as services:
         if paths == ["-"]:
-            job = await _submit_stdin(platform, scope, title or "", platform.settings.ingestion.max_file_bytes)
+            job = await _submit_stdin(services, scope, title or "", services.settings.ingestion.max_file_bytes)
         else:
             files = [Path(path) for path in paths]
-            job = await platform.ingestion.submit_paths(scope, files, pattern=pattern, prune=prune)
-        finished = await work_on(platform, scope, job)
+            job = await services.corpus.ingestion.submit_paths(scope, files, pattern=pattern, prune=prune)
+        finished = await work_on(services, scope, job)
     return conclude(finished, as_json=as_json)
 
 
@@ -67,21 +67,21 @@ def _check_arguments(paths: list[str], title: str | None) -> None:
         raise NotFound(f"There is no file or folder {missing[0]}. Nothing was ingested.")
 
 
-async def _submit_stdin(platform: Platform, scope: Scope, title: str, max_bytes: int) -> Job:
+async def _submit_stdin(services: Services, scope: Scope, title: str, max_bytes: int) -> Job:
     from ragstone.ingestion.submit import Upload
 
     content = await asyncio.to_thread(sys.stdin.buffer.read, max_bytes + 1)
     if len(content) > max_bytes:
         raise TooLarge(f"stdin has more than {max_bytes} bytes. Split it, or raise RAGSTONE_INGESTION__MAX_FILE_BYTES.")
-    return await platform.ingestion.submit(scope, [Upload(source=f"text:{title}", title=title, content=content)])
+    return await services.corpus.ingestion.submit(scope, [Upload(source=f"text:{title}", title=title, content=content)])
 
 
-async def work_on(platform: Platform, scope: Scope, job: Job) -> Job:
+async def work_on(services: Services, scope: Scope, job: Job) -> Job:
     """Run a worker and wait until the job has finished, here or in another worker."""
     try:
-        async with _worker(platform, scope, job.id):
+        async with _worker(services, scope, job.id):
             with _progress("files") as report:
-                async for state in platform.ingestion.watch(scope, job.id):
+                async for state in services.corpus.ingestion.watch(scope, job.id):
                     report(_finished_files(state), state.total)
     except asyncio.CancelledError:
         complain(
@@ -89,15 +89,15 @@ async def work_on(platform: Platform, scope: Scope, job: Job) -> Job:
             f"and `ragstone jobs {job.id} --resume` does too."
         )
         raise
-    return await platform.ingestion.job(scope, job.id)
+    return await services.corpus.ingestion.job(scope, job.id)
 
 
 @asynccontextmanager
-async def _worker(platform: Platform, scope: Scope, job_id: str) -> AsyncIterator[None]:
+async def _worker(services: Services, scope: Scope, job_id: str) -> AsyncIterator[None]:
     """Run a worker during the block; a failure of the worker ends the block."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(platform.ingestion.work(until_job=(scope, job_id)))
+            tasks.create_task(services.corpus.ingestion.work(until_job=(scope, job_id)))
             yield
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
@@ -170,9 +170,9 @@ def _plain_progress(unit: str) -> Report:
 @run
 async def rebuild(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """Rebuild the search index from the database."""
-    async with opened(data_dir, recreate_index=True) as platform:
+    async with opened(data_dir, recreate_index=True) as services:
         with _progress("chunks") as report:
-            chunks = await platform.ingestion.rebuild(progress=report)
+            chunks = await services.corpus.ingestion.rebuild(progress=report)
     if as_json:
         say_json({"chunks": chunks})
     else:

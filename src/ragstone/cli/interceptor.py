@@ -35,9 +35,9 @@ KeyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File that ho
 async def show(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """Show how chats are treated, and which keys are set."""
     async with opened_records(data_dir) as records:
-        await records.accounts.tenants.get(tenant)
-        stored = await records.accounts.tenant_settings.stored(tenant)
-        settings = stored.settings if stored else await records.accounts.tenant_settings.get(tenant)
+        await records.identity.tenants.get(tenant)
+        stored = await records.tenancy.tenant_settings.stored(tenant)
+        settings = stored.settings if stored else await records.tenancy.tenant_settings.get(tenant)
     _show(settings, stored.keys_set if stored else {}, as_json=as_json)
     if not stored:
         complain(f"{tenant} has set up nothing itself; this is what the settings of the installation say.")
@@ -72,10 +72,10 @@ async def set_(
     }
     keys = {**dict.fromkeys(forget_key or ()), **_keys(files)}
     async with opened_records(data_dir) as records:
-        await records.accounts.tenants.get(tenant)
-        before = await records.accounts.tenant_settings.to_change(tenant)
+        await records.identity.tenants.get(tenant)
+        before = await records.tenancy.tenant_settings.to_change(tenant)
         wanted = _changed(before, assignments or ())
-        stored = await records.accounts.tenant_settings.change(actor(), tenant, wanted, keys)
+        stored = await records.tenancy.tenant_settings.change(actor(), tenant, wanted, keys)
     _show(stored.settings, stored.keys_set, as_json=as_json)
     return ExitCode.OK
 
@@ -85,8 +85,8 @@ async def set_(
 async def reset(*, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
     """Forget a tenant's settings and keys."""
     async with opened_records(data_dir) as records:
-        await records.accounts.tenants.get(tenant)
-        await records.accounts.tenant_settings.remove(actor(), tenant)
+        await records.identity.tenants.get(tenant)
+        await records.tenancy.tenant_settings.remove(actor(), tenant)
     say(f"The interceptor of {tenant} is as the settings of the installation say.")
     return ExitCode.OK
 

@@ -58,14 +58,17 @@ async def list_(
     scope = scope_of(collection)
     if resume and not job_id:
         raise InvalidInput("--resume needs the id of a job: ragstone jobs ID --resume.")
+    from ragstone.ingestion.jobs import Jobs
+
     async with opened_records(data_dir) as records:
+        jobs = Jobs(records.storage.database)
         if job_id is None:
-            _list_jobs(await records.jobs.jobs(scope, limit=limit), as_json=as_json)
+            _list_jobs(await jobs.jobs(scope, limit=limit), as_json=as_json)
             return ExitCode.OK
-        job = await records.jobs.job(scope, job_id)
+        job = await jobs.job(scope, job_id)
     if resume:
-        async with opened(data_dir) as platform:
-            job = await work_on(platform, scope, job)
+        async with opened(data_dir) as services:
+            job = await work_on(services, scope, job)
     outcome = conclude(job, as_json=as_json)
     return outcome if resume else ExitCode.OK
 
@@ -81,7 +84,7 @@ async def dead(*, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode
     from ragstone.ingestion.dead_letters import DeadLetters
 
     async with opened_records(data_dir) as records:
-        found = await DeadLetters(records.database).dead()
+        found = await DeadLetters(records.storage.database).dead()
     if as_json:
         say_json(found)
     elif found:
@@ -109,7 +112,7 @@ async def replay(
     from ragstone.ingestion.dead_letters import DeadLetters
 
     async with opened_records(data_dir) as records:
-        letters = DeadLetters(records.database)
+        letters = DeadLetters(records.storage.database)
         chosen = [file for file in await letters.dead(limit=None) if every or which in (str(file.id), file.job_id)]
         if which is not None and not chosen:
             raise NotFound(f"There is no dead letter {which[:80]!r}. List them with `ragstone jobs dead`.")

@@ -30,9 +30,9 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY-ID", help="The key's id, as `
 async def list_keys(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
     """List the keys of a tenant, newest first."""
     async with opened_records(data_dir) as records:
-        await records.accounts.tenants.get(tenant)
+        await records.identity.tenants.get(tenant)
         found: list[ApiKey] = []
-        while page := await records.accounts.api_keys.all(
+        while page := await records.identity.api_keys.all(
             tenant, limit=PAGE_SIZE, after=found[-1].id if found else None
         ):
             found += page
@@ -78,7 +78,7 @@ async def create_key(
         expires_at=_in(days) if days else None,
     )
     async with opened_records(data_dir) as records:
-        key, shown = await records.accounts.api_keys.create(actor(), tenant, new)
+        key, shown = await records.identity.api_keys.create(actor(), tenant, new)
     _show(key, shown, as_json=as_json)
     return ExitCode.OK
 
@@ -95,7 +95,7 @@ async def rotate_key(
 ) -> ExitCode:
     """Replace a key; the old one expires later."""
     async with opened_records(data_dir) as records:
-        key, shown = await records.accounts.api_keys.rotate(actor(), tenant, key_id, overlap_s=overlap_hours * HOUR_S)
+        key, shown = await records.identity.api_keys.rotate(actor(), tenant, key_id, overlap_s=overlap_hours * HOUR_S)
     _show(key, shown, as_json=as_json)
     return ExitCode.OK
 
@@ -105,7 +105,7 @@ async def rotate_key(
 async def revoke_key(key_id: KeyId, *, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
     """Revoke a key at once."""
     async with opened_records(data_dir) as records:
-        await records.accounts.api_keys.revoke(actor(), tenant, key_id)
+        await records.identity.api_keys.revoke(actor(), tenant, key_id)
     say(f"The key {key_id} is revoked.")
     return ExitCode.OK
 

@@ -18,7 +18,7 @@ from ragstone.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ragstone.ingestion.tenant_deletion import Report
-    from ragstone.wiring import Platform
+    from ragstone.services import Services
 
 operate = typer.Typer(help="Maintain and monitor the installation.", no_args_is_help=True, rich_markup_mode=None)
 operate.command("validate-config")(validate_config)
@@ -44,8 +44,8 @@ async def verify_deleted(
     """
     if [tenant, document, conversation].count(None) != 2:
         raise InvalidInput("Name what was deleted with one of --tenant, --document and --conversation.")
-    async with opened(data_dir) as platform:
-        report = await _look(platform, tenant, document, conversation)
+    async with opened(data_dir) as services:
+        report = await _look(services, tenant, document, conversation)
     _tell(report, as_json=as_json)
     return ExitCode.OK if report.is_gone else ExitCode.FAILED
 
@@ -72,12 +72,12 @@ async def backup(
     return ExitCode.OK
 
 
-async def _look(platform: Platform, tenant: str | None, document: str | None, conversation: str | None) -> Report:
+async def _look(services: Services, tenant: str | None, document: str | None, conversation: str | None) -> Report:
     if tenant is not None:
-        return await platform.remains.of_tenant(tenant)
+        return await services.corpus.deletion_check.of_tenant(tenant)
     if document is not None:
-        return await platform.remains.of_document(document)
-    return await platform.remains.of_conversation(conversation or "")
+        return await services.corpus.deletion_check.of_document(document)
+    return await services.corpus.deletion_check.of_conversation(conversation or "")
 
 
 def _tell(report: Report, *, as_json: bool) -> None:

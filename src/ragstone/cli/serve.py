@@ -59,14 +59,14 @@ async def worker(*, data_dir: DataDir = None) -> ExitCode:
     from ragstone.telemetry.logs import configure_logs
     from ragstone.telemetry.redaction import Redactor
 
-    async with opened(data_dir) as platform:
+    async with opened(data_dir) as services:
         configure_logs(settings.log.level, settings.log.json_lines, Redactor(settings.privacy.patterns))
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         say("The worker waits for work.")
         sys.stdout.flush()  # a starting script waits for this line
-        watching = asyncio.create_task(platform.accounts.admission.watch())
-        await story.run(platform, stop)
+        watching = asyncio.create_task(services.identity.admission.watch())
+        await story.run(services, stop)
         watching.cancel()
     return ExitCode.OK

@@ -1,13 +1,15 @@
-"""The door: who may come in, decided before a byte of the body is read.
+"""Authentication and authorisation of a request, before its body is read.
 
 credential → principal → permission → origin → rate limit → size of the body → handler
 
-A request shows one key or one session token: `Authorization: Bearer …`, `x-api-key: …` or
+A request carries one API key or one session token: `Authorization: Bearer …`, `x-api-key: …` or
 the session's cookie. Where there are neither keys nor accounts, the server answers this
 machine alone, and since a browser on this machine also runs other people's pages, it
 refuses what such a page could send: a `Host` that is no loopback name (DNS rebinding), a
 foreign `Origin` or `Sec-Fetch-Site` (cross-site request forgery), and anything a proxy
 passed on.
+
+A route states its `Requirement`; `guarded` enforces it, whatever framework the route is made of.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from ragstone.errors import Forbidden, InvalidInput, RateLimited, TooLarge, Unauthenticated, Unsupported
@@ -34,31 +38,81 @@ from ragstone.http.browser_origin import (
     shown,
     widget_headers,
 )
+from ragstone.http.context import context_of
 from ragstone.http.rate_limit_headers import refused_headers, standing_headers
 from ragstone.principals import LOCAL, PERMISSIONS, CredentialType, Permission, Principal, Role
-from ragstone.wiring.infrastructure import Accounts
 
 if TYPE_CHECKING:
+    from ragstone.billing.plans import Plan
+    from ragstone.billing.rate_limits import RateLimitStatus
     from ragstone.settings import ServerSettings
 
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB
+MAX_LOGIN_BYTES = 4096  # an e-mail address and a password, of a sender who is not authenticated yet
 ORIGINS_S = 5.0  # how long the domains of all keys are remembered for preflights
-NOTE_S = 60.0  # a key seen in a browser is noted once a minute, however often it is used
+NOTE_S = 60.0  # a secret key seen in a browser is recorded at most once a minute
 
 log = structlog.get_logger()
 
 
+class CredentialStore(Protocol):
+    """Looks up credentials; see `identity.authenticate.Admission`."""
+
+    async def admit(self, presented: str) -> Principal: ...  # noqa: D102
+    async def has_accounts(self) -> bool: ...  # noqa: D102
+
+
+class AuditLog(Protocol):
+    """Records security events; see `identity.audit.Audit`."""
+
+    async def note(  # noqa: D102
+        self, tenant: str, *, actor: str, action: str, target: str = "", details: dict[str, str]
+    ) -> None: ...
+
+
+class KeyOrigins(Protocol):
+    """Knows the web sites that publishable keys were made for; see `identity.api_keys.ApiKeys`."""
+
+    async def origins(self) -> frozenset[str]: ...  # noqa: D102
+
+
+class RequestLimits(Protocol):
+    """Counts requests; see `billing.rate_limits.RateLimits`."""
+
+    async def hit(self, principal: Principal) -> RateLimitStatus: ...  # noqa: D102
+    async def call(self, principal: Principal) -> None: ...  # noqa: D102
+
+
+class PlanStore(Protocol):
+    """Looks up plans; see `billing.plans.Plans`."""
+
+    async def get(self, plan_id: str) -> Plan: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What authentication needs to know of the accounts of an installation."""
+
+    credentials: CredentialStore
+    audit: AuditLog
+    key_origins: KeyOrigins
+    limits: RequestLimits
+    plans: PlanStore
+
+
 class Authenticator:
-    """Admits requests. The keys of the settings are kept as SHA-256 digests only."""
+    """Authenticates requests. The keys of the settings are kept as SHA-256 digests only."""
 
     def __init__(
         self,
+        accounts: Accounts,
         key_digests: Sequence[bytes] = (),
         *,
         max_body_bytes: int,
         site: Site,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.accounts = accounts
         self.max_body_bytes = max_body_bytes
         self.site = site
         self._key_digests = key_digests
@@ -67,45 +121,46 @@ class Authenticator:
         self._noted: dict[str, float] = {}
 
     @classmethod
-    def of(cls, settings: ServerSettings) -> Authenticator:
-        """The door that the settings describe."""
+    def of(cls, settings: ServerSettings, accounts: Accounts) -> Authenticator:
+        """The authenticator that the settings describe."""
         keys = (key.get_secret_value().encode() for key in settings.api_keys)
         digests = tuple(hashlib.sha256(key).digest() for key in keys)
-        return cls(digests, max_body_bytes=settings.max_body_bytes, site=Site.of(settings))
+        return cls(accounts, digests, max_body_bytes=settings.max_body_bytes, site=Site.of(settings))
 
-    async def admit(self, request: Request, accounts: Accounts, needs: Permission) -> Principal:
-        """Whoever asks, if they may have what the route needs, from where they ask.
+    async def authenticate(self, request: Request, needs: Permission | None) -> Principal:
+        """The principal of the request, if it has the permission `needs`, if any, and an allowed origin.
 
         Raises:
-            Unauthenticated: nothing was shown, or nothing that is known; or a secret key came from a page.
-            Forbidden: the caller lacks the permission, or asks from where it may not.
+            Unauthenticated: there is no credential, or no valid one; or a secret key came from a web page.
+            Forbidden: the caller lacks the permission, or the origin is not allowed.
             Unsupported: a page sent something else than JSON with a session's cookie.
         """
-        if not self._key_digests and not await accounts.admission.has_accounts():
+        context = context_of(request)
+        if not self._key_digests and not await self.accounts.credentials.has_accounts():
             refuse_foreign(request)
-            request.state.principal = LOCAL
+            context.principal = LOCAL
             return LOCAL
         credential = shown(request.headers, cookie=self.site.cookie)
-        principal = await self._holder(credential, accounts)
-        request.state.principal = principal
+        principal = await self._holder(credential)
+        context.principal = principal
         structlog.contextvars.bind_contextvars(tenant=principal.tenant)  # for log lines and outside calls
-        if not principal.may(needs):
+        if needs is not None and not principal.may(needs):
             raise Forbidden(_lacking(needs))
-        await self._check_origin(request, principal, accounts, by_cookie=bool(credential and credential.by_cookie))
+        await self._check_origin(request, principal, by_cookie=bool(credential and credential.by_cookie))
         return principal
 
-    async def _holder(self, credential: Shown | None, accounts: Accounts) -> Principal:
+    async def _holder(self, credential: Shown | None) -> Principal:
         if credential is None:
             raise Unauthenticated(
                 "This server needs an API key or a session. Send a key as `Authorization: Bearer <key>` or "
                 "`x-api-key: <key>`, or log in at POST /api/accounts/login."
             )
         if credential.by_cookie:
-            principal = await accounts.admission.admit(credential.value)
+            principal = await self.accounts.credentials.admit(credential.value)
             if principal.kind is not CredentialType.SESSION:
                 raise Unauthenticated("A cookie holds a session, not a key. Send the key as `x-api-key: <key>`.")
             return principal
-        return self._of_settings(credential.value) or await accounts.admission.admit(credential.value)
+        return self._of_settings(credential.value) or await self.accounts.credentials.admit(credential.value)
 
     def _of_settings(self, value: str) -> Principal | None:
         # Headers arrive decoded as Latin-1; encoding them so gives the bytes back.
@@ -117,28 +172,26 @@ class Authenticator:
             f"setting:{matches.index(True) + 1}", CredentialType.SETTING, permissions=PERMISSIONS[Role.OWNER]
         )
 
-    async def _check_origin(
-        self, request: Request, principal: Principal, accounts: Accounts, *, by_cookie: bool
-    ) -> None:
+    async def _check_origin(self, request: Request, principal: Principal, *, by_cookie: bool) -> None:
         if principal.kind is CredentialType.PUBLISHABLE:
-            request.state.headers = widget_headers(principal, request.headers)
+            context_of(request).headers.update(widget_headers(principal, request.headers))
         elif by_cookie:
             refuse_forged(request.method, request.headers, self.site)
             _refuse_forms(request)
         elif (origin := from_another_site(request.headers, self.site)) is not None:
-            await self._note_exposed(principal, origin, accounts)
+            await self._note_exposed(principal, origin)
             raise Unauthenticated(
                 "A secret key came from a web page, where everybody can read it. Revoke it, and call from your "
                 "own backend; pages use a publishable key."
             )
 
-    async def _note_exposed(self, principal: Principal, origin: str, accounts: Accounts) -> None:
+    async def _note_exposed(self, principal: Principal, origin: str) -> None:
         now = self._clock()
         if now - self._noted.get(principal.id, -NOTE_S) < NOTE_S:
             return
         self._noted[principal.id] = now
         log.warning("auth.key_in_browser", principal=principal.id, tenant=principal.tenant)
-        await accounts.audit.note(
+        await self.accounts.audit.note(
             principal.tenant,
             actor=principal.id,
             action="key.exposed",
@@ -146,11 +199,11 @@ class Authenticator:
             details={"origin": origin[:200]},
         )
 
-    async def known_origins(self, accounts: Accounts) -> frozenset[str]:
+    async def known_origins(self) -> frozenset[str]:
         """The domains of all publishable keys, a few seconds old at most."""
         now = self._clock()
         if self._origins is None or now - self._origins[0] >= ORIGINS_S:
-            self._origins = (now, await accounts.api_keys.origins())
+            self._origins = (now, await self.accounts.key_origins.origins())
         return self._origins[1]
 
 
@@ -169,43 +222,105 @@ def _refuse_forms(request: Request) -> None:
         raise Unsupported("With a session's cookie a body has to be JSON. Send it with Content-Type: application/json.")
 
 
-async def let_in(request: Request, needs: Permission, *, metered: bool, max_body_bytes: int | None) -> Request:
-    """The request, through the door: its caller is admitted, counted, and sends no more than it may.
+Identify = Callable[[Request, Permission | None], Awaitable[Principal | None]]
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def by_key_or_session(request: Request, needs: Permission | None) -> Principal:
+    """The holder of the API key or session of the request. See `Authenticator.authenticate`."""
+    return await context_of(request).server.authenticator.authenticate(request, needs)
+
+
+async def anonymous(request: Request, needs: Permission | None) -> None:
+    """No principal: the route is open to anyone but the pages of other sites.
 
     Raises:
-        Unauthenticated: see `Authenticator.admit`.
-        Forbidden: see `Authenticator.admit`.
-        Unsupported: see `Authenticator.admit`.
-        RateLimited: the caller, or its tenant, has no room for now.
-        TooLarge: the body is announced as larger; one that turns out to be raises it while it is read.
+        Forbidden: a page of another site sent the request.
     """
-    door: Authenticator = request.app.state.door
-    accounts: Accounts = request.app.state.platform.accounts
-    principal = await door.admit(request, accounts, needs)
-    if metered:
-        await _meter(request, principal, accounts)
-    else:
-        await accounts.limits.call(principal)
-    limit = min(max_body_bytes or door.max_body_bytes, door.max_body_bytes)
+    if from_another_site(request.headers, context_of(request).server.authenticator.site) is not None:
+        raise Forbidden(
+            "A page of another site sent this request. Log in on this server's own pages; "
+            "behind a proxy, RAGSTONE_SERVER__PUBLIC_URL names them."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFormat:
+    """How the clients of a route want to be told of errors: `render` makes the response for each of `errors`."""
+
+    errors: tuple[type[Exception], ...]
+    render: Callable[[Request, Exception], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a route requires of a request before its body is read.
+
+    Attributes:
+        needs: The permission that the principal must have; None: no particular one.
+        metered: Whether each request counts against the plan of the principal's tenant; beyond it, 429.
+        max_body_bytes: The limit of the body; None: the limit of the server.
+        identify: How the credential of the request becomes a principal.
+        error_format: Problem details (RFC 9457) unless given.
+    """
+
+    needs: Permission | None = None
+    metered: bool = False
+    max_body_bytes: int | None = MAX_JSON_BYTES
+    identify: Identify = by_key_or_session
+    error_format: ErrorFormat | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anyone may call the route."""
+        return self.identify is anonymous
+
+
+async def guarded(request: Request, requirement: Requirement, handle: Handler) -> Response:
+    """The response of `handle`, which runs only if the request meets the requirement."""
+    if requirement.error_format is None:
+        return await handle(await admitted(request, requirement))
+    try:
+        return await handle(await admitted(request, requirement))
+    except requirement.error_format.errors as error:
+        return requirement.error_format.render(request, error)
+
+
+async def admitted(request: Request, requirement: Requirement) -> Request:
+    """The request, with its principal in its context and a limit on its body.
+
+    Raises:
+        Unauthenticated: see `Requirement.identify`.
+        Forbidden: see `Requirement.identify`.
+        Unsupported: see `Authenticator.authenticate`.
+        RateLimited: the principal's tenant has used its plan for now.
+        TooLarge: the announced body is too large; one that turns out to be raises it while it is read.
+    """
+    authenticator = context_of(request).server.authenticator
+    principal = await requirement.identify(request, requirement.needs)
+    if principal is not None and requirement.metered:
+        await _meter(request, principal, authenticator.accounts)
+    elif principal is not None:
+        await authenticator.accounts.limits.call(principal)
+    limit = min(requirement.max_body_bytes or authenticator.max_body_bytes, authenticator.max_body_bytes)
     refuse_announced(request.headers, limit)
     return Request(request.scope, limited_body(request.receive, limit))
 
 
 async def _meter(request: Request, principal: Principal, accounts: Accounts) -> None:
-    """Count the request against the tenant's plan, and say in the answer how much is left.
+    """Count the request against the plan of its tenant; the response's headers say how much is left.
 
     Raises:
         RateLimited: there is no room within the hour.
     """
-    headers = getattr(request.state, "headers", {})
+    context = context_of(request)
     try:
-        standing = await accounts.limits.hit(principal)
+        context.rate_limit = await accounts.limits.hit(principal)
     except RateLimited as error:
         plan = await accounts.plans.get(principal.plan)
-        request.state.headers = {**headers, **refused_headers(plan.requests_per_hour, error.retry_after_s)}
+        context.headers.update(refused_headers(plan.requests_per_hour, error.retry_after_s))
         raise
-    request.state.standing = standing
-    request.state.headers = {**headers, **standing_headers(standing)}
+    context.headers.update(standing_headers(context.rate_limit))
 
 
 def _lacking(needed: Permission) -> str:

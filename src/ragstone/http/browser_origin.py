@@ -176,7 +176,7 @@ def widget_headers(principal: Principal, headers: Headers) -> dict[str, str]:
     return {**_cors(origin), "access-control-expose-headers": _EXPOSED_HEADERS}
 
 
-def preflight_headers(known: frozenset[str], headers: Headers, methods: set[str]) -> dict[str, str]:
+def preflight_headers(known: frozenset[str], headers: Headers, methods: frozenset[str]) -> dict[str, str]:
     """The answer to a browser that asks before it sends, which it does without a key.
 
     `known` are the domains of all publishable keys; any other origin gets no CORS headers.

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from ragstone.errors import RagstoneError
+from ragstone.http.context import context_of
 from ragstone.http.problems import PROBLEM_JSON, Fault, FieldFault, fault_of, fault_response, problem_fields
 
 MAX_NAMED_FIELDS = 20  # a body of a million wrong fields gets a short answer
@@ -97,10 +98,9 @@ def describe_problem(openapi: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _respond(request: Request, error: Exception) -> Response:
-    platform = getattr(request.app.state, "platform", None)
-    if platform is not None and isinstance(error, RagstoneError) and error.status >= 500:
-        principal = getattr(request.state, "principal", None)
-        platform.failures.note("http", error, tenant=principal.tenant if principal else "")
+    if isinstance(error, RagstoneError) and error.status >= 500:
+        context = context_of(request)
+        context.server.failures.note("http", error, tenant=context.labels.get("tenant", ""))
     return request_problem_response(request.scope, error)
 
 

@@ -1,18 +1,21 @@
-"""What wraps every request: an id, a log line, a count, safe headers, and the last catch."""
+"""Middleware of every request: id, log line, metrics, security headers, and the handler of unexpected errors."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from time import perf_counter
 from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ragstone.http.browser_origin import preflight_headers
+from ragstone.http.context import REQUEST_KEY, RequestContext, server_of
 from ragstone.http.problems import problem_response
-from ragstone.principals import Principal
 from ragstone.telemetry.tracing import Span, served
 
 CLIENT_GONE = 499  # nginx's number for a client that left before its answer; only logged and counted
@@ -29,21 +32,21 @@ log = structlog.get_logger()
 
 
 class RequestMiddleware:
-    """Frames each request. Takes the caller's `x-request-id` if it is 8 to 64 letters, digits, `-` or `_`."""
+    """Makes the `RequestContext`. Takes the caller's `x-request-id` if it is 8 to 64 letters, digits, `-` or `_`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application inside the frame."""
+        """Run the application for one request, and record it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        exchange = _Exchange(scope, send, request_id)
+        context = RequestContext(_request_id(scope), server_of(scope))
+        scope[REQUEST_KEY] = context
+        exchange = _Exchange(scope, send, context)
         with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
+            structlog.contextvars.bound_contextvars(request_id=context.request_id),
             served(scope["method"], _traceparent(scope)) as span,
         ):
             try:
@@ -58,31 +61,32 @@ class RequestMiddleware:
             exchange.status = CLIENT_GONE
         except Exception as error:
             log.exception("http.failed", error=type(error).__name__)
-            if platform := getattr(scope["app"].state, "platform", None):
-                platform.failures.note("http", error, tenant=exchange.who().get("tenant", ""))
+            context = exchange.context
+            context.server.failures.note("http", error, tenant=context.labels.get("tenant", ""))
             if exchange.status:
                 raise  # the response has begun: the server drops the connection
             await problem_response(scope, error)(scope, receive, exchange.send)
 
 
 class _Exchange:
-    """What is known of one request and its response."""
+    """One request and the status of its response, 0 before that has begun."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, context: RequestContext) -> None:
         self._scope = scope
         self._send = send
-        self._request_id = request_id
         self._start = perf_counter()
+        self.context = context
         self.status = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self._request_id
-            for name, value in SECURITY_HEADERS.items():
-                headers[name] = value
-            for name, value in self._scope["state"].get("headers", {}).items():
+            for name, value in {
+                "x-request-id": self.context.request_id,
+                **SECURITY_HEADERS,
+                **self.context.headers,
+            }.items():
                 headers[name] = value
         await self._send(message)
 
@@ -91,24 +95,13 @@ class _Exchange:
         route = getattr(self._scope.get("route"), "path", "unmatched")
         status = self.status or CLIENT_GONE
         seconds = round(perf_counter() - self._start, 4)
-        log.info(
-            "http.request",
-            method=self._scope["method"],
-            route=route,
-            status=status,
-            seconds=seconds,
-            **self.who(),
-        )
+        labels = self.context.labels
+        log.info("http.request", method=self._scope["method"], route=route, status=status, seconds=seconds, **labels)
         span.rename(f"{self._scope['method']} {route}")
-        span.note(**{"http.route": route, "http.response.status_code": status, **self.who()})
-        if platform := getattr(self._scope["app"].state, "platform", None):
-            platform.metrics.requests.labels(route, str(status)).inc()
-            platform.metrics.http_seconds.labels(route, f"{status // 100}xx").observe(seconds)
-
-    def who(self) -> dict[str, str]:
-        """Whom the door admitted, by id; what was shown at the door is never logged."""
-        principal: Principal | None = self._scope["state"].get("principal")
-        return {"principal": principal.id, "tenant": principal.tenant} if principal else {}
+        span.note(**{"http.route": route, "http.response.status_code": status, **labels})
+        metrics = self.context.server.metrics
+        metrics.requests.labels(route, str(status)).inc()
+        metrics.http_seconds.labels(route, f"{status // 100}xx").observe(seconds)
 
 
 def _request_id(scope: Scope) -> str:
@@ -118,3 +111,21 @@ def _request_id(scope: Scope) -> str:
 
 def _traceparent(scope: Scope) -> str:
     return Headers(scope=scope).get("traceparent", "")
+
+
+class PreflightMiddleware:
+    """Answers the preflight requests of browsers (CORS) for the paths that pages of customers' sites may call."""
+
+    def __init__(self, app: ASGIApp, methods: Mapping[str, frozenset[str]]) -> None:
+        """`methods` are the paths and the methods that each of them takes."""
+        self._app = app
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight; pass everything else on."""
+        if scope["type"] != "http" or scope["method"] != "OPTIONS" or scope["path"] not in self._methods:
+            await self._app(scope, receive, send)
+            return
+        known = await server_of(scope).authenticator.known_origins()
+        headers = preflight_headers(known, Headers(scope=scope), self._methods[scope["path"]])
+        await Response(status_code=204, headers=headers)(scope, receive, send)

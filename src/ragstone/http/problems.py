@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from ragstone.errors import CircuitOpen, Overloaded, RagstoneError, RateLimited, Unauthenticated
+from ragstone.http.context import REQUEST_KEY
 from ragstone.http.rate_limit_headers import whole_seconds
 
 PROBLEM_JSON = "application/problem+json"
@@ -64,7 +65,7 @@ def problem_fields(fault: Fault, scope: Scope) -> dict[str, object]:
         "detail": fault.detail,
         "code": fault.code,
         "instance": quote(scope["path"], errors="replace")[:MAX_INSTANCE_CHARS],
-        "request_id": scope.get("state", {}).get("request_id", ""),
+        "request_id": context.request_id if (context := scope.get(REQUEST_KEY)) else "",
         "retryable": fault.retryable,
     }
     return fields | {"errors": [asdict(one) for one in fault.errors]} if fault.errors else fields

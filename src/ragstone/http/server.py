@@ -9,38 +9,15 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from errno import EADDRINUSE
-from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ragstone.errors import ConfigurationError, PortInUse
-from ragstone.resilience.destinations import LOOPBACK_HOSTS
-
-if TYPE_CHECKING:
-    from ragstone.settings import Settings
 
 GRACE_S = 10  # running answers may end; orchestrators kill after 10 to 30 s
 KEEP_ALIVE_S = 65  # above the 60 s of common proxies, so that the proxy is the one to close
 MAX_CONNECTIONS = 1000  # beyond it 503, so that those already served stay served
-
-
-async def check_address(settings: Settings, host: str) -> None:
-    """Refuse to answer the network before somebody owns the installation.
-
-    Raises:
-        ConfigurationError: `host` is not loopback, and there is neither an owner nor a key in the settings.
-    """
-    from ragstone.wiring import open_records
-
-    if host in LOOPBACK_HOSTS or settings.server.api_keys:
-        return
-    async with open_records(settings) as records:
-        if not await records.accounts.users.has_owner():
-            raise ConfigurationError(
-                f"Nobody owns this installation yet, so the server does not listen on {host}. Make an owner first: "
-                "`ragstone accounts users create --role owner you@example.org`."
-            )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -16,11 +16,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ragstone.errors import Forbidden, NotFound, RagstoneError
-from ragstone.http.authentication import Authenticator, let_in
+from ragstone.http.authentication import Accounts, Authenticator, Requirement, admitted
+from ragstone.http.context import ServerContext, context_of, install_server
 from ragstone.http.middleware import RequestMiddleware
 from ragstone.http.problems import problem_response
 from ragstone.intercepting.station import Station
-from ragstone.interceptor.assembling import assembled
+from ragstone.interceptor.assembling import Parts, assembled
 from ragstone.interceptor.handle import Serving
 from ragstone.interceptor.health import health_of
 from ragstone.interceptor.request import MAX_BODY_BYTES
@@ -44,10 +45,10 @@ class Chats:
     async def __call__(self, request: Request) -> Response:
         """The response; what is refused is told in the client's dialect."""
         try:
-            admitted = await let_in(request, Permission.CHAT, metered=self.metered, max_body_bytes=MAX_BODY_BYTES)
-            return await self.answer(request.app.state.interceptor, admitted)
+            required = Requirement(Permission.CHAT, metered=self.metered, max_body_bytes=MAX_BODY_BYTES)
+            return await self.answer(request.app.state.interceptor, await admitted(request, required))
         except (RagstoneError, HTTPException) as error:
-            words = dialect_of(self.dialect, dict(request.headers), request.state.request_id)
+            words = dialect_of(self.dialect, dict(request.headers), context_of(request).request_id)
             refusal = words.refusal(error)
             return Response(refusal.body, refusal.status, dict(refusal.headers))
 
@@ -101,10 +102,26 @@ def create_app(station: Station) -> Starlette:
         exception_handlers={RagstoneError: _refused, HTTPException: _refused},
     )
     app.router.redirect_slashes = False  # the redirect would repeat whatever the Host header says
-    app.state.door = Authenticator.of(station.settings.server)
-    app.state.platform = station
-    app.state.interceptor = assembled(station, own=None, embeddings=None)
+    identity, billing, operations = station.base.identity, station.base.billing, station.base.operations
+    accounts = Accounts(identity.admission, identity.audit, identity.api_keys, billing.limits, billing.plans)
+    authenticator = Authenticator.of(station.settings.server, accounts)
+    install_server(app, ServerContext(authenticator, operations.metrics, operations.failures))
+    app.state.station = station
+    app.state.interceptor = assembled(_parts(station), own=None, embeddings=None)
     return app
+
+
+def _parts(station: Station) -> Parts:
+    base = station.base
+    return Parts(
+        settings=station.settings,
+        admission=base.identity.admission,
+        billing=base.billing,
+        tenancy=base.tenancy,
+        operations=base.operations,
+        cache=base.storage.cache,
+        retriever=station.retriever,
+    )
 
 
 async def _answered(address: Chats, request: Request) -> Response:
@@ -117,15 +134,15 @@ async def _health(_: Request) -> Response:
 
 
 async def _rage_health(request: Request) -> Response:
-    station: Station = request.app.state.platform
-    return JSONResponse(await health_of(request, station.accounts, station.guards))
+    station: Station = request.app.state.station
+    return JSONResponse(await health_of(request, station.base.operations.policies))
 
 
 async def _ready(request: Request) -> Response:
     """The database answers; servers and pipelines have circuits instead, as no chat depends on all of them."""
-    station: Station = request.app.state.platform
+    station: Station = request.app.state.station
     try:
-        async with station.database.read(EVERY_TENANT) as connection:
+        async with station.base.storage.database.read(EVERY_TENANT) as connection:
             await connection.execute(text("SELECT 1"))
     except RagstoneError as error:
         parts = {"database": {"ok": False, "detail": f"fails with {error.code}; see the log of the server"}}
@@ -135,11 +152,11 @@ async def _ready(request: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     """All counters and histograms of this process, for those who run the installation."""
-    await let_in(request, Permission.MANAGE, metered=False, max_body_bytes=None)
-    if not request.state.principal.runs_the_installation:
+    await admitted(request, Requirement(Permission.MANAGE))
+    if not context_of(request).authenticated.runs_the_installation:
         raise Forbidden("These numbers are of all tenants together, for those who run the installation.")
-    station: Station = request.app.state.platform
-    return Response(station.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    station: Station = request.app.state.station
+    return Response(station.base.operations.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -34,7 +34,11 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         station = await stack.enter_async_context(open_station(settings))
         server = uvicorn.Server(configuration(create_app(station)))
-        for work in (station.accounts.admission.watch(), station.metrics.watch_loop(), note_failures(station)):
+        for work in (
+            station.base.identity.admission.watch(),
+            station.base.operations.metrics.watch_loop(),
+            note_failures(station),
+        ):
             await stack.enter_async_context(meanwhile(work))
         await _announce(station, listener)
         keep_out_of_collections()
@@ -44,17 +48,17 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
 
 async def note_failures(station: Station) -> None:
     """Write down what failed in this process, every few seconds."""
-    written = FailureLog(station.database, most=station.settings.telemetry.max_failures)
+    written = FailureLog(station.base.storage.database, most=station.settings.telemetry.max_failures)
     while True:
         await asyncio.sleep(FAILURES_S)
         try:
-            await run_flush(station.failures, written)
+            await run_flush(station.base.operations.failures, written)
         except RagstoneError as error:
             log.warning("intercept.failures_kept", error=error.code)
 
 
 async def _announce(station: Station, listener: socket.socket) -> None:
-    closed = bool(station.settings.server.api_keys) or await station.accounts.admission.has_accounts()
+    closed = bool(station.settings.server.api_keys) or await station.base.identity.admission.has_accounts()
     log.info("intercept.listening", port=listener.getsockname()[1])
     sys.stdout.write(where(listener, with_keys=closed) + "\n")
     sys.stdout.flush()  # whoever started it waits for this line

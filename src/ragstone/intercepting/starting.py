@@ -13,8 +13,9 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from ragstone.errors import ConfigurationError
-from ragstone.http.server import check_address, listen
+from ragstone.http.server import listen
 from ragstone.intercepting.handing_over import handed_over
+from ragstone.wiring import check_address
 
 if TYPE_CHECKING:
     from ragstone.settings import Settings

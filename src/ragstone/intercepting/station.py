@@ -9,19 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragstone.errors import NoIndex
-from ragstone.resilience.http_client import HttpClient
-from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import Retrieval, Retriever
 from ragstone.retrieval.vectorize.client import VectorizeClient
-from ragstone.storage.cache import Cache, MemoryCache, RedisCache
-from ragstone.storage.database import Database
-from ragstone.storage.redis import Redis
-from ragstone.telemetry.failure_buffer import FailureBuffer
-from ragstone.telemetry.metrics import Metrics
-from ragstone.telemetry.redaction import Redactor
 from ragstone.telemetry.tracing import configure_tracing
 from ragstone.vocabulary import Query, Scope
-from ragstone.wiring.infrastructure import Accounts, open_infrastructure, prepare_data_dir
+from ragstone.wiring.infrastructure import Infrastructure, open_infrastructure, prepare_data_dir
 from ragstone.wiring.knowledge import routed
 
 if TYPE_CHECKING:
@@ -30,19 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """The parts, wired and open. See `integrations.interceptor.assembling.Parts`."""
+    """The open infrastructure, and what finds passages."""
 
     settings: Settings
-    database: Database
-    accounts: Accounts
+    base: Infrastructure
     retriever: Retriever
-    cache: Cache
-    http: HttpClient
-    guards: UpstreamPolicies
-    metrics: Metrics
-    failures: FailureBuffer
-    redactor: Redactor
-    redis: Redis | None
 
 
 class NoIndexRetriever:
@@ -72,19 +56,10 @@ async def open_station(settings: Settings) -> AsyncIterator[Station]:
     async with AsyncExitStack() as stack:
         base = await open_infrastructure(settings, folder, stack)
         if endpoint := settings.telemetry.otlp_endpoint:
-            stop_tracing = configure_tracing(endpoint, settings.telemetry.service_name, redactor=base.redactor)
+            stop_tracing = configure_tracing(
+                endpoint, settings.telemetry.service_name, redactor=base.operations.redactor
+            )
             stack.push_async_callback(asyncio.to_thread, stop_tracing)
-        client = VectorizeClient(base.http, base.guards)
-        yield Station(
-            settings=settings,
-            database=base.database,
-            accounts=base.accounts,
-            retriever=routed(NoIndexRetriever(), settings, base.accounts.tenant_settings, client, base.metrics),
-            cache=RedisCache(base.redis) if base.redis else MemoryCache(),
-            http=base.http,
-            guards=base.guards,
-            metrics=base.metrics,
-            failures=base.failures,
-            redactor=base.redactor,
-            redis=base.redis,
-        )
+        client = VectorizeClient(base.operations.http, base.operations.policies)
+        retriever = routed(NoIndexRetriever(), settings, base.tenancy.tenant_settings, client, base.operations.metrics)
+        yield Station(settings, base, retriever)

@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ragstone.identity.authenticate import Admission
 from ragstone.interceptor.deliver import ChatDelivery
 from ragstone.interceptor.embeddings import OwnEmbeddings
 from ragstone.interceptor.enrich import Preparation, TurnRetrieval
 from ragstone.interceptor.handle import Interception, Serving
 from ragstone.interceptor.own_model import OwnModel
 from ragstone.interceptor.upstream import Upstreams
-from ragstone.resilience.http_client import HttpClient
-from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import Retriever
+from ragstone.services import Billing, Operations, Services, Tenancy
 from ragstone.storage.cache import Cache
-from ragstone.telemetry.failure_buffer import FailureBuffer
-from ragstone.telemetry.metrics import Metrics
-from ragstone.telemetry.redaction import Redactor
-from ragstone.wiring.infrastructure import Accounts
-from ragstone.wiring.platform import Platform
 
 if TYPE_CHECKING:
     from ragstone.settings import Settings
 
 
-class Parts(Protocol):
+@dataclass(frozen=True, slots=True)
+class Parts:
     """What the interceptor is made of."""
 
-    @property
-    def settings(self) -> Settings: ...  # noqa: D102
-    @property
-    def accounts(self) -> Accounts: ...  # noqa: D102
-    @property
-    def retriever(self) -> Retriever: ...  # noqa: D102
-    @property
-    def cache(self) -> Cache: ...  # noqa: D102
-    @property
-    def http(self) -> HttpClient: ...  # noqa: D102
-    @property
-    def guards(self) -> UpstreamPolicies: ...  # noqa: D102
-    @property
-    def metrics(self) -> Metrics: ...  # noqa: D102
-    @property
-    def failures(self) -> FailureBuffer: ...  # noqa: D102
-    @property
-    def redactor(self) -> Redactor: ...  # noqa: D102
+    settings: Settings
+    admission: Admission
+    billing: Billing
+    tenancy: Tenancy
+    operations: Operations
+    cache: Cache
+    retriever: Retriever
 
 
 def assembled(parts: Parts, *, own: OwnModel | None, embeddings: OwnEmbeddings | None) -> Serving:
@@ -52,11 +38,11 @@ def assembled(parts: Parts, *, own: OwnModel | None, embeddings: OwnEmbeddings |
     upstreams = upstreams_of(parts)
     return Serving(
         interception_of(parts, upstreams, own=own),
-        tenant_settings=parts.accounts.tenant_settings,
+        tenant_settings=parts.tenancy.tenant_settings,
         upstreams=upstreams,
         embeddings=embeddings,
-        ledger=parts.accounts.ledger,
-        admission=parts.accounts.admission,
+        ledger=parts.billing.ledger,
+        admission=parts.admission,
     )
 
 
@@ -64,32 +50,43 @@ def upstreams_of(parts: Parts) -> Upstreams:
     """The servers that chats go on to; those of the settings may be anywhere."""
     given = parts.settings.interceptor
     operators = frozenset(url.rstrip("/") for url in (given.upstream_url, given.anthropic_url) if url)
-    return Upstreams(parts.http, parts.guards, operators=operators)
+    return Upstreams(parts.operations.http, parts.operations.policies, operators=operators)
 
 
 def interception_of(parts: Parts, upstreams: Upstreams, *, own: OwnModel | None) -> Interception:
     """The story, with all it needs."""
-    accounts, metrics, failures, redactor = parts.accounts, parts.metrics, parts.failures, parts.redactor
+    operations, billing, tenancy = parts.operations, parts.billing, parts.tenancy
+    metrics, failures, redactor = operations.metrics, operations.failures, operations.redactor
     turns = TurnRetrieval(
         parts.retriever,
-        guards=parts.guards,
+        guards=operations.policies,
         cache=parts.cache,
         metrics=metrics,
         redactor=redactor,
         context_tokens=parts.settings.retrieval.context_tokens,
     )
     return Interception(
-        tenant_settings=accounts.tenant_settings,
-        preparation=Preparation(turns, accounts.source_links, metrics=metrics, failures=failures),
+        tenant_settings=tenancy.tenant_settings,
+        preparation=Preparation(turns, tenancy.source_links, metrics=metrics, failures=failures),
         upstreams=upstreams,
         delivery=ChatDelivery(upstreams, metrics=metrics, failures=failures, redactor=redactor),
         own=own,
-        limits=accounts.limits,
-        ledger=accounts.ledger,
+        limits=billing.limits,
+        ledger=billing.ledger,
         metrics=metrics,
     )
 
 
-def serving_of(platform: Platform) -> Serving:
+def serving_of(services: Services) -> Serving:
     """What answers the requests of /v1."""
-    return assembled(platform, own=OwnModel(platform.chat), embeddings=OwnEmbeddings(platform.embedder))
+    parts = Parts(
+        settings=services.settings,
+        admission=services.identity.admission,
+        billing=services.billing,
+        tenancy=services.tenancy,
+        operations=services.operations,
+        cache=services.storage.cache,
+        retriever=services.answers.retriever,
+    )
+    own, embeddings = OwnModel(services.answers.chat), OwnEmbeddings(services.engines.embedder)
+    return assembled(parts, own=own, embeddings=embeddings)

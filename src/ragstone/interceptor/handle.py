@@ -20,6 +20,7 @@ from ragstone.billing.ledger import Ledger
 from ragstone.billing.rate_limits import RateLimits
 from ragstone.chat.usage_meter import UsageMeter
 from ragstone.errors import InvalidInput, NotFound, RagstoneError
+from ragstone.http.context import context_of
 from ragstone.http.streaming import Refusal, Story, StreamingHandler, Writer
 from ragstone.identity.authenticate import Admission
 from ragstone.interceptor.deliver import ChatDelivery, UpstreamExchange
@@ -29,7 +30,6 @@ from ragstone.interceptor.policy import decide
 from ragstone.interceptor.request import OWN_MODEL, ChatRequest, parsed, read
 from ragstone.interceptor.upstream import Upstreams, UpstreamTarget, incoming, outgoing
 from ragstone.interceptor.wire_formats import DialectName, dialect_of
-from ragstone.principals import Principal
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.tenants.settings import TenantSettings
@@ -221,8 +221,8 @@ class Serving:
         return self._relay(request, "anthropic", story)
 
     def _relay(self, request: Request, dialect: DialectName, story: Story) -> StreamingHandler:
-        principal: Principal = request.state.principal
-        words = dialect_of(dialect, dict(request.headers), request.state.request_id)
+        principal = context_of(request).authenticated
+        words = dialect_of(dialect, dict(request.headers), context_of(request).request_id)
         return StreamingHandler(story, words, still=partial(self._admission.still, principal))
 
     async def _embed(self, asked: ChatRequest, writer: Writer) -> None:
@@ -260,7 +260,7 @@ class Serving:
         return target
 
     async def _models(self, request: Request) -> Models:
-        principal: Principal = request.state.principal
+        principal = context_of(request).authenticated
         known = await self._tenant_settings.get(principal.tenant)
         target = self._upstreams.target(principal.tenant, known, "openai")
         names = [self._embeddings.name] if self._embeddings else []
@@ -277,7 +277,7 @@ class Serving:
         until, listed = self._listed.get(target.name, (0.0, []))
         if time.monotonic() < until:
             return listed
-        headers = outgoing({}, key=target.key, dialect="openai", request_id=request.state.request_id)
+        headers = outgoing({}, key=target.key, dialect="openai", request_id=context_of(request).request_id)
         try:
             async with self._upstreams.asked(target, "GET", "/models", headers=headers) as answer:
                 if not isinstance(answer, Refusal):
@@ -290,16 +290,15 @@ class Serving:
 
 
 def _asked(request: Request, dialect: DialectName, path: str, body: bytes, value: Mapping[str, Any]) -> ChatRequest:
-    standing = getattr(request.state, "standing", None)  # nobody counts whose plan has no limits
     return ChatRequest(
         dialect=dialect,
         path=path,
         body=body,
         parsed=value,
         headers=_joined(request),
-        principal=request.state.principal,
-        request_id=request.state.request_id,
-        overage=standing is not None and standing.overage,
+        principal=context_of(request).authenticated,
+        request_id=context_of(request).request_id,
+        overage=context_of(request).is_overage,
     )
 
 

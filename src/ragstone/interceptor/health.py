@@ -8,26 +8,24 @@ from starlette.requests import Request
 
 from ragstone import __version__
 from ragstone.errors import Forbidden, Unauthenticated
-from ragstone.http.authentication import Authenticator
+from ragstone.http.capabilities import UpstreamPoliciesDep
+from ragstone.http.context import context_of
 from ragstone.http.routing import open_router
 from ragstone.principals import Permission
 from ragstone.resilience.upstream_policy import UpstreamPolicies
-from ragstone.wiring import Platform
-from ragstone.wiring.infrastructure import Accounts
 
 
-async def health_of(request: Request, accounts: Accounts, guards: UpstreamPolicies) -> dict[str, object]:
-    """`status`, for everybody; `circuits` by name too where the caller runs the installation."""
+async def health_of(request: Request, policies: UpstreamPolicies) -> dict[str, object]:
+    """`status` for anyone; `circuits` by name too where the caller is an operator of the installation."""
     told: dict[str, object] = {"status": "ok", "version": __version__}
-    if await _by_an_operator(request, accounts):
-        told["circuits"] = {circuit.name: circuit.state.name.lower() for circuit in guards.states()}
+    if await _by_an_operator(request):
+        told["circuits"] = {circuit.name: circuit.state.name.lower() for circuit in policies.states()}
     return told
 
 
-async def _by_an_operator(request: Request, accounts: Accounts) -> bool:
-    door: Authenticator = request.app.state.door
+async def _by_an_operator(request: Request) -> bool:
     try:
-        principal = await door.admit(request, accounts, Permission.MANAGE)
+        principal = await context_of(request).server.authenticator.authenticate(request, Permission.MANAGE)
     except (Unauthenticated, Forbidden):
         return False
     return principal.runs_the_installation
@@ -43,10 +41,9 @@ router = open_router(tag="interceptor")
     summary="Is the interceptor alive?",
     responses={200: {"content": {"application/json": {"example": _TOLD}}}},
 )
-async def rage_health(request: Request) -> JSONResponse:
+async def rage_health(request: Request, policies: UpstreamPoliciesDep) -> JSONResponse:
     """It answers. Whoever runs the installation, and shows a key, is told the state of each circuit too."""
-    platform: Platform = request.app.state.platform
-    return JSONResponse(await health_of(request, platform.accounts, platform.guards))
+    return JSONResponse(await health_of(request, policies))
 
 
 ROUTERS: tuple[APIRouter, ...] = (router,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,7 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from ragstone.errors import InvalidInput, NotFound, RagstoneError
-from ragstone.http.routing import AdmittedRoute, admitted_router
+from ragstone.http.authentication import ErrorFormat
+from ragstone.http.context import context_of
+from ragstone.http.routing import admitted_router
 from ragstone.interceptor.handle import Serving
 from ragstone.interceptor.request import MAX_BODY_BYTES
 from ragstone.interceptor.wire_formats import AnthropicWire, DialectName, OpenAIWire, dialect_of, example
@@ -67,41 +69,31 @@ def _described(
     return told
 
 
-class OpenAIRoute(AdmittedRoute):
-    """A route behind the door whose refusals are in the client's dialect."""
-
-    max_body_bytes = MAX_BODY_BYTES
-    dialect: DialectName = "openai"
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The door's handler, with refusals as the client reads them."""
-        handle = super().get_route_handler()
-
-        async def answered(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RequestValidationError as error:
-                raised: Exception = InvalidInput("The address does not fit. See /openapi.json.")
-                raised.__cause__ = error
-            except (RagstoneError, HTTPException) as error:
-                cause = error.__cause__
-                raised = cause if isinstance(error, HTTPException) and isinstance(cause, RagstoneError) else error
-            words = dialect_of(self.dialect, dict(request.headers), request.state.request_id)
-            refusal = words.refusal(raised)
-            return Response(refusal.body, refusal.status, dict(refusal.headers))
-
-        return answered
+def _refused(dialect: DialectName, request: Request, error: Exception) -> Response:
+    """An error as the clients of a vendor read it."""
+    cause = error.__cause__
+    if isinstance(error, RequestValidationError):
+        raised: Exception = InvalidInput("The address does not fit. See /openapi.json.")
+    else:
+        raised = cause if isinstance(error, HTTPException) and isinstance(cause, RagstoneError) else error
+    refusal = dialect_of(dialect, dict(request.headers), context_of(request).request_id).refusal(raised)
+    return Response(refusal.body, refusal.status, dict(refusal.headers))
 
 
-class AnthropicRoute(OpenAIRoute):
-    """The same for Anthropic's clients."""
+def _router(dialect: DialectName, *, metered: bool) -> APIRouter:
+    errors = (RagstoneError, RequestValidationError, HTTPException)
+    return admitted_router(
+        tag="interceptor",
+        needs=Permission.CHAT,
+        metered=metered,
+        max_body_bytes=MAX_BODY_BYTES,
+        error_format=ErrorFormat(errors, partial(_refused, dialect)),
+    )
 
-    dialect = "anthropic"
 
-
-chats = admitted_router(tag="interceptor", needs=Permission.CHAT, metered=True, route_class=OpenAIRoute)
-messages = admitted_router(tag="interceptor", needs=Permission.CHAT, metered=True, route_class=AnthropicRoute)
-lists = admitted_router(tag="interceptor", needs=Permission.CHAT, route_class=OpenAIRoute)
+chats = _router("openai", metered=True)
+messages = _router("anthropic", metered=True)
+lists = _router("openai", metered=False)
 
 
 def _serving(request: Request) -> Serving:

@@ -1,8 +1,7 @@
-"""The door of a LibreChat: its token is checked before a byte of the body is read, and errors have rag_api's shape.
+"""Authentication of a LibreChat by its signed token, before the body is read; errors have the shape of rag_api.
 
 `/librechat/…` belongs to the LibreChat of the settings, `/librechat/tenants/{tenant}/…`
-to that of a tenant. Whoever names a tenant that has none learns no more than whoever
-shows a wrong token.
+to that of a tenant. A tenant without a LibreChat is refused in the same words as a wrong token.
 """
 
 from __future__ import annotations
@@ -10,28 +9,27 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 import jwt
 import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
-from starlette.types import Scope as Connection
 
 from ragstone.errors import Forbidden, NotFound, RagstoneError, TooLarge, Unauthenticated, Unavailable
-from ragstone.http.authentication import MAX_JSON_BYTES, Authenticator, limited_body, refuse_announced
+from ragstone.http.authentication import ErrorFormat, Requirement
+from ragstone.http.capabilities import services_of
+from ragstone.http.context import context_of
 from ragstone.http.error_handlers import MAX_NAMED_FIELDS, problem_of, request_problem_response
-from ragstone.http.rate_limit_headers import standing_headers
-from ragstone.identity.tenants import TenantState
+from ragstone.identity.tenants import Tenants, TenantState
 from ragstone.principals import CredentialType, Permission, Principal
+from ragstone.settings import LibreChatDefaults
+from ragstone.tenants.settings_store import TenantSettingsStore
 from ragstone.vocabulary import COLLECTION_PATTERN
-from ragstone.wiring import Platform
 
 ALGORITHMS = ("HS256",)  # never those that the token itself names
 LEEWAY_S = 30.0  # two machines' clocks; LibreChat's tokens hold for 300 s
@@ -101,87 +99,24 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,53}", re.ASCII)
 log = structlog.get_logger()
 
 
-class LibreChatRoute(APIRoute):
-    """A route behind the token of a LibreChat. Its address may hold doubled slashes."""
-
-    max_body_bytes: ClassVar[int | None] = MAX_JSON_BYTES
-    metered: ClassVar[bool] = False
-
-    def matches(self, scope: Connection) -> tuple[Match, Connection]:
-        """Whether the address is this route's. LibreChat puts `/query` after whatever RAG_API_URL ends with."""
-        return super().matches(single_slashed(scope))
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, behind the token."""
-        handle = super().get_route_handler()
-
-        async def admitted(request: Request) -> Response:
-            try:
-                await self._admit(request)
-                door: Authenticator = request.app.state.door
-                limit = min(self.max_body_bytes or door.max_body_bytes, door.max_body_bytes)
-                refuse_announced(request.headers, limit)
-                return await handle(Request(request.scope, limited_body(request.receive, limit)))
-            except (RagstoneError, RequestValidationError, HTTPException) as error:
-                return self.failed(request, error)
-
-        return admitted
-
-    def failed(self, request: Request, error: Exception) -> Response:
-        """The answer to what failed."""
-        return failure(request, error)
-
-    async def _admit(self, request: Request) -> None:
-        platform: Platform = request.app.state.platform
-        principal, user = await admit(request, platform)
-        request.state.principal, request.state.user = principal, user
-        await platform.accounts.limits.call(principal)
-        if self.metered:
-            request.state.standing = await platform.accounts.limits.hit(principal)
-            request.state.headers = standing_headers(request.state.standing)
-
-
-class FileRoute(LibreChatRoute):
-    """A route that takes a file: bodies up to the server's limit."""
-
-    max_body_bytes = None
-
-
-class SearchRoute(LibreChatRoute):
-    """A route that counts against the requests of the tenant's plan."""
-
-    metered = True
-
-
-class QueryRoute(SearchRoute):
-    """A route whose failure would end a chat: what is not the caller's fault is an empty answer, counted and logged."""
-
-    def failed(self, request: Request, error: Exception) -> Response:
-        """Nothing found; but who is not let in, or sends what cannot be read, is told so."""
-        let_in = hasattr(request.state, "principal") or isinstance(error, Unavailable)
-        if not let_in or not isinstance(error, RagstoneError) or isinstance(error, TooLarge):
-            return failure(request, error)
-        platform: Platform = request.app.state.platform
-        platform.metrics.degraded.labels("librechat_query").inc()
-        log.warning("librechat.query_failed", code=error.code, error=error.message)
-        return JSONResponse([])
-
-
-async def admit(request: Request, platform: Platform) -> tuple[Principal, str]:
-    """Whoever asks: a principal of the LibreChat's tenant, and the user's id as LibreChat knows it.
+async def by_token(request: Request, _: Permission | None) -> Principal:
+    """A principal of the LibreChat's tenant; its user is put into the context, by the id that LibreChat knows.
 
     Raises:
         NotFound: no LibreChat is connected at this address.
         Unauthenticated: the token is missing or wrong.
         Forbidden: the tenant is not active.
     """
+    services, context = services_of(request.app), context_of(request)
+    own = services.settings.librechat
     named = request.path_params.get("tenant")
-    if named is None and platform.settings.librechat.jwt_secret is None:
+    if named is None and own.jwt_secret is None:
         raise not_connected()
     token = shown_token(request.headers)
-    tenant = platform.settings.librechat.tenant if named is None else named
-    user = user_of(token, await _secret(platform, named))
-    return await _principal(platform, tenant, user), user
+    user = user_of(token, await _secret(own, services.tenancy.tenant_settings, named))
+    principal = await _principal(own, services.identity.tenants, own.tenant if named is None else named, user)
+    context.principal, context.user = principal, user
+    return principal
 
 
 def not_connected() -> NotFound:
@@ -191,30 +126,29 @@ def not_connected() -> NotFound:
     )
 
 
-async def _secret(platform: Platform, named: str | None) -> str:
+async def _secret(own: LibreChatDefaults, tenant_settings: TenantSettingsStore, named: str | None) -> str:
     if named is None:
-        setting = platform.settings.librechat.jwt_secret
-        return setting.get_secret_value().strip() if setting else _NOBODYS_SECRET
+        return own.jwt_secret.get_secret_value().strip() if own.jwt_secret else _NOBODYS_SECRET
     if not re.fullmatch(COLLECTION_PATTERN, named):
         return _NOBODYS_SECRET
-    secret = (await platform.accounts.tenant_settings.get(named)).librechat.jwt_secret
+    secret = (await tenant_settings.get(named)).librechat.jwt_secret
     return secret.get_secret_value() if secret else _NOBODYS_SECRET
 
 
-async def _principal(platform: Platform, tenant: str, user: str) -> Principal:
+async def _principal(own: LibreChatDefaults, tenants: Tenants, tenant: str, user: str) -> Principal:
     try:
-        found = await platform.accounts.tenants.get(tenant)
+        found = await tenants.get(tenant)
     except NotFound:
         found = None
     if found is None or found.state is not TenantState.ACTIVE:
-        raise Forbidden("The tenant that this LibreChat's files belong to is not active. Ask whoever runs the server.")
+        raise Forbidden("The tenant that this LibreChat's files belong to is not active. Ask the server's operator.")
     return Principal(
         id=principal_id(user),
         kind=CredentialType.LIBRECHAT,
         tenant=tenant,
         plan=found.plan,
         permissions=PERMISSIONS,
-        collections=frozenset({platform.settings.librechat.collection}),
+        collections=frozenset({own.collection}),
     )
 
 
@@ -237,9 +171,22 @@ def failure(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": problem.detail}, problem.status, headers=kept)
 
 
-def single_slashed(scope: Connection) -> Connection:
-    """The scope, with one slash for several where the path is LibreChat's; everybody else's stays as it is."""
-    path: str = scope["path"]
-    if "//" not in path or not path.startswith(f"{PREFIX}/"):
-        return scope
-    return {**scope, "path": re.sub("/{2,}", "/", path)}
+def query_failure(request: Request, error: Exception) -> Response:
+    """No passages, for a failure that would end a chat and is not the caller's fault: counted and logged.
+
+    A caller that is not authenticated, or sends what cannot be read, gets the error.
+    """
+    context = context_of(request)
+    authenticated = context.principal is not None or isinstance(error, Unavailable)
+    if not authenticated or not isinstance(error, RagstoneError) or isinstance(error, TooLarge):
+        return failure(request, error)
+    context.server.metrics.degraded.labels("librechat_query").inc()
+    log.warning("librechat.query_failed", code=error.code, error=error.message)
+    return JSONResponse([])
+
+
+_ERRORS = (RagstoneError, RequestValidationError, HTTPException)
+BY_TOKEN = Requirement(identify=by_token, error_format=ErrorFormat(_ERRORS, failure))
+UPLOAD = replace(BY_TOKEN, max_body_bytes=None)
+SEARCH = replace(BY_TOKEN, metered=True)
+QUERY = replace(SEARCH, error_format=ErrorFormat(_ERRORS, query_failure))

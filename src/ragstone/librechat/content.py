@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ragstone.errors import NotFound
-from ragstone.librechat.files import Caller, FileStore
+from ragstone.librechat.files import Caller, FileStore, LibreChatParts
 from ragstone.librechat.query import content, metadata
 from ragstone.vocabulary import Chunk, PageSpan, Scope
-from ragstone.wiring import Platform
 
 UNKNOWN_IDS = "One or more IDs not found"
 UNKNOWN_FILE = "The specified file_id was not found"
@@ -19,19 +18,19 @@ NO_TEXT = "No document found for the given ID"
 NO_SUCH_FILE = "The specified file was not found."
 
 
-async def whole_text(platform: Platform, scope: Scope, caller: Caller, file_id: str) -> str:
+async def whole_text(parts: LibreChatParts, scope: Scope, caller: Caller, file_id: str) -> str:
     """The name of a file, then its text, with a line `# PAGE n` before each page.
 
     Raises:
         NotFound: there is none that the caller may read, or it is not ready.
     """
-    files = await FileStore(platform.database, scope).readable(caller, [file_id])
+    files = await FileStore(parts.database, scope).readable(caller, [file_id])
     if not files:
         raise NotFound(UNKNOWN_FILE)
     if files[0].version is None:
         raise NotFound(NO_TEXT)
-    text = await platform.library.text(scope, files[0].document_id, version=files[0].version)
-    chunks = await platform.library.chunks(scope, files[0].document_id)
+    text = await parts.library.text(scope, files[0].document_id, version=files[0].version)
+    chunks = await parts.library.chunks(scope, files[0].document_id)
     return f"{files[0].name}\n{paged(text, _pages(chunks))}"
 
 
@@ -50,20 +49,20 @@ def _pages(chunks: Sequence[Chunk]) -> list[PageSpan]:
 
 
 async def chunks_of(
-    platform: Platform, scope: Scope, caller: Caller, file_ids: Sequence[str]
+    parts: LibreChatParts, scope: Scope, caller: Caller, file_ids: Sequence[str]
 ) -> list[dict[str, object]]:
     """Every chunk of the files, in reading order.
 
     Raises:
         NotFound: one of them is not there, or not the caller's to read.
     """
-    files = await FileStore(platform.database, scope).readable(caller, file_ids)
+    files = await FileStore(parts.database, scope).readable(caller, file_ids)
     if len(files) < len(set(file_ids)):
         raise NotFound(UNKNOWN_IDS)
     return [
         {"page_content": content(chunk), "metadata": metadata(chunk, file)}
         for file in files
-        for chunk in await platform.library.chunks(scope, file.document_id)
+        for chunk in await parts.library.chunks(scope, file.document_id)
     ]
 
 

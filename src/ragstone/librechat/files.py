@@ -14,7 +14,13 @@ from typing import Any
 from sqlalchemy import Select
 from sqlalchemy.engine import RowMapping
 
+from ragstone.documents.base import Parser
+from ragstone.embedding.base import Embedder
+from ragstone.ingestion.service import Ingestion
+from ragstone.retrieval.base import Retriever
+from ragstone.settings import Settings
 from ragstone.storage.database import Database, any_of, scoped
+from ragstone.storage.library import Library
 from ragstone.storage.schema import documents
 from ragstone.vocabulary import Filters, MetadataValue, Scope
 
@@ -89,6 +95,19 @@ def filters_of(files: Sequence[LibreChatFile]) -> Filters:
         OWNER_ENTITY: tuple(sorted({file.owner_entity for file in files})),
     }
     return Filters(documents=tuple(file.document_id for file in files), metadata=owners)
+
+
+@dataclass(frozen=True, slots=True)
+class LibreChatParts:
+    """The services that answer the requests of a LibreChat."""
+
+    settings: Settings
+    database: Database
+    library: Library
+    ingestion: Ingestion
+    retriever: Retriever
+    embedder: Embedder
+    parser: Parser
 
 
 class FileStore:

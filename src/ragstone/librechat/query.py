@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ragstone.errors import Unavailable
-from ragstone.librechat.files import Caller, FileStore, LibreChatFile, filters_of
+from ragstone.librechat.files import Caller, FileStore, LibreChatFile, LibreChatParts, filters_of
 from ragstone.retrieval.base import Retrieval
 from ragstone.retrieval.retrieve import content_terms, evidence
 from ragstone.vocabulary import Chunk, Hit, Passage, Query, Scope
-from ragstone.wiring import Platform
 
 RELEVANCE = ((0.0, 0.0), (0.4, 0.45), (1.4, 1.0))
 """Evidence and the relevance it stands for, straight between. 0.4 is the floor of `RetrievalOptions`, below which
@@ -49,7 +48,7 @@ Pair = tuple[LibreChatDocument, float]
 
 
 async def find(
-    platform: Platform,
+    parts: LibreChatParts,
     scope: Scope,
     caller: Caller,
     *,
@@ -66,29 +65,29 @@ async def find(
     Raises:
         Unavailable: a part is down, or took longer than `budget_s`.
     """
-    files = await FileStore(platform.database, scope).readable(caller, file_ids)
+    files = await FileStore(parts.database, scope).readable(caller, file_ids)
     if not files:
         return []
     try:
         async with asyncio.timeout(budget_s):
-            passages = await _passages(platform, scope, question, files, k)
+            passages = await _passages(parts, scope, question, files, k)
     except TimeoutError as error:
         raise Unavailable(f"Retrieval took longer than {budget_s:g} s. Look at /ready for a slow part.") from error
     return _nearest_first(question, passages, files)
 
 
 async def _passages(
-    platform: Platform, scope: Scope, question: str, files: Sequence[LibreChatFile], k: int
+    parts: LibreChatParts, scope: Scope, question: str, files: Sequence[LibreChatFile], k: int
 ) -> Sequence[Passage]:
     if question:
-        found: Retrieval = await platform.retriever.search(scope, Query(question, filters_of(files), limit=k))
+        found: Retrieval = await parts.retriever.search(scope, Query(question, filters_of(files), limit=k))
         if found.passages:
             return found.passages
-    return await _beginning(platform, scope, files[0], k) if len(files) == 1 else ()
+    return await _beginning(parts, scope, files[0], k) if len(files) == 1 else ()
 
 
-async def _beginning(platform: Platform, scope: Scope, file: LibreChatFile, k: int) -> list[Passage]:
-    chunks = await platform.library.chunks(scope, file.document_id)
+async def _beginning(parts: LibreChatParts, scope: Scope, file: LibreChatFile, k: int) -> list[Passage]:
+    chunks = await parts.library.chunks(scope, file.document_id)
     return [Passage(chunk, file.name, "", "", Hit(chunk.id, 0.0, {})) for chunk in chunks[:k]]
 
 

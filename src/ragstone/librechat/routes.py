@@ -17,31 +17,41 @@ from fastapi import APIRouter, Body, Depends, Form, Path, Query, Request, Upload
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
-from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from ragstone.errors import InvalidInput, NotFound, RagstoneError, UnreadableDocument, Unsupported
-from ragstone.http.routing import Admitted, AdmittedAsking, ChatExchange, OpenPlatform
+from ragstone.http.capabilities import (
+    DatabaseDep,
+    EmbedderDep,
+    IndexDep,
+    IngestionDep,
+    LibraryDep,
+    ParserDep,
+    RetrieverDep,
+    SettingsDep,
+)
+from ragstone.http.context import context_of
+from ragstone.http.routing import Admitted, AdmittedAsking, ChatExchange, guarded_route
 from ragstone.http.streaming import unless_disconnected
+from ragstone.index.base import Index
 from ragstone.ingestion.submit import too_large
 from ragstone.librechat.authentication import (
+    BY_TOKEN,
     PREFIX,
-    FileRoute,
-    LibreChatRoute,
-    QueryRoute,
-    SearchRoute,
+    QUERY,
+    SEARCH,
+    UPLOAD,
     failure,
     not_connected,
-    single_slashed,
 )
 from ragstone.librechat.content import UNKNOWN_IDS, chunks_of, local_file, whole_text
-from ragstone.librechat.files import Caller, FileStore, may_remove
+from ragstone.librechat.files import Caller, FileStore, LibreChatParts, may_remove
 from ragstone.librechat.query import MAX_K, find, searchable
 from ragstone.librechat.upload import FileUpload, UploadOutcome, display_name, keep
 from ragstone.principals import Principal
-from ragstone.storage.database import EVERY_TENANT
+from ragstone.storage.database import EVERY_TENANT, Database
 from ragstone.vocabulary import Scope
-from ragstone.wiring import Platform
 
 MAX_FILE_IDS = 1000
 MAX_FILE_ID_CHARS = 128
@@ -128,37 +138,44 @@ CHECK_S = 2.0  # LibreChat gives up after 10 s, and reads the file itself
 log = structlog.get_logger()
 
 
-class HealthRoute(APIRoute):
-    """A route for everybody. Its address may hold doubled slashes."""
+async def _parts(
+    settings: SettingsDep,
+    database: DatabaseDep,
+    library: LibraryDep,
+    ingestion: IngestionDep,
+    retriever: RetrieverDep,
+    embedder: EmbedderDep,
+    parser: ParserDep,
+) -> LibreChatParts:
+    return LibreChatParts(settings, database, library, ingestion, retriever, embedder, parser)
 
-    def matches(self, scope: Connection) -> tuple[Match, Connection]:
-        """See `LibreChatRoute.matches`."""
-        return super().matches(single_slashed(scope))
+
+Parts = Annotated[LibreChatParts, Depends(_parts)]
 
 
-async def health(request: Request, platform: OpenPlatform) -> JSONResponse:
+async def health(request: Request, settings: SettingsDep, database: DatabaseDep, index: IndexDep) -> JSONResponse:
     """200 where database and index answer, else 503; the same for every tenant, known or not."""
-    if "tenant" not in request.path_params and platform.settings.librechat.jwt_secret is None:
+    if "tenant" not in request.path_params and settings.librechat.jwt_secret is None:
         response = failure(request, not_connected())
         assert isinstance(response, JSONResponse)
         return response
-    up = await _answers(platform)
+    up = await _answers(database, index)
     return JSONResponse({"status": "UP" if up else "DOWN"}, 200 if up else 503)
 
 
-async def _answers(platform: Platform) -> bool:
+async def _answers(database: Database, index: Index) -> bool:
     try:
         async with asyncio.timeout(CHECK_S):
-            await _database(platform)
-            await platform.index.count(Scope())
+            await _check_database(database)
+            await index.count(Scope())
     except (RagstoneError, OSError) as error:  # TimeoutError is one
         log.warning("librechat.down", error=type(error).__name__)
         return False
     return True
 
 
-async def _database(platform: Platform) -> None:
-    async with platform.database.read(EVERY_TENANT) as connection:
+async def _check_database(database: Database) -> None:
+    async with database.read(EVERY_TENANT) as connection:
         await connection.execute(sqlalchemy.text("SELECT 1"))
 
 
@@ -168,12 +185,13 @@ FORM_LIMITS: Any = {"max_files": 1, "max_fields": MAX_FORM_FIELDS, "max_part_siz
 
 
 async def _user(request: Request) -> str:
-    user: str = request.state.user  # missing on a route without the door: an error, never a pass
+    user = context_of(request).user
+    assert user, "this route does not authenticate its callers"
     return user
 
 
-async def _scope(principal: Admitted, platform: OpenPlatform) -> Scope:
-    return principal.scope(platform.settings.librechat.collection)
+async def _scope(principal: Admitted, parts: Parts) -> Scope:
+    return principal.scope(parts.settings.librechat.collection)
 
 
 User = Annotated[str, Depends(_user)]
@@ -183,20 +201,18 @@ FormEntity = Annotated[EntityId, Form()]
 QueryEntity = Annotated[EntityId, Query()]
 
 
-async def query(
-    body: QueryBody, platform: OpenPlatform, scope: InScope, user: User, asking: AdmittedAsking
-) -> JSONResponse:
+async def query(body: QueryBody, parts: Parts, scope: InScope, user: User, asking: AdmittedAsking) -> JSONResponse:
     """The passages of one file that are nearest to a question; none, where it is not there or not the caller's."""
-    caller, question = Caller(user, body.entity_id), await _asked(platform, asking, body.query)
-    return JSONResponse(await find(platform, scope, caller, question=question, file_ids=[body.file_id], k=body.k))
+    caller, question = Caller(user, body.entity_id), await _asked(parts, asking, body.query)
+    return JSONResponse(await find(parts, scope, caller, question=question, file_ids=[body.file_id], k=body.k))
 
 
 async def query_multiple(
-    body: QueryMultipleBody, platform: OpenPlatform, scope: InScope, user: User, asking: AdmittedAsking
+    body: QueryMultipleBody, parts: Parts, scope: InScope, user: User, asking: AdmittedAsking
 ) -> JSONResponse:
     """The passages of several files that are nearest to a question; 404 where there is none."""
-    caller, question = Caller(user, body.entity_id), await _asked(platform, asking, body.query)
-    pairs = await find(platform, scope, caller, question=question, file_ids=body.file_ids, k=body.k)
+    caller, question = Caller(user, body.entity_id), await _asked(parts, asking, body.query)
+    pairs = await find(parts, scope, caller, question=question, file_ids=body.file_ids, k=body.k)
     if not pairs:
         raise NotFound("No documents found for the given query")
     return JSONResponse(pairs)
@@ -204,7 +220,7 @@ async def query_multiple(
 
 async def embed(
     request: Request,
-    platform: OpenPlatform,
+    parts: Parts,
     scope: InScope,
     principal: Admitted,
     user: User,
@@ -213,12 +229,12 @@ async def embed(
     entity_id: FormEntity = "",
 ) -> Embedded:
     """Keep a file, and answer when it can be found."""
-    return await _embedded(request, platform, scope, principal, Caller(user, entity_id), file_id, file)
+    return await _embedded(request, parts, scope, principal, Caller(user, entity_id), file_id, file)
 
 
 async def embed_upload(
     request: Request,
-    platform: OpenPlatform,
+    parts: Parts,
     scope: InScope,
     principal: Admitted,
     user: User,
@@ -227,106 +243,106 @@ async def embed_upload(
     entity_id: FormEntity = "",
 ) -> Embedded:
     """As `embed`, with another name for the part."""
-    return await _embedded(request, platform, scope, principal, Caller(user, entity_id), file_id, uploaded_file)
+    return await _embedded(request, parts, scope, principal, Caller(user, entity_id), file_id, uploaded_file)
 
 
 async def embed_local(
     request: Request,
     body: LocalBody,
-    platform: OpenPlatform,
+    parts: Parts,
     scope: InScope,
     principal: Admitted,
     user: User,
     entity_id: QueryEntity = "",
 ) -> Embedded:
     """As `embed`, of a file below the upload root: of the installation's own LibreChat only, and in a user's folder."""
-    root = None if "tenant" in request.path_params else platform.settings.librechat.upload_root
-    limit = platform.settings.ingestion.max_file_bytes
+    root = None if "tenant" in request.path_params else parts.settings.librechat.upload_root
+    limit = parts.settings.ingestion.max_file_bytes
     content = await asyncio.to_thread(local_file, root, body.filepath, user=user, max_bytes=limit + 1)
     incoming = FileUpload(body.file_id, display_name(body.filename), content)
     caller = Caller(user, entity_id)
-    outcome = await keep(platform, scope, principal, caller, incoming, receive=request.receive)
+    outcome = await keep(parts, scope, principal, caller, incoming, receive=request.receive)
     return _told(incoming, outcome)
 
 
 async def text(
-    request: Request, platform: OpenPlatform, file_id: FormFileId, file: UploadFile, entity_id: FormEntity = ""
+    request: Request, parts: Parts, file_id: FormFileId, file: UploadFile, entity_id: FormEntity = ""
 ) -> Extracted:
     """The text of a file; nothing is kept. `entity_id` is taken, and means nothing here."""
-    incoming = await _incoming(platform, file_id, file)
-    limit = platform.settings.ingestion.max_file_bytes
+    incoming = await _incoming(parts, file_id, file)
+    limit = parts.settings.ingestion.max_file_bytes
     try:
         if len(incoming.content) > limit:
             raise too_large(limit)
-        parsed = await unless_disconnected(request.receive, platform.parser.parse(incoming.content, name=incoming.name))
+        parsed = await unless_disconnected(request.receive, parts.parser.parse(incoming.content, name=incoming.name))
     except (Unsupported, UnreadableDocument) as error:
         raise InvalidInput(f"Error during text extraction: {error.message}") from error
     return Extracted(text=parsed.text, file_id=file_id, filename=incoming.name)
 
 
 async def delete_documents(
-    file_ids: Annotated[FileIds, Body()], platform: OpenPlatform, scope: InScope, principal: Admitted, user: User
+    file_ids: Annotated[FileIds, Body()], parts: Parts, scope: InScope, principal: Admitted, user: User
 ) -> dict[str, str]:
     """Remove files; then 404, if there was one that is unknown or not the caller's."""
-    known = await FileStore(platform.database, scope).known(file_ids)
+    known = await FileStore(parts.database, scope).known(file_ids)
     mine = [file for file in known.values() if may_remove(Caller(user), file)]
     for file in mine:
-        await platform.ingestion.remove(scope, file.document_id, principal=principal.id)
+        await parts.ingestion.remove(scope, file.document_id, principal=principal.id)
     if len(mine) < len(set(file_ids)):
         raise NotFound(UNKNOWN_IDS)
     return {"message": f"Documents for {len(mine)} file{'s' if len(mine) > 1 else ''} deleted successfully"}
 
 
 async def context(
-    file_id: Annotated[FileId, Path()], platform: OpenPlatform, scope: InScope, user: User, entity_id: QueryEntity = ""
+    file_id: Annotated[FileId, Path()], parts: Parts, scope: InScope, user: User, entity_id: QueryEntity = ""
 ) -> str:
     """The whole text of a file, with its name and its pages."""
-    return await whole_text(platform, scope, Caller(user, entity_id), file_id)
+    return await whole_text(parts, scope, Caller(user, entity_id), file_id)
 
 
 async def list_documents(
-    platform: OpenPlatform,
+    parts: Parts,
     scope: InScope,
     user: User,
     ids: Annotated[FileIds, Query()],
     entity_id: QueryEntity = "",
 ) -> JSONResponse:
     """Every chunk of some files; 404 where one of them is unknown or not the caller's."""
-    return JSONResponse(await chunks_of(platform, scope, Caller(user, entity_id), ids))
+    return JSONResponse(await chunks_of(parts, scope, Caller(user, entity_id), ids))
 
 
-async def list_ids(platform: OpenPlatform, scope: InScope, user: User, entity_id: QueryEntity = "") -> list[str]:
+async def list_ids(parts: Parts, scope: InScope, user: User, entity_id: QueryEntity = "") -> list[str]:
     """The ids of the files that the caller may read."""
-    files = await FileStore(platform.database, scope).all_of(Caller(user, entity_id))
+    files = await FileStore(parts.database, scope).all_of(Caller(user, entity_id))
     return [file.file_id for file in files if file.version is not None]
 
 
-async def _asked(platform: Platform, asking: ChatExchange, sent: str) -> str:
+async def _asked(parts: LibreChatParts, asking: ChatExchange, sent: str) -> str:
     """What is searched for, on the bill of the tenant."""
-    question = searchable(sent, max_chars=platform.settings.retrieval.max_question_chars)
-    bill = await asking.bill("search")
-    bill.embedded(len(platform.embedder.token_offsets(question)))
+    question = searchable(sent, max_chars=parts.settings.retrieval.max_question_chars)
+    bill = await asking.meter("search")
+    bill.embedded(len(parts.embedder.token_offsets(question)))
     return question
 
 
 async def _embedded(
     request: Request,
-    platform: Platform,
+    parts: LibreChatParts,
     scope: Scope,
     principal: Principal,
     caller: Caller,
     file_id: str,
     file: UploadFile,
 ) -> Embedded:
-    incoming = await _incoming(platform, file_id, file)
-    outcome = await keep(platform, scope, principal, caller, incoming, receive=request.receive)
+    incoming = await _incoming(parts, file_id, file)
+    outcome = await keep(parts, scope, principal, caller, incoming, receive=request.receive)
     return _told(incoming, outcome)
 
 
-async def _incoming(platform: Platform, file_id: str, file: UploadFile) -> FileUpload:
+async def _incoming(parts: LibreChatParts, file_id: str, file: UploadFile) -> FileUpload:
     """The file; of one that is too large only enough to see that."""
     name = display_name(file.filename or "")
-    return FileUpload(file_id, name, await file.read(platform.settings.ingestion.max_file_bytes + 1))
+    return FileUpload(file_id, name, await file.read(parts.settings.ingestion.max_file_bytes + 1))
 
 
 def _told(incoming: FileUpload, outcome: UploadOutcome) -> Embedded:
@@ -339,18 +355,18 @@ def _told(incoming: FileUpload, outcome: UploadOutcome) -> Embedded:
     )
 
 
-_ROUTES: Sequence[tuple[str, str, Callable[..., Any], type[LibreChatRoute | HealthRoute]]] = (
-    ("GET", "/health", health, HealthRoute),
-    ("GET", "/ids", list_ids, LibreChatRoute),
-    ("GET", "/documents", list_documents, LibreChatRoute),
-    ("DELETE", "/documents", delete_documents, LibreChatRoute),
-    ("GET", "/documents/{file_id}/context", context, LibreChatRoute),
-    ("POST", "/query", query, QueryRoute),
-    ("POST", "/query_multiple", query_multiple, SearchRoute),
-    ("POST", "/embed", embed, FileRoute),
-    ("POST", "/embed-upload", embed_upload, FileRoute),
-    ("POST", "/local/embed", embed_local, LibreChatRoute),
-    ("POST", "/text", text, FileRoute),
+_ROUTES: Sequence[tuple[str, str, Callable[..., Any], type[APIRoute]]] = (
+    ("GET", "/health", health, APIRoute),
+    ("GET", "/ids", list_ids, guarded_route(BY_TOKEN)),
+    ("GET", "/documents", list_documents, guarded_route(BY_TOKEN)),
+    ("DELETE", "/documents", delete_documents, guarded_route(BY_TOKEN)),
+    ("GET", "/documents/{file_id}/context", context, guarded_route(BY_TOKEN)),
+    ("POST", "/query", query, guarded_route(QUERY)),
+    ("POST", "/query_multiple", query_multiple, guarded_route(SEARCH)),
+    ("POST", "/embed", embed, guarded_route(UPLOAD)),
+    ("POST", "/embed-upload", embed_upload, guarded_route(UPLOAD)),
+    ("POST", "/local/embed", embed_local, guarded_route(BY_TOKEN)),
+    ("POST", "/text", text, guarded_route(UPLOAD)),
 )
 
 
@@ -364,3 +380,17 @@ def _router(prefix: str) -> APIRouter:
 
 
 ROUTERS: tuple[APIRouter, ...] = (_router(PREFIX), _router(PREFIX + "/tenants/{tenant}"))
+
+
+class SingleSlashes:
+    """Middleware: one slash for several in the paths of LibreChat, which puts `/query` after any RAG_API_URL."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Pass the request on, with another path if it needs one."""
+        path = scope.get("path", "")
+        if "//" in path and path.startswith(f"{PREFIX}/"):
+            scope = {**scope, "path": re.sub("/{2,}", "/", path)}
+        await self._app(scope, receive, send)

@@ -18,10 +18,17 @@ from ragstone.errors import NotFound, QuotaExceeded, Unsupported
 from ragstone.http.file_names import safe_name
 from ragstone.http.streaming import unless_disconnected
 from ragstone.ingestion.submit import Upload
-from ragstone.librechat.files import Caller, FileStore, LibreChatFile, may_replace, metadata_of, source_of
+from ragstone.librechat.files import (
+    Caller,
+    FileStore,
+    LibreChatFile,
+    LibreChatParts,
+    may_replace,
+    metadata_of,
+    source_of,
+)
 from ragstone.principals import Principal
 from ragstone.vocabulary import FileState, JobFile, Scope
-from ragstone.wiring import Platform
 
 POLL_S = 0.25  # between two looks at the job: a file takes seconds, and a look a fraction of a millisecond
 
@@ -61,7 +68,7 @@ def display_name(raw: str) -> str:
 
 
 async def keep(
-    platform: Platform, scope: Scope, principal: Principal, caller: Caller, file: FileUpload, *, receive: Receive
+    parts: LibreChatParts, scope: Scope, principal: Principal, caller: Caller, file: FileUpload, *, receive: Receive
 ) -> UploadOutcome:
     """Make the file one that its owner finds, in place of what it was before.
 
@@ -69,7 +76,7 @@ async def keep(
         ClientDisconnect: whoever sent it has gone; its job goes on.
         Unavailable: the database does not answer.
     """
-    before = await _file(platform, scope, file.file_id)
+    before = await _file(parts, scope, file.file_id)
     if before and not may_replace(caller, before):
         return UploadOutcome(kept=False, message=_SOMEBODY_ELSES, known_type=None)
     upload = Upload(
@@ -80,16 +87,16 @@ async def keep(
         name=file.name,
     )
     try:
-        job = await platform.ingestion.submit(scope, [upload], principal=principal.id)
+        job = await parts.ingestion.submit(scope, [upload], principal=principal.id)
     except QuotaExceeded as error:
         return UploadOutcome(kept=False, message=error.message, known_type=None)
-    fate = await unless_disconnected(receive, _fate(platform, scope, job.id))
-    return await _outcome(platform, scope, principal, caller, file.file_id, fate)
+    fate = await unless_disconnected(receive, _fate(parts, scope, job.id))
+    return await _outcome(parts, scope, principal, caller, file.file_id, fate)
 
 
-async def _fate(platform: Platform, scope: Scope, job_id: str) -> JobFile:
+async def _fate(parts: LibreChatParts, scope: Scope, job_id: str) -> JobFile:
     """What became of the job's only file, as soon as that is known."""
-    async with aclosing(platform.ingestion.watch(scope, job_id, poll_s=POLL_S)) as states:
+    async with aclosing(parts.ingestion.watch(scope, job_id, poll_s=POLL_S)) as states:
         async for job in states:
             if job.files:
                 return job.files[0]
@@ -97,12 +104,12 @@ async def _fate(platform: Platform, scope: Scope, job_id: str) -> JobFile:
 
 
 async def _outcome(
-    platform: Platform, scope: Scope, principal: Principal, caller: Caller, file_id: str, fate: JobFile
+    parts: LibreChatParts, scope: Scope, principal: Principal, caller: Caller, file_id: str, fate: JobFile
 ) -> UploadOutcome:
-    now = await _file(platform, scope, file_id)
+    now = await _file(parts, scope, file_id)
     if fate.state is FileState.FAILED:
         if now and now.version is None and may_replace(caller, now):
-            await _drop(platform, scope, principal, now)
+            await _drop(parts, scope, principal, now)
         log.info("librechat.not_kept", code=fate.error_code)
         known = fate.error_code != Unsupported.code
         return UploadOutcome(kept=False, message=fate.error or "The file could not be read.", known_type=known)
@@ -113,11 +120,11 @@ async def _outcome(
     return UploadOutcome(kept=True, message="File processed successfully.", known_type=True)
 
 
-async def _drop(platform: Platform, scope: Scope, principal: Principal, file: LibreChatFile) -> None:
+async def _drop(parts: LibreChatParts, scope: Scope, principal: Principal, file: LibreChatFile) -> None:
     """Keep nothing of a file that never became readable: LibreChat forgets it, and would never delete it."""
     with suppress(NotFound):
-        await platform.ingestion.remove(scope, file.document_id, principal=principal.id)
+        await parts.ingestion.remove(scope, file.document_id, principal=principal.id)
 
 
-async def _file(platform: Platform, scope: Scope, file_id: str) -> LibreChatFile | None:
-    return (await FileStore(platform.database, scope).known([file_id])).get(file_id)
+async def _file(parts: LibreChatParts, scope: Scope, file_id: str) -> LibreChatFile | None:
+    return (await FileStore(parts.database, scope).known([file_id])).get(file_id)

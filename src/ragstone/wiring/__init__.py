@@ -1,4 +1,4 @@
-"""Settings become a platform: the only place that names adapters."""
+"""Settings become open services: the only package that names adapters."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ragstone.wiring.engines import open_embedder, open_index
-    from ragstone.wiring.infrastructure import Accounts, prepare_data_dir
+    from ragstone.wiring.infrastructure import Infrastructure, prepare_data_dir
     from ragstone.wiring.knowledge import pipeline_token_end
-    from ragstone.wiring.opening import open_platform
-    from ragstone.wiring.platform import Platform, Records, open_records
+    from ragstone.wiring.opening import check_address, open_records, open_services
+    from ragstone.wiring.platform import Platform, open_platform
 
 __all__ = [
-    "Accounts",
+    "Infrastructure",
     "Platform",
-    "Records",
+    "check_address",
     "open_embedder",
     "open_index",
     "open_platform",
     "open_records",
+    "open_services",
     "pipeline_token_end",
     "prepare_data_dir",
 ]
 
 _MODULES = {
-    "Accounts": "infrastructure",
+    "Infrastructure": "infrastructure",
     "Platform": "platform",
-    "Records": "platform",
+    "check_address": "opening",
     "open_embedder": "engines",
     "open_index": "engines",
-    "open_platform": "opening",
-    "open_records": "platform",
+    "open_platform": "platform",
+    "open_records": "opening",
+    "open_services": "opening",
     "pipeline_token_end": "knowledge",
     "prepare_data_dir": "infrastructure",
 }
 
 
 def __getattr__(name: str) -> object:
-    # Late, because a process that only passes chats on stands on the foundation, and needs no more.
+    # On demand: the interceptor alone needs the infrastructure and nothing else.
     if module := _MODULES.get(name):
         return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What every process stands on: the database, Redis if there is one, and the accounts."""
+"""Opens the services that need neither an index nor a model: database, Redis, accounts, outbound calls."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ from ragstone.resilience.bulkhead import ConcurrencyOptions
 from ragstone.resilience.http_client import CallTimeouts, HttpClient
 from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
 from ragstone.retrieval.vectorize.client import checked_token
+from ragstone.services import Billing, Identity, Operations, Storage, Tenancy
 from ragstone.settings import Settings, tenant_defaults
 from ragstone.storage.blobs import LocalBlobs
+from ragstone.storage.cache import Cache, MemoryCache, RedisCache
 from ragstone.storage.database import Database, installation_id
+from ragstone.storage.library import Library
 from ragstone.storage.redis import PREFIX, Redis
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
@@ -36,26 +39,6 @@ from ragstone.telemetry.redaction import Redactor
 from ragstone.tenants.settings import Pipeline
 from ragstone.tenants.settings_store import StoreOptions, TenantSettingsStore
 from ragstone.tenants.widgets import Widgets
-
-
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """Who may come in, what they may do, and what they used."""
-
-    secret: Secret
-    audit: Audit
-    plans: Plans
-    tenants: Tenants
-    users: Users
-    sessions: Sessions
-    api_keys: ApiKeys
-    widgets: Widgets
-    limits: RateLimits
-    ledger: Ledger
-    admission: Admission
-    changes: CacheRevision
-    tenant_settings: TenantSettingsStore
-    source_links: SourceLinks
 
 
 def check_token(token: str, pipeline: Pipeline | None) -> None:
@@ -69,40 +52,43 @@ def check_token(token: str, pipeline: Pipeline | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Infrastructure:
-    """What everything else stands on."""
+    """The services that need neither an index nor a model."""
 
-    database: Database
-    blobs: LocalBlobs
-    redis: Redis | None
-    accounts: Accounts
-    metrics: Metrics
-    guards: UpstreamPolicies
-    http: HttpClient
-    failures: FailureBuffer
-    redactor: Redactor
+    storage: Storage
+    identity: Identity
+    billing: Billing
+    tenancy: Tenancy
+    operations: Operations
 
 
 async def open_infrastructure(settings: Settings, folder: Path, stack: AsyncExitStack) -> Infrastructure:
-    """Open the foundation; `stack` closes it."""
+    """Open database, Redis and accounts; `stack` closes them."""
+    metrics = Metrics()
+    storage = await _storage(settings, folder, stack, metrics)
+    operations = _operations(settings, metrics)
+    stack.push_async_callback(operations.http.close)
+    identity, billing = await _accounts(settings, folder, storage, metrics)
+    stack.push_async_callback(billing.ledger.close)
+    return Infrastructure(storage, identity, billing, _tenancy(settings, storage, identity), operations)
+
+
+async def _storage(settings: Settings, folder: Path, stack: AsyncExitStack, metrics: Metrics) -> Storage:
     database = await _open_database(settings, folder)
     stack.push_async_callback(database.close)
-    metrics = Metrics()
     redis = await _redis(settings, database, metrics)
     if redis:
         stack.push_async_callback(redis.close)
-    accounts = await _accounts(settings, folder, database, redis, metrics)
-    stack.push_async_callback(accounts.ledger.close)
-    http = _http(settings)
-    stack.push_async_callback(http.close)
+    blobs = LocalBlobs(folder / "blobs")
+    cache: Cache = RedisCache(redis) if redis else MemoryCache()
+    return Storage(database, blobs, Library(database, blobs), cache, redis)
+
+
+def _operations(settings: Settings, metrics: Metrics) -> Operations:
     failures = FailureBuffer()
-    return Infrastructure(
-        database,
-        LocalBlobs(folder / "blobs"),
-        redis,
-        accounts,
-        metrics,
-        guards=UpstreamPolicies(_guard_options(settings), metrics=metrics, failures=failures),
-        http=http,
+    return Operations(
+        http=_http(settings),
+        policies=UpstreamPolicies(_guard_options(settings), metrics=metrics, failures=failures),
+        metrics=metrics,
         failures=failures,
         redactor=Redactor(settings.privacy.patterns),
     )
@@ -147,40 +133,48 @@ async def _redis(settings: Settings, database: Database, metrics: Metrics) -> Re
     return Redis(url.get_secret_value(), prefix=prefix, timeout_s=settings.redis.timeout_s, metrics=metrics)
 
 
-async def _accounts(
-    settings: Settings, folder: Path, database: Database, redis: Redis | None, metrics: Metrics
-) -> Accounts:
+async def _accounts(settings: Settings, folder: Path, storage: Storage, metrics: Metrics) -> tuple[Identity, Billing]:
+    database = storage.database
     given = settings.secret_key
     secret = await Secret.load(given.get_secret_value() if given else None, folder)
     await secret.prove(database)
-    changes = CacheRevision(database, redis)
+    changes = CacheRevision(database, storage.redis)
     audit = Audit(database, secret)
     plans = Plans(database, audit)
     changes.listen(plans.forget)
     users = Users(database, audit, changes)
-    limits = RateLimits(plans, redis, metrics)
-    times = settings.accounts
-    sessions = SessionOptions(
-        idle_s=times.session_idle_s,
-        max_s=times.session_max_s,
-        per_minute=times.logins_per_minute,
-        per_hour=times.logins_per_hour,
-    )
-    return Accounts(
+    limits = RateLimits(plans, storage.redis, metrics)
+    identity = Identity(
         secret=secret,
         audit=audit,
-        plans=plans,
         tenants=Tenants(database, audit, changes),
         users=users,
-        sessions=Sessions(database, secret, audit, users, limits.windows, sessions, changes=changes),
+        sessions=Sessions(database, secret, audit, users, limits.windows, _session_options(settings), changes=changes),
         api_keys=ApiKeys(database, secret, audit, changes=changes),
-        widgets=Widgets(database, audit),
-        limits=limits,
-        ledger=Ledger(database, plans, lifetime_s=LIFETIME_S + MAX_MODELS * settings.answer.total_s),
-        admission=Admission(database, secret, changes=changes, session_idle_s=times.session_idle_s),
+        admission=Admission(database, secret, changes=changes, session_idle_s=settings.accounts.session_idle_s),
         changes=changes,
-        tenant_settings=TenantSettingsStore(database, secret, audit, changes, _store_options(settings)),
-        source_links=SourceLinks(secret, settings.server.public_url),
+    )
+    ledger = Ledger(database, plans, lifetime_s=LIFETIME_S + MAX_MODELS * settings.answer.total_s)
+    return identity, Billing(plans, limits, ledger)
+
+
+def _session_options(settings: Settings) -> SessionOptions:
+    given = settings.accounts
+    return SessionOptions(
+        idle_s=given.session_idle_s,
+        max_s=given.session_max_s,
+        per_minute=given.logins_per_minute,
+        per_hour=given.logins_per_hour,
+    )
+
+
+def _tenancy(settings: Settings, storage: Storage, identity: Identity) -> Tenancy:
+    return Tenancy(
+        widgets=Widgets(storage.database, identity.audit),
+        tenant_settings=TenantSettingsStore(
+            storage.database, identity.secret, identity.audit, identity.changes, _store_options(settings)
+        ),
+        source_links=SourceLinks(identity.secret, settings.server.public_url),
     )
 
 

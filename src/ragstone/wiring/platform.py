@@ -1,112 +1,113 @@
-"""What SQL knows, opened without model and index."""
+"""The platform: the public face of the library."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
-from ragstone.chat.ask import Chat, Finished
-from ragstone.chat.conversations import Conversations
-from ragstone.chat.feedback import FeedbackStore
-from ragstone.documents.base import Parser
-from ragstone.embedding.base import Embedder
-from ragstone.index.base import Index
-from ragstone.ingestion.jobs import Jobs
-from ragstone.ingestion.service import Ingestion
-from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
-from ragstone.ingestion.webhooks import Webhooks
-from ragstone.llm.base import LanguageModel
-from ragstone.resilience.http_client import HttpClient
-from ragstone.resilience.upstream_policy import UpstreamPolicies
-from ragstone.retrieval.base import Retrieval, Retriever
-from ragstone.settings import Settings
-from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.cache import Cache
-from ragstone.storage.database import Database
-from ragstone.storage.library import Library
-from ragstone.storage.redis import Redis
-from ragstone.telemetry.failure_buffer import FailureBuffer
-from ragstone.telemetry.metrics import Metrics
-from ragstone.telemetry.redaction import Redactor
-from ragstone.vocabulary import Answer, Filters, Job, Query, Scope
-from ragstone.wiring.infrastructure import Accounts, open_infrastructure, prepare_data_dir
+from ragstone.chat.ask import Event, Finished
+from ragstone.errors import Conflict
+from ragstone.retrieval.base import Retrieval
+from ragstone.services import Services
+from ragstone.settings import Settings, SettingsOverrides, load_settings
+from ragstone.vocabulary import Answer, Document, Filters, Job, Query, Scope
+from ragstone.wiring.opening import open_services
+
+PAGE_SIZE = 500  # documents that one statement reads
 
 
-@dataclass(frozen=True, slots=True)
 class Platform:
-    """The stories of Ragstone, wired and open."""
+    """An open installation. Every method works in one scope: a tenant and one of its collections."""
 
-    settings: Settings
-    database: Database
-    blobs: LocalBlobs
-    library: Library
-    parser: Parser
-    embedder: Embedder
-    index: Index
-    ingestion: Ingestion
-    retriever: Retriever
-    conversations: Conversations
-    feedback: FeedbackStore
-    deliveries: Webhooks
-    chat: Chat
-    metrics: Metrics
-    accounts: Accounts
-    eraser: TenantDeletion
-    remains: DeletionCheck
-    cache: Cache
-    http: HttpClient
-    guards: UpstreamPolicies
-    failures: FailureBuffer
-    redactor: Redactor
-    redis: Redis | None = None
-    model: LanguageModel | None = None
+    def __init__(self, services: Services, *, on_close: Callable[[], Awaitable[object]]) -> None:
+        """`on_close` closes the services."""
+        self._opened: Services | None = services
+        self._on_close = on_close
+
+    @property
+    def _services(self) -> Services:
+        if self._opened is None:
+            raise Conflict("The platform is closed. Open another one with `ragstone.open_platform`.")
+        return self._opened
 
     async def ingest(self, *paths: str | Path, scope: Scope = Scope(), prune: bool = False) -> Job:
         """Ingest files and folders, and wait until all are searchable or failed.
 
+        Args:
+            paths: Files, and folders with all files below them.
+            scope: Where the documents belong.
+            prune: Whether to remove documents of these folders whose files no longer exist.
+
         Returns:
-            The finished job, with the fate of each file.
+            The finished job, with the outcome of each file.
         """
-        job = await self.ingestion.submit_paths(scope, [Path(path) for path in paths], prune=prune)
-        await self.ingestion.work(until_job=(scope, job.id))
-        return await self.ingestion.job(scope, job.id)
+        ingestion = self._services.corpus.ingestion
+        job = await ingestion.submit_paths(scope, [Path(path) for path in paths], prune=prune)
+        await ingestion.work(until_job=(scope, job.id))
+        return await ingestion.job(scope, job.id)
+
+    async def documents(self, *, scope: Scope = Scope()) -> list[Document]:
+        """All documents of the scope, ordered by source."""
+        library = self._services.storage.library
+        found = await library.documents(scope, limit=PAGE_SIZE)
+        while found and (page := await library.documents(scope, limit=PAGE_SIZE, after=found[-1].id)):
+            found = [*found, *page]
+        return found
+
+    async def remove(self, document_id: str, *, scope: Scope = Scope()) -> None:
+        """Remove a document with all its versions; searches no longer find it.
+
+        Raises:
+            NotFound: there is no such document in the scope.
+        """
+        await self._services.corpus.ingestion.remove(scope, document_id)
 
     async def search(
         self, question: str, *, scope: Scope = Scope(), filters: Filters = Filters(), limit: int = 8
     ) -> Retrieval:
-        """The passages that bear on a question, best first."""
-        return await self.retriever.search(scope, Query(question, filters=filters, limit=limit))
+        """The passages that are relevant to a question, best first."""
+        query = Query(question, filters=filters, limit=limit)
+        return await self._services.answers.retriever.search(scope, query)
 
     async def ask(self, question: str, *, scope: Scope = Scope(), conversation_id: str | None = None) -> Answer:
         """The complete answer to a question, with its citations."""
-        async with aclosing(self.chat.ask(scope, question, conversation_id=conversation_id)) as events:
+        async with aclosing(self.stream(question, scope=scope, conversation_id=conversation_id)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     return event.answer
         raise AssertionError("an answer ends with Finished")
 
+    def stream(
+        self, question: str, *, scope: Scope = Scope(), conversation_id: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The answer as it is written: `Retrieved`, then `Delta` and `Citation`, then `Finished`.
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """What SQL knows, for those who only look: it opens though model or index are broken."""
+        `Finished` names the conversation; pass its id on with the next question of the same conversation.
+        """
+        return self._services.answers.chat.ask(scope, question, conversation_id=conversation_id)
 
-    library: Library
-    jobs: Jobs
-    accounts: Accounts
-    database: Database
+    async def close(self) -> None:
+        """Close everything. `async with open_platform()` does so at its end; a second call does nothing."""
+        if self._opened is not None:
+            self._opened = None
+            await self._on_close()
 
 
 @asynccontextmanager
-async def open_records(settings: Settings) -> AsyncIterator[Records]:
-    """Open the database alone; quick, as no model is loaded and no index process started.
+async def open_platform(
+    settings: Settings | None = None, **overrides: Unpack[SettingsOverrides]
+) -> AsyncIterator[Platform]:
+    """Open an installation; it is closed at the end of the block.
+
+    Args:
+        settings: Everything that can be set; read from the environment unless given.
+        overrides: Settings by name, where `settings` is not given: `open_platform(data_dir="./data")`.
 
     Raises:
-        ConfigurationError: a setting or the data directory needs mending.
+        ConfigurationError: a setting, the data directory or the model must be corrected.
     """
-    folder = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
-        base = await open_infrastructure(settings, folder, stack)
-        yield Records(Library(base.database, base.blobs), Jobs(base.database), base.accounts, base.database)
+        services = await stack.enter_async_context(open_services(settings or load_settings(**overrides)))
+        yield Platform(services, on_close=stack.aclose)

@@ -25,10 +25,10 @@ from ragstone import __version__
 from ragstone.billing.plans import ModelEntry, Plan
 from ragstone.cli.doctor.rules import FULL_DISK_BYTES, LOW_DISK_BYTES, Problem, Subject, error, is_loopback, warning
 from ragstone.errors import PortInUse, RagstoneError
-from ragstone.http.server import check_address, listen
+from ragstone.http.server import listen
 from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT, JobState, Scope
-from ragstone.wiring import Accounts, open_embedder, open_index, open_records, prepare_data_dir
+from ragstone.wiring import Infrastructure, check_address, open_embedder, open_index, open_records, prepare_data_dir
 from ragstone.wiring.engines import sandboxed_parser
 
 MIN_SQLITE = (3, 38, 0)  # the first that has json_each in every build
@@ -102,8 +102,8 @@ async def data_directory(settings: Settings) -> Finding:
 async def database(settings: Settings) -> Finding:
     """Check that the database opens; count documents, chunks and unfinished jobs."""
     async with open_records(settings) as records:
-        names = await records.library.collections(DEFAULT_TENANT)
-        stats = [await records.library.stats(Scope(collection=name)) for name in names]
+        names = await records.storage.library.collections(DEFAULT_TENANT)
+        stats = [await records.storage.library.stats(Scope(collection=name)) for name in names]
     documents, chunks = sum(one.documents for one in stats), sum(one.chunks for one in stats)
     found = f"{documents} documents, {chunks} chunks in {len(names)} collections"
     unfinished = sum(one.jobs[JobState.QUEUED] + one.jobs[JobState.RUNNING] for one in stats)
@@ -145,9 +145,9 @@ async def search_index(settings: Settings) -> Finding:
     index = await open_index(settings, folder, await open_embedder(settings, folder))
     try:
         async with open_records(settings) as records:
-            scopes = [Scope(collection=name) for name in await records.library.collections(DEFAULT_TENANT)]
+            scopes = [Scope(collection=name) for name in await records.storage.library.collections(DEFAULT_TENANT)]
             held = sum([await index.count(scope) for scope in scopes])
-            known = sum([(await records.library.stats(scope)).chunks for scope in scopes])
+            known = sum([(await records.storage.library.stats(scope)).chunks for scope in scopes])
     finally:
         await index.close()
     if held == known:
@@ -234,7 +234,7 @@ async def problems_in_database(subject: Subject, environment: Mapping[str, str])
     """
     try:
         async with open_records(subject.settings) as records:
-            recorded = await _recorded(records.accounts)
+            recorded = await _recorded(records)
     except RagstoneError as broken:
         return [error("RAGSTONE_DATABASE__URL", f"the database does not open: {broken.message}", "ragstone doctor")]
     return [
@@ -244,10 +244,10 @@ async def problems_in_database(subject: Subject, environment: Mapping[str, str])
     ]
 
 
-async def _recorded(accounts: Accounts) -> Recorded:
-    used = {tenant.plan for tenant in await accounts.tenants.all(limit=MAX_TENANTS)}
-    plans = [plan for plan in await accounts.plans.all() if plan.id in used]
-    return Recorded(await accounts.users.has_owner(), plans, await accounts.plans.models())
+async def _recorded(records: Infrastructure) -> Recorded:
+    used = {tenant.plan for tenant in await records.identity.tenants.all(limit=MAX_TENANTS)}
+    plans = [plan for plan in await records.billing.plans.all() if plan.id in used]
+    return Recorded(await records.identity.users.has_owner(), plans, await records.billing.plans.models())
 
 
 def keys_beside_accounts(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
