@@ -29,6 +29,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ragstone.errors import ConfigurationError
 from ragstone.resilience.destinations import LOOPBACK_HOSTS
 from ragstone.tenants.settings import (
+    KEYS,
+    SETTINGS,
     ChatCollection,
     CollectionName,
     InterceptorSettings,
@@ -480,10 +482,38 @@ def env_example() -> str:
     return "\n".join(lines) + "\n"
 
 
+def settings_page() -> str:
+    """The text of docs/settings.md: the settings of a tenant, then every variable."""
+    lines = [
+        "# Settings",
+        "",
+        "This page is generated from the code. A tenant's settings are set with `ragstone interceptor set NAME=VALUE`",
+        "or `PUT /api/interceptor` ([interceptor](interceptor.md#setting-it-up)); variables are the installation's.",
+        "",
+        "## Settings of a tenant",
+        "",
+        "| name | default | bounds | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [_row(name, _shown(each.info), each.bounds, each.info.description) for name, each in SETTINGS.items()]
+    lines += ["", "Keys, which are stored sealed and never shown:", "", "| name | meaning |", "|---|---|"]
+    lines += [_row(name, each.info.description) for name, each in KEYS.items()]
+    lines += ["", "## Environment variables", "", "| variable | default | meaning |", "|---|---|---|"]
+    lines += [_row(f"`{variable_name(path)}`", _shown(field), field.description) for path, field in _settings()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
 def _example(path: tuple[str, ...], field: FieldInfo) -> list[str]:
+    return [f"# {field.description}", f"#{variable_name(path)}={_shown(field)}"]
+
+
+def _shown(field: FieldInfo) -> str:
     default = field.default
-    shown = "" if default is None or default in ((), {}, []) else str(default)
-    return [f"# {field.description}", f"#{variable_name(path)}={shown}"]
+    return "" if default is None or default in ((), {}, []) else str(default)
 
 
 __all__ = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from ragstone.cli.accounts import TenantName, actor
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run, settings_for
@@ -18,7 +19,7 @@ from ragstone.errors import InvalidInput
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ragstone.tenants.settings import TenantSettings
+    from ragstone.tenants.settings import Declared, TenantSettings
 
 MAX_KEY_FILE_BYTES = 16_384  # twice the longest key
 
@@ -44,7 +45,23 @@ async def show(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir
     return ExitCode.OK
 
 
-@interceptor.command("set")
+class SettingsCommand(TyperCommand):
+    """A command whose help ends with the settings of a tenant."""
+
+    def get_help(self, ctx: typer.Context) -> str:  # type: ignore[override]  # typer's own kind
+        """The help; the settings are imported on use, so that other help stays quick."""
+        from ragstone.tenants.settings import SETTINGS
+
+        rows = [f"  {name:<16} {_help(each)}" for name, each in SETTINGS.items()]
+        return "\n".join([super().get_help(ctx), "", "Settings:", *rows])
+
+
+def _help(setting: Declared) -> str:
+    bounds = f" [{setting.bounds}]" if setting.bounds else ""
+    return f"{setting.info.description}{bounds}"
+
+
+@interceptor.command("set", cls=SettingsCommand)
 @run
 async def set_(
     assignments: Assignments = None,

@@ -258,6 +258,19 @@ class Declared:
         schema = self.adapter.json_schema()
         return any(each.get("type") == "string" for each in schema.get("anyOf", [schema]))
 
+    @property
+    def bounds(self) -> str:
+        """The bounds in words, such as `1 to 50`; empty if there are none."""
+        schema = self.adapter.json_schema()
+        if "enum" in schema:
+            return ", ".join(schema["enum"])
+        if "minimum" in schema:
+            return f"{schema['minimum']} to {schema['maximum']}"
+        if "exclusiveMinimum" in schema:
+            return f"more than {schema['exclusiveMinimum']}, up to {schema['maximum']}"
+        most = schema.get("maxProperties", schema.get("maxItems"))
+        return f"{most} at most" if most else ""
+
 
 def _declared(*, secret: bool) -> Mapping[str, Declared]:
     found: dict[str, Declared] = {}
