@@ -109,8 +109,8 @@ async def test_without_redis_nothing_is_found_and_nobody_fails(redis_server: Red
         redis_server.resume() if fault == "hung" else None
 
 
-def test_a_key_is_always_somebodys():
-    with pytest.raises(ValueError, match="somebody"):
+def test_a_key_always_belongs_to_a_tenant():
+    with pytest.raises(ValueError, match="belongs to a tenant"):
         cache_key("", "search", "a")
     assert cache_key("acme", "search", "a") != cache_key("globex", "search", "a")
 
