@@ -19,8 +19,8 @@ from sqlalchemy.engine import Engine
 
 from ragstone.embedding.cache import CachedEmbedder
 from ragstone.embedding.hashing import HashingEmbedder
-from ragstone.storage.cache import SqlVectorStore
 from ragstone.storage.database import Database
+from ragstone.storage.shared_cache import SqlVectorStore
 from ragstone.vocabulary import DEFAULT_TENANT
 
 

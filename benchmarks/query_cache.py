@@ -18,8 +18,9 @@ from pathlib import Path
 
 from ragstone.retrieval.cache import CachedRetriever, dumps, loads
 from ragstone.retrieval.retrieve import HybridRetriever
-from ragstone.storage.cache import Cache, MemoryCache, RedisCache, cache_key
+from ragstone.storage.cache import Cache, MemoryCache, cache_key
 from ragstone.storage.redis import Redis
+from ragstone.storage.shared_cache import RedisCache
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Query, Scope
 from tests.platforms import OpenedPlatform, default_platform

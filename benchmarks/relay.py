@@ -36,8 +36,8 @@ from benchmarks.streams import Tally, at_once, straight
 from ragstone.http.server import listen
 from ragstone.http.streaming import StreamingHandler, Writer
 from ragstone.interceptor.anthropic import AnthropicStream
-from ragstone.interceptor.openai import OpenAIStream
-from ragstone.interceptor.wire_formats import OpenAIDialect
+from ragstone.interceptor.openai import OpenAIErrors, OpenAIStream
+from ragstone.interceptor.sse import AnswerChanges
 from ragstone.resilience.http_client import HttpClient
 from ragstone.telemetry.logs import configure_logs
 
@@ -62,9 +62,9 @@ def looking() -> None:
     print("| looking at one chunk | bytes | us |\n|---|---|---|")
     kinds: list[tuple[str, Callable[[], OpenAIStream | AnthropicStream], bytes]] = [
         ("OpenAI, as it is", OpenAIStream, OPENAI_CHUNK),
-        ("OpenAI, text gathered", lambda: OpenAIStream(enriched=True, footer=footer), OPENAI_CHUNK),
+        ("OpenAI, text gathered", lambda: OpenAIStream(AnswerChanges(enriched=True, footer=footer)), OPENAI_CHUNK),
         ("Anthropic, as it is", AnthropicStream, ANTHROPIC_CHUNK),
-        ("Anthropic, text gathered", lambda: AnthropicStream(footer=footer), ANTHROPIC_CHUNK),
+        ("Anthropic, text gathered", lambda: AnthropicStream(AnswerChanges(footer=footer)), ANTHROPIC_CHUNK),
     ]
     for name, stream, chunk in kinds:
         best = min(_fed(stream(), [chunk] * ROUNDS) for _ in range(3))
@@ -92,11 +92,11 @@ class RelayApp:
         self._http = self._http or HttpClient()
         body = await Request(scope, receive).body()
         enriched = b"enriched" in parse_qs(scope["query_string"])
-        relay = StreamingHandler(partial(self._story, self._http, body, enriched), OpenAIDialect())
+        relay = StreamingHandler(partial(self._story, self._http, body, enriched), OpenAIErrors())
         await relay(scope, receive, send)
 
     async def _story(self, http: HttpClient, body: bytes, enriched: bool, writer: Writer) -> None:
-        stream = OpenAIStream(enriched=enriched, footer=footer if enriched else None)
+        stream = OpenAIStream(AnswerChanges(enriched=enriched, footer=footer if enriched else None))
         async with http.open("POST", f"{self._upstream}/chat/completions", body=body, trusted=True) as answer:
             await writer.start(answer.status, [("content-type", "text/event-stream")], streaming=True)
             async with aclosing(answer.chunks()) as chunks:

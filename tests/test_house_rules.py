@@ -23,7 +23,7 @@ EDGES = {
     "http/streaming.py",
     "documents/sandbox.py",
     "index/qdrant_edge/process.py",
-    "interceptor/enrich.py",  # retrieval fails open here
+    "interceptor/handle.py",  # reading, deciding and enriching fail open here
 }
 MADE_OF_PORTS = {
     "retrieval/retrieve.py": "the hybrid search over an embedder and an index",

@@ -41,7 +41,7 @@ from ragstone.api import webhooks as callbacks
 from ragstone.http.authentication import Accounts, Authenticator
 from ragstone.http.capabilities import install_services
 from ragstone.http.context import ServerContext, install_server
-from ragstone.http.error_handlers import describe_problem, install_error_handlers
+from ragstone.http.error_handlers import describe_problem, install_error_handlers, problems
 from ragstone.http.middleware import PreflightMiddleware, RequestMiddleware
 from ragstone.http.routing import page_routes
 from ragstone.http.server import (
@@ -53,9 +53,9 @@ from ragstone.http.server import (
     signals_end_the_server_only,
     where,
 )
-from ragstone.interceptor import health as rage
-from ragstone.interceptor import routes as interceptor_routes
-from ragstone.interceptor.assembling import serving_of
+from ragstone.interceptor.app import PREFIX, RAGE_HEALTH, v1_app
+from ragstone.interceptor.mounted import services_of
+from ragstone.interceptor.openapi import describe_v1
 from ragstone.librechat import routes as librechat
 from ragstone.services import Services
 from ragstone.settings import Settings
@@ -81,9 +81,11 @@ def create_app(source: Services | Settings, *, works: bool = True) -> FastAPI:
         lifespan=partial(_lifespan, source=source, works=works),
     )
     install_error_handlers(app)
+    app.mount(PREFIX, v1_app())  # first: routes are tried in order, and these are asked the most
     routers = [router for module in _MODULES for router in module.ROUTERS]
     for router in routers:
         app.include_router(router)
+    app.router.routes.append(RAGE_HEALTH)
     paths = page_routes(route for router in routers for route in router.routes)
     app.add_middleware(PreflightMiddleware, methods=paths)
     app.add_middleware(RequestMiddleware)
@@ -93,7 +95,6 @@ def create_app(source: Services | Settings, *, works: bool = True) -> FastAPI:
 
 
 _MODULES: tuple[ModuleType, ...] = (
-    interceptor_routes,  # first: routes are tried in order, and these are asked the most
     documents,
     jobs,
     search,
@@ -112,7 +113,6 @@ _MODULES: tuple[ModuleType, ...] = (
     operating,
     interceptor,
     sources,
-    rage,
     librechat,
 )
 """The routes; they are tried in this order."""
@@ -135,7 +135,7 @@ def _complete_openapi(app: FastAPI) -> None:
     plain = app.openapi
 
     def complete() -> dict[str, Any]:
-        return describe_problem(plain())
+        return describe_v1(describe_problem(plain()), problems(401, 403, 413, 422, 429))
 
     app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
 
@@ -145,7 +145,7 @@ async def _lifespan(app: FastAPI, *, source: Services | Settings, works: bool) -
     async with AsyncExitStack() as stack:
         services = source if isinstance(source, Services) else await stack.enter_async_context(open_services(source))
         operations = services.operations
-        app.state.interceptor = serving_of(services)
+        app.state.interceptor = services_of(services)
         await stack.enter_async_context(meanwhile(services.identity.admission.watch()))
         await stack.enter_async_context(meanwhile(operations.metrics.watch_loop()))
         working = await stack.enter_async_context(_working(services)) if works else None

@@ -337,3 +337,22 @@ class Turn:
 
     question: str
     answer: str
+
+
+REQUESTS_WINDOW_S = 3600
+"""The seconds in which the requests of a plan are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitStatus:
+    """The state of a tenant's rate limit after a request; `limit` None: its plan has none.
+
+    `reset_s` is how long until there is more room, `overage` whether this request is
+    beyond the limit, `shared` whether all servers counted it together.
+    """
+
+    limit: int | None
+    remaining: int
+    reset_s: float
+    overage: bool = False
+    shared: bool = False

@@ -10,12 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from ragstone.http.routing import requirement_of
 from ragstone.principals import Permission
 from tests.api.conftest import KEY, calling
+from tests.routes import addresses
 
 PUBLIC = {
     "/health": "liveness probes hold no key; it says `alive` and nothing else",
@@ -138,10 +139,9 @@ UNKNOWN = "0" * 32
 def routes(app: FastAPI) -> list[tuple[str, str, BaseRoute]]:
     """Method, path and route of everything that the application answers, but what is apart."""
     found = [
-        (method, (context.path or "").replace(":path}", "}"), context.original_route)
-        for context in iter_route_contexts(app.routes)
-        for method in sorted(context.methods or {"ANY"})
-        if not (context.path or "").startswith(tuple(APART))
+        (address.method, address.path, address.route)
+        for address in addresses(app)
+        if not address.path.startswith(tuple(APART))
     ]
     assert len(found) > 15
     return found

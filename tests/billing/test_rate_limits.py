@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ragstone.billing.plans import Plans
-from ragstone.billing.rate_limits import CALLS_PER_MINUTE, RateLimits, RateLimitStatus
+from ragstone.billing.rate_limits import CALLS_PER_MINUTE, RateLimits
 from ragstone.errors import RateLimited
 from ragstone.identity.audit import Audit
 from ragstone.identity.secrets import Secret
@@ -20,6 +20,7 @@ from ragstone.storage.database import EVERY_TENANT, Database
 from ragstone.storage.redis import REST_S, Redis
 from ragstone.storage.schema import plans
 from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import RateLimitStatus
 from tests.clocks import Clock
 from tests.redis_server import RedisServer
 from tests.waiting import until

@@ -180,7 +180,7 @@ async def test_where_there_is_no_room_librechat_asks_once(tmp_path: Path, provid
         with suppress(asyncio.CancelledError):
             await fills
     assert_told_once(turn)
-    assert "asked as often as it may be" in turn["error"]["message"]
+    assert "at its concurrency limit" in turn["error"]["message"]
     assert len(model.seen) == 1
 
 

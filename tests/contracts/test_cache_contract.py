@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragstone.errors import Unavailable
-from ragstone.storage.cache import ENTRY_BYTES, Cache, MemoryCache, RedisCache, cache_key
+from ragstone.storage.cache import ENTRY_BYTES, Cache, MemoryCache, cache_key
 from ragstone.storage.redis import Redis
+from ragstone.storage.shared_cache import RedisCache
 from tests.clocks import Clock
 from tests.redis_server import RedisServer
 from tests.waiting import until

@@ -17,8 +17,8 @@ import pytest
 from ragstone.billing.ledger import UsageRecord
 from ragstone.errors import CircuitOpen, RagstoneError
 from ragstone.http.streaming import Writer
-from ragstone.interceptor.assembling import Parts, interception_of, upstreams_of
-from ragstone.interceptor.handle import Interception
+from ragstone.interceptor.handle import ChatServices, handle
+from ragstone.interceptor.mounted import services_of
 from ragstone.interceptor.request import ChatRequest
 from ragstone.principals import LOCAL
 from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
@@ -69,7 +69,7 @@ class Line:
     """An interceptor whose parts may fail, without a network."""
 
     platform: OpenedPlatform
-    story: Interception
+    services: ChatServices
     parts: dict[str, Flaky]
     servers: Servers
     clock: Clock
@@ -78,7 +78,7 @@ class Line:
         raw = json.dumps(body).encode()
         received = Received()
         asked = ChatRequest("openai", "/chat/completions", raw, body, {}, LOCAL, "request-1")
-        await self.story.intercept(asked, Writer(received.send))
+        await handle(asked, self.services, Writer(received.send))
         self.clock.now += 1.0
         return received
 
@@ -106,17 +106,14 @@ async def line(folder: Path, servers: Servers, *, clock: Clock | None = None) ->
             metrics=platform.operations.metrics,
         )
         policies = UpstreamPolicies(UpstreamOptions(), metrics=platform.operations.metrics, clock=time)
-        failing = Parts(
-            settings=platform.settings,
-            admission=platform.identity.admission,
-            billing=platform.billing,
-            tenancy=platform.tenancy,
+        failing = replace(
+            platform,
             operations=replace(platform.operations, http=cast("Any", servers), policies=policies),
-            cache=cast("Any", parts["cache"]),
-            retriever=retriever,
+            storage=replace(platform.storage, cache=cast("Any", parts["cache"])),
+            answers=replace(platform.answers, retriever=retriever),
         )
-        story = interception_of(failing, upstreams_of(failing), own=None)
-        yield Line(platform, story, parts, servers, time)
+        services = services_of(failing).chats
+        yield Line(platform, services, parts, servers, time)
 
 
 @pytest.mark.timeout(600)

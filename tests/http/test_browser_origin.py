@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from ragstone.billing.rate_limits import RateLimitStatus
 from ragstone.http.browser_origin import Site
 from ragstone.http.rate_limit_headers import refused_headers, standing_headers
 from ragstone.settings import ServerSettings
+from ragstone.vocabulary import RateLimitStatus
 
 PUBLIC = "https://rag.example.com"
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pydantic import SecretStr
 
 from ragstone.billing.plans import Plan
-from ragstone.billing.rate_limits import RateLimitStatus
 from ragstone.errors import Unauthenticated
 from ragstone.http.authentication import Accounts, Authenticator
 from ragstone.http.context import ServerContext
@@ -16,6 +15,7 @@ from ragstone.principals import Principal
 from ragstone.settings import ServerSettings
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import RateLimitStatus
 
 
 class NobodyKnown:

@@ -16,9 +16,10 @@ from ragstone.identity.secrets import Secret
 from ragstone.identity.tenants import Tenants
 from ragstone.ingestion.queue import ClaimOptions, Claims, Queue
 from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion, request_deletion, tables_of_tenants
-from ragstone.storage.cache import MemoryCache, SqlVectorStore, cache_key
+from ragstone.storage.cache import MemoryCache, cache_key
 from ragstone.storage.database import EVERY_TENANT, scoped, scoped_insert, unscoped
 from ragstone.storage.schema import conversations, metadata, tenants, turns, usage_records
+from ragstone.storage.shared_cache import SqlVectorStore
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
 from tests.ingestion.test_claims import Killed
 from tests.ingestion.workbench import SCOPE, Stand, upload

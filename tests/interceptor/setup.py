@@ -49,7 +49,7 @@ def asking(question: str = QUESTION, **more: object) -> dict[str, Any]:
 
 @asynccontextmanager
 async def stand(folder: Path, upstream_url: str | None = None, **groups: Any) -> AsyncIterator[Stand]:
-    """Open it; with `upstream_url`, chats go on to that server, of either dialect."""
+    """Open it; with `upstream_url`, chats go on to that server, of either wire format."""
     interceptor = {"budget_s": 5, **groups.pop("interceptor", {})}  # what is slow here is the machine of the tests
     if upstream_url:
         interceptor = {

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragstone.interceptor.anthropic import AnthropicStream, complete
+from ragstone.interceptor.sse import AnswerChanges
 from tests.llm.mock_upstreams import anthropic_events
 
 WHOLE = "".join(anthropic_events(["Forty ", "tonnes [1]."])).encode()
@@ -24,7 +25,7 @@ def footer(text: str) -> str:
 
 
 def footed() -> AnthropicStream:
-    return AnthropicStream(footer=footer)
+    return AnthropicStream(AnswerChanges(footer=footer))
 
 
 def passed(data: bytes, stream: AnthropicStream | None = None, cuts: Sequence[int] = ()) -> bytes:
@@ -84,7 +85,7 @@ EVENTS = st.sampled_from(
 @given(events=st.lists(EVENTS, max_size=8), cuts=st.lists(st.integers(0, 5000), max_size=6), plain=st.booleans())
 def test_how_the_bytes_were_cut_on_the_way_changes_nothing(events: list[bytes], cuts: list[int], *, plain: bool):
     def stream() -> AnthropicStream:
-        return AnthropicStream() if plain else AnthropicStream(footer=footer, mask=Shouting)
+        return AnthropicStream() if plain else AnthropicStream(AnswerChanges(footer=footer, mask=Shouting))
 
     data, one, two = b"".join(events), stream(), stream()
     assert passed(data, one) == passed(data, two, cuts)
@@ -188,11 +189,11 @@ def test_strange_values_hurt_nobody():
         event("new_kind"),
     ]
     data = WHOLE[: WHOLE.index(b"event: message_delta")] + b"".join(strange) + STOP
-    assert passed(data, AnthropicStream(footer=lambda _text: "")) == data
+    assert passed(data, AnthropicStream(AnswerChanges(footer=lambda _text: ""))) == data
 
 
 def test_an_error_of_the_server_passes_without_our_key():
-    stream = AnthropicStream(secrets=["very-secret"])
+    stream = AnthropicStream(AnswerChanges(secrets=["very-secret"]))
     out = passed(TORN + event("error", error={"type": "overloaded_error", "message": "very-secret"}) + WHOLE, stream)
     assert carried(out)[-1]["error"] == {"type": "overloaded_error", "message": "[redacted]"}
     assert stream.failed == "[redacted]"
@@ -214,7 +215,7 @@ class Shouting:
 
 
 def test_a_masked_text_is_shown_to_its_last_letter_before_its_block_ends():
-    stream = AnthropicStream(footer=footer, mask=Shouting)
+    stream = AnthropicStream(AnswerChanges(footer=footer, mask=Shouting))
     told = carried(passed(WHOLE, stream))
     shown = [item["delta"]["text"] for item in told if item["type"] == "content_block_delta" and item["index"] == 0]
     assert "".join(shown) == stream.text == "FORTY TONNES [1]."
@@ -234,14 +235,14 @@ FORTY = {"type": "text", "text": "Forty.", "citations": None}
 def test_a_message_that_came_at_once_is_passed_byte_for_byte_if_nothing_follows():
     strange = answer(FORTY).replace(b'"end_turn"', b'["end_turn"]')
     for body in (answer(FORTY), answer(), answer({"type": "new"}), b'{"content": 7}', strange):
-        assert complete(body, footer=lambda _text: "").body == body
+        assert complete(body, AnswerChanges(footer=lambda _text: "")).body == body
     done = complete(answer(FORTY))
     assert done.usage
     assert (done.usage.input_tokens, done.usage.output_tokens, done.usage.cached_tokens) == (65, 7, 60)
 
 
 def test_a_message_that_came_at_once_gets_its_footer_as_a_last_block():
-    done = complete(answer(FORTY), footer=footer, mask=Shouting)
+    done = complete(answer(FORTY), AnswerChanges(footer=footer, mask=Shouting))
     assert json.loads(done.body)["content"] == [
         {**FORTY, "text": "FORTY."},
         {"type": "text", "text": footer("FORTY.")},
@@ -250,11 +251,11 @@ def test_a_message_that_came_at_once_gets_its_footer_as_a_last_block():
 
 def test_a_call_of_a_tool_that_came_at_once_is_not_changed():
     body = answer(FORTY, {"type": "tool_use", "id": "t"}, stop="tool_use")
-    assert complete(body, footer=footer).body == body
+    assert complete(body, AnswerChanges(footer=footer)).body == body
 
 
 def test_an_error_or_no_message_has_failed():
     assert complete(b"<html>").failed
-    done = complete(b'{"type":"error","error":{"message":"my-key"}}', secrets=["my-key"])
+    done = complete(b'{"type":"error","error":{"message":"my-key"}}', AnswerChanges(secrets=["my-key"]))
     assert done.failed == "[redacted]"
     assert b"my-key" not in done.body

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragstone.interceptor.policy import auxiliary
-from ragstone.interceptor.request import Dialect
+from ragstone.interceptor.request import WireFormatName
 from tests.interceptor.chats import BODIES, JSON, SYSTEM, assistant, librechat, text_part, user
 
 TITLE = (
@@ -39,7 +39,7 @@ def plain(*messages: Any, **more: Any) -> dict[str, Any]:
     return {"model": "m", "stream": False, "messages": list(messages), **more}
 
 
-CASES: list[tuple[str, Dialect, dict[str, Any]]] = [
+CASES: list[tuple[str, WireFormatName, dict[str, Any]]] = [
     ("title", "openai", plain(user(TITLE))),
     ("title", "openai", plain(user([text_part(TITLE)]))),
     ("title", "anthropic", {"model": "m", "max_tokens": 50, "messages": [user(TITLE)]}),
@@ -57,7 +57,7 @@ CASES: list[tuple[str, Dialect, dict[str, Any]]] = [
     ("label", "anthropic", plain(user("Searched."), system=BLOCK)),
     ("task", "openai", plain(user(TASK))),
 ]
-PEOPLE: list[tuple[str, Dialect, dict[str, Any]]] = [
+PEOPLE: list[tuple[str, WireFormatName, dict[str, Any]]] = [
     ("a question", "openai", librechat(user("When does water boil?"))),
     ("not streamed", "openai", plain(user("When does water boil?"))),
     ("about titles", "openai", plain(user("Provide a concise, 5-word-or-less title for the conversation at tea"))),
@@ -80,19 +80,19 @@ PEOPLE: list[tuple[str, Dialect, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "dialect", "body"), CASES)
-def test_what_chat_programs_ask_for_themselves_is_recognised(kind, dialect, body):
-    assert auxiliary(body, dialect) == kind
+@pytest.mark.parametrize(("kind", "wire_format", "body"), CASES)
+def test_what_chat_programs_ask_for_themselves_is_recognised(kind, wire_format, body):
+    assert auxiliary(body, wire_format) == kind
 
 
-@pytest.mark.parametrize(("_case", "dialect", "body"), PEOPLE, ids=[case for case, _, _ in PEOPLE])
-def test_what_people_ask_is_not_taken_for_it(_case, dialect, body):
-    assert auxiliary(body, dialect) is None
+@pytest.mark.parametrize(("_case", "wire_format", "body"), PEOPLE, ids=[case for case, _, _ in PEOPLE])
+def test_what_people_ask_is_not_taken_for_it(_case, wire_format, body):
+    assert auxiliary(body, wire_format) is None
 
 
 @given(BODIES | JSON, st.sampled_from(["openai", "anthropic"]))
-def test_whatever_comes_is_judged(body, dialect):
-    assert auxiliary(body, dialect) in {None, "title", "summary", "memory", "label", "task"}
+def test_whatever_comes_is_judged(body, wire_format):
+    assert auxiliary(body, wire_format) in {None, "title", "summary", "memory", "label", "task"}
 
 
 @pytest.mark.parametrize("body", [None, [], "x", {}, {"messages": []}, {"messages": [None]}])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ragstone.errors import InvalidInput
 from ragstone.interceptor.enrich import dumped, enriched, fitting, request_tokens
-from ragstone.interceptor.request import Dialect, read
+from ragstone.interceptor.request import WireFormatName, read
 from ragstone.interceptor.sources import source_list, sources_of
 from tests.generation.passages import BRIDGE, TOWER, passage
 from tests.interceptor.chats import (
@@ -34,12 +34,12 @@ from tests.interceptor.chats import (
 LIST = "\n\n**Sources**\n[1] [Water, p. 3](https://rag.example/sources/a)"
 
 
-def made(body: Any, *passages, dialect: Dialect = "openai", context_tokens=3000, window=32_000) -> Any:
-    chat = read(body, dialect)
+def made(body: Any, *passages, wire_format: WireFormatName = "openai", context_tokens=3000, window=32_000) -> Any:
+    chat = read(body, wire_format)
     assert chat is not None
     sources = sources_of(passages, lambda _: None)
     return enriched(
-        body, chat, passages, dialect=dialect, context_tokens=context_tokens, window=window, sources=sources
+        body, chat, passages, wire_format=wire_format, context_tokens=context_tokens, window=window, sources=sources
     )
 
 
@@ -70,7 +70,7 @@ def test_parts_get_another_part_at_their_end():
 @pytest.mark.parametrize("content", ["How tall?", [text_part("How tall?", cache_control={"type": "ephemeral"})]])
 def test_claude_gets_a_block_behind_the_last_cache_breakpoint(content):
     body = librechat_anthropic(user(content))
-    new = made(body, TOWER, dialect="anthropic")
+    new = made(body, TOWER, wire_format="anthropic")
     question, context = new["messages"][1]["content"]
     assert question == (text_part(content) if isinstance(content, str) else content[0])
     assert list(context) == ["type", "text"]
@@ -78,7 +78,7 @@ def test_claude_gets_a_block_behind_the_last_cache_breakpoint(content):
     assert new["messages"][0] == body["messages"][0]
 
 
-STEPS: list[tuple[Dialect, Any, list[Any]]] = [
+STEPS: list[tuple[WireFormatName, Any, list[Any]]] = [
     ("openai", librechat, [assistant("", tool_calls=CALLS), tool("330 m")]),
     (
         "anthropic",
@@ -91,11 +91,11 @@ STEPS: list[tuple[Dialect, Any, list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "make", "steps"), STEPS)
-def test_a_tool_loop_has_the_same_prefix_to_the_byte(dialect, make, steps):
+@pytest.mark.parametrize(("wire_format", "make", "steps"), STEPS)
+def test_a_tool_loop_has_the_same_prefix_to_the_byte(wire_format, make, steps):
     asked = [user("Hi"), assistant(f"Hello [1].{LIST}"), user("How tall?")]
-    first = made(make(*asked), TOWER, BRIDGE, dialect=dialect)["messages"]
-    later = made(make(*asked, *steps), TOWER, BRIDGE, dialect=dialect)["messages"]
+    first = made(make(*asked), TOWER, BRIDGE, wire_format=wire_format)["messages"]
+    later = made(make(*asked, *steps), TOWER, BRIDGE, wire_format=wire_format)["messages"]
     assert dumped({"messages": later[: len(first)]}) == dumped({"messages": first})
     assert later[len(first) :] == steps
 
@@ -143,7 +143,7 @@ def test_a_list_in_a_part_of_its_own_goes_with_the_part():
     thought = {"type": "thinking", "thinking": "[1]", "signature": "x"}
     parts = [thought, text_part("A [1]."), text_part("B [1]."), text_part(LIST)]
     body = librechat_anthropic(user("A?"), assistant(parts), user("How tall?"))
-    new = made(body, TOWER, dialect="anthropic")["messages"][2]["content"]
+    new = made(body, TOWER, wire_format="anthropic")["messages"][2]["content"]
     assert new == [thought, text_part("A."), text_part("B.")]
 
 
@@ -186,11 +186,11 @@ def test_room_is_kept_for_the_answer_that_was_asked_for(key):
     assert made({**body, key: 1}, TOWER, window=1300) is not None
 
 
-@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
-def test_what_is_sent_never_exceeds_the_window(dialect):
+@pytest.mark.parametrize("wire_format", ["openai", "anthropic"])
+def test_what_is_sent_never_exceeds_the_window(wire_format):
     body = {"messages": [user("How tall?")], "max_tokens": 200}
     windows = range(500, 900)
-    sent = {window: made(body, TOWER, BRIDGE, TOWER, dialect=dialect, window=window) for window in windows}
+    sent = {window: made(body, TOWER, BRIDGE, TOWER, wire_format=wire_format, window=window) for window in windows}
     sizes = {window: request_tokens(new) + 200 for window, new in sent.items() if new is not None}
     assert 0 < len(sizes) < len(windows)
     assert len(set(sizes.values())) == 3
@@ -209,16 +209,16 @@ def test_an_estimate_counts_four_letters_a_token_and_images_flat():
 
 
 @given(BODIES, st.sampled_from(["openai", "anthropic"]))
-def test_whatever_comes_is_enriched_or_left(body, dialect):
+def test_whatever_comes_is_enriched_or_left(body, wire_format):
     try:
-        chat = read(body, dialect)
+        chat = read(body, wire_format)
     except InvalidInput:
         return
     if chat is None:
         return
     before = copy.deepcopy(body)
     sources = sources_of([TOWER], lambda _: None)
-    new = enriched(body, chat, [TOWER], dialect=dialect, context_tokens=3000, window=10**60, sources=sources)
+    new = enriched(body, chat, [TOWER], wire_format=wire_format, context_tokens=3000, window=10**60, sources=sources)
     assert dumped(body) == dumped(before)
     assert new is not None
     assert "Eiffel Tower" in str(new["messages"][chat.place]["content"])

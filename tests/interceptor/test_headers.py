@@ -50,7 +50,7 @@ PASSES = {
 
 
 def sent(headers: dict[str, str], *, key: str | None = "our-key", anthropic: bool = False) -> dict[str, str]:
-    return dict(outgoing(headers, key=key, dialect="anthropic" if anthropic else "openai", request_id="r1"))
+    return dict(outgoing(headers, key=key, wire_format="anthropic" if anthropic else "openai", request_id="r1"))
 
 
 def test_only_what_vendors_read_goes_to_the_server():

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragstone.interceptor.openai import OpenAIStream, complete
-from ragstone.interceptor.sse import MAX_EVENT_BYTES
+from ragstone.interceptor.sse import AnswerChanges
+from ragstone.sse import MAX_EVENT_BYTES
 from tests.llm.mock_upstreams import openai_events
 
 USAGE = {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 60}}
@@ -111,7 +112,7 @@ EVENTS = st.sampled_from(
 @given(events=st.lists(EVENTS, max_size=8), cuts=st.lists(st.integers(0, 5000), max_size=6), plain=st.booleans())
 def test_how_the_bytes_were_cut_on_the_way_changes_nothing(events: list[bytes], cuts: list[int], *, plain: bool):
     def stream() -> OpenAIStream:
-        return OpenAIStream() if plain else OpenAIStream(enriched=True, footer=footer, mask=Shouting)
+        return OpenAIStream() if plain else OpenAIStream(AnswerChanges(enriched=True, footer=footer, mask=Shouting))
 
     data, one, two = b"".join(events), stream(), stream()
     assert passed(data, one) == passed(data, two, cuts)
@@ -120,7 +121,7 @@ def test_how_the_bytes_were_cut_on_the_way_changes_nothing(events: list[bytes], 
 
 @given(events=st.lists(EVENTS, max_size=8))
 def test_no_stream_ends_in_silence_or_with_half_an_event(events: list[bytes]):
-    stream = OpenAIStream(footer=footer)
+    stream = OpenAIStream(AnswerChanges(footer=footer))
     out = passed(b"".join(events), stream)
     assert stream.finished != (stream.failed is not None)
     assert all(isinstance(told, dict) for told in carried(out))
@@ -128,9 +129,9 @@ def test_no_stream_ends_in_silence_or_with_half_an_event(events: list[bytes]):
 
 
 def test_every_byte_alone_comes_out_the_same():
-    stream = OpenAIStream(footer=footer)
+    stream = OpenAIStream(AnswerChanges(footer=footer))
     one_by_one = b"".join([stream.feed(WHOLE[at : at + 1]) for at in range(len(WHOLE))]) + stream.finish()
-    assert one_by_one == passed(WHOLE, OpenAIStream(footer=footer))
+    assert one_by_one == passed(WHOLE, OpenAIStream(AnswerChanges(footer=footer)))
 
 
 def test_every_place_to_cut_is_as_good_between_two_kinds_of_line_ends():
@@ -145,7 +146,7 @@ def test_a_finish_reason_that_is_told_twice_has_one_footer():
 
 
 def test_the_footer_comes_before_the_finish_reason_in_a_chunk_of_the_same_answer():
-    out = passed(WHOLE, OpenAIStream(footer=footer, annotations=lambda _text: [NOTE]))
+    out = passed(WHOLE, OpenAIStream(AnswerChanges(footer=footer, annotations=lambda _text: [NOTE])))
     assert text_of(out) == "Forty tonnes [1]." + footer("Forty tonnes [1].")
     added = next(told for told in carried(out) if told["choices"] and "annotations" in told["choices"][0]["delta"])
     assert {name: added[name] for name in ("id", "object", "created", "model")} == {
@@ -166,7 +167,7 @@ def test_text_that_comes_with_the_finish_reason_stays_before_the_footer():
 
 
 def footed() -> OpenAIStream:
-    return OpenAIStream(footer=footer)
+    return OpenAIStream(AnswerChanges(footer=footer))
 
 
 def test_each_choice_has_a_footer_of_its_own():
@@ -189,7 +190,7 @@ def test_calls_of_tools_have_no_footer_whatever_the_finish_reason_says():
 def test_an_answer_without_text_or_with_an_empty_footer_is_not_changed():
     empty = chunk({"role": "assistant", "content": ""}) + chunk({}, "stop") + b"data: [DONE]\n\n"
     assert passed(empty, footed()) == empty
-    assert passed(WHOLE, OpenAIStream(footer=lambda _text: "")) == WHOLE
+    assert passed(WHOLE, OpenAIStream(AnswerChanges(footer=lambda _text: ""))) == WHOLE
 
 
 def test_the_footer_comes_before_the_end_mark_where_there_is_no_finish_reason():
@@ -200,10 +201,10 @@ def test_the_footer_comes_before_the_end_mark_where_there_is_no_finish_reason():
 
 def test_an_enriched_answer_begins_with_a_role():
     data = chunk({"tool_calls": [{"index": 0}]}) + chunk({}, "tool_calls") + b"data: [DONE]\n\n"
-    (first, *_) = carried(passed(data, OpenAIStream(enriched=True)))
+    (first, *_) = carried(passed(data, OpenAIStream(AnswerChanges(enriched=True))))
     assert first["choices"][0]["delta"] == {"tool_calls": [{"index": 0}], "role": "assistant"}
     assert passed(data) == data
-    assert passed(WHOLE, OpenAIStream(enriched=True)) == WHOLE
+    assert passed(WHOLE, OpenAIStream(AnswerChanges(enriched=True))) == WHOLE
 
 
 @pytest.mark.parametrize("stream", [OpenAIStream, footed], ids=["plain", "footer"])
@@ -288,21 +289,21 @@ def test_strange_values_in_a_chunk_hurt_nobody():
         b'data: {"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":"7","prompt_tokens_details":[]}}\n\n',
     ]
     data = b"".join(strange) + WHOLE
-    stream = OpenAIStream(footer=lambda _text: "")
+    stream = OpenAIStream(AnswerChanges(footer=lambda _text: ""))
     assert passed(data, stream) == data
     assert stream.failed is None
 
 
 def test_halves_of_characters_survive_where_a_chunk_is_written_again():
     data = b'data: {"choices":[{"index":0,"delta":{"content":"\\ud83c"}}]}\n\n' + WHOLE
-    out = passed(data, OpenAIStream(enriched=True))
+    out = passed(data, OpenAIStream(AnswerChanges(enriched=True)))
     assert b"\\ud83c" in out
     assert b'"role":"assistant"' in out
 
 
 @pytest.mark.parametrize("name", [b"", b"event: error\n"])
 def test_an_error_of_the_server_passes_without_our_key_and_its_address(name: bytes):
-    stream = OpenAIStream(secrets=["very-secret/key", "models.internal:8000"])
+    stream = OpenAIStream(AnswerChanges(secrets=["very-secret/key", "models.internal:8000"]))
     error = {"error": {"message": "Key very-secret/key at MODELS.internal is wrong.", "type": "t", "code": 7}}
     out = passed(TORN + name + f"data: {json.dumps(error)}\n\n".encode() + WHOLE, stream)
     assert carried(out)[-1]["error"] == {
@@ -337,7 +338,7 @@ class Shouting:
 
 
 def test_a_masked_text_is_shown_to_its_last_letter_and_the_footer_is_made_from_it():
-    stream = OpenAIStream(footer=footer, mask=Shouting)
+    stream = OpenAIStream(AnswerChanges(footer=footer, mask=Shouting))
     out = passed(WHOLE, stream)
     assert text_of(out) == "FORTY TONNES [1]." + footer("FORTY TONNES [1].")
     assert stream.text == "FORTY TONNES [1]."
@@ -363,7 +364,7 @@ def test_an_answer_that_came_at_once_is_passed_byte_for_byte_if_nothing_follows(
 def test_an_answer_that_came_at_once_gets_its_footer_and_annotations():
     theirs = {"type": "url_citation", "url_citation": {"url": "https://theirs.example"}}
     body = answer("Forty.", annotations=[theirs])
-    done = complete(body, footer=footer, annotations=lambda _text: [NOTE], mask=Shouting)
+    done = complete(body, AnswerChanges(footer=footer, annotations=lambda _text: [NOTE], mask=Shouting))
     message = json.loads(done.body)["choices"][0]["message"]
     assert message["content"] == "FORTY." + footer("FORTY.")
     assert message["annotations"] == [theirs, NOTE]
@@ -371,7 +372,7 @@ def test_an_answer_that_came_at_once_gets_its_footer_and_annotations():
 
 def test_calls_of_tools_that_came_at_once_are_not_changed():
     body = answer("Let me see.", tool_calls=[{"id": "c"}])
-    assert complete(body, footer=footer, annotations=lambda _text: [NOTE]).body == body
+    assert complete(body, AnswerChanges(footer=footer, annotations=lambda _text: [NOTE])).body == body
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"choices":[', b"[]", b"[" * 100_000, b"\xff"])
@@ -380,6 +381,6 @@ def test_a_body_that_is_no_answer_has_failed(body: bytes):
 
 
 def test_an_error_with_status_200_has_failed_and_quotes_no_key():
-    done = complete(b'{"error":{"message":"bad my-key"}}', secrets=["my-key"])
+    done = complete(b'{"error":{"message":"bad my-key"}}', AnswerChanges(secrets=["my-key"]))
     assert done.failed == "bad [redacted]"
     assert b"my-key" not in done.body

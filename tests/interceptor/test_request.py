@@ -15,7 +15,7 @@ from ragstone.interceptor.request import (
     MAX_ANSWER_CHARS,
     MAX_TURNS,
     ChatBody,
-    Dialect,
+    WireFormatName,
     question_of,
     read,
     retrieval_text,
@@ -41,8 +41,8 @@ CALL_OF_CLAUDE = assistant([text_part("Let me see."), {"type": "tool_use", "id":
 RESULT_FOR_CLAUDE = user([{"type": "tool_result", "tool_use_id": "t1", "content": "found"}])
 
 
-def chat_of(body: Any, dialect: Dialect = "openai") -> ChatBody:
-    chat = read(body, dialect)
+def chat_of(body: Any, wire_format: WireFormatName = "openai") -> ChatBody:
+    chat = read(body, wire_format)
     assert chat is not None
     return chat
 
@@ -84,17 +84,17 @@ def test_the_context_that_librechat_sends_ahead_is_not_history_either():
     assert chat_of(body, "anthropic").history == (Turn("Why?", "So."),)
 
 
-LOOPS: list[tuple[Dialect, dict[str, Any], list[dict[str, Any]]]] = [
+LOOPS: list[tuple[WireFormatName, dict[str, Any], list[dict[str, Any]]]] = [
     ("openai", librechat(user("When?")), [assistant("", tool_calls=CALLS), tool("found")]),
     ("openai", librechat(user("When?")), [assistant(None, function_call={"name": "f"}), {"role": "function"}]),
     ("anthropic", librechat_anthropic(user("When?")), [CALL_OF_CLAUDE, RESULT_FOR_CLAUDE]),
 ]
 
 
-@pytest.mark.parametrize(("dialect", "body", "steps"), LOOPS)
-def test_a_tool_loop_is_one_turn(dialect, body, steps):
-    first = chat_of(body, dialect)
-    later = chat_of({**body, "messages": [*body["messages"], *steps, *steps]}, dialect)
+@pytest.mark.parametrize(("wire_format", "body", "steps"), LOOPS)
+def test_a_tool_loop_is_one_turn(wire_format, body, steps):
+    first = chat_of(body, wire_format)
+    later = chat_of({**body, "messages": [*body["messages"], *steps, *steps]}, wire_format)
     assert (first.tool_loop, later.tool_loop) == (False, True)
     assert (later.question, later.place) == ("When?", first.place)
     assert (later.turn_key, later.conversation) == (first.turn_key, first.conversation)
@@ -237,10 +237,10 @@ def test_the_text_to_look_up_never_exceeds_its_limit(question, limit):
 
 
 @given(BODIES | JSON, st.sampled_from(["openai", "anthropic"]))
-def test_whatever_comes_is_read_or_is_no_chat(body, dialect):
+def test_whatever_comes_is_read_or_is_no_chat(body, wire_format):
     before = repr(body)
     try:
-        chat = read(body, dialect)
+        chat = read(body, wire_format)
     except InvalidInput:
         assert not isinstance(body, dict) or not isinstance(body.get("messages"), list)
     else:
@@ -249,9 +249,9 @@ def test_whatever_comes_is_read_or_is_no_chat(body, dialect):
     assert repr(body) == before
 
 
-@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
-def test_half_a_surrogate_pair_is_a_letter_like_others(dialect):
-    assert chat_of({"messages": [user("When \ud800?")], "user": "\udfff"}, dialect).question == "When \ud800?"
+@pytest.mark.parametrize("wire_format", ["openai", "anthropic"])
+def test_half_a_surrogate_pair_is_a_letter_like_others(wire_format):
+    assert chat_of({"messages": [user("When \ud800?")], "user": "\udfff"}, wire_format).question == "When \ud800?"
 
 
 def test_a_message_nested_deeply_is_read():

@@ -16,7 +16,6 @@ from ragstone.interceptor.sources import (
     MAX_SCANNED_CHARS,
     MAX_TITLE_CHARS,
     ChatSource,
-    CitationScan,
     cited,
     listed,
     marker_annotations,
@@ -84,25 +83,8 @@ def test_markers_are_read_where_they_cite(text, numbers):
     assert cited(text, 3) == numbers
 
 
-@given(st.text(alphabet="ab [1]2,【】`~\n(:!\\", max_size=80), st.data())
-def test_it_does_not_matter_how_a_stream_is_cut(text, data):
-    scan = CitationScan(3)
-    place = 0
-    while place < len(text):
-        size = data.draw(st.integers(1, 10))
-        scan.feed(text[place : place + size])
-        place += size
-    assert scan.text == text
-    assert scan.cited == cited(text, 3)
-
-
 def test_what_is_scanned_is_bounded():
-    scan = CitationScan(3)
-    for _ in range(5):
-        scan.feed("[1]" + "x" * (MAX_SCANNED_CHARS // 4))
-    scan.feed("[2]")
-    assert len(scan.text) == MAX_SCANNED_CHARS
-    assert scan.cited == (1,)
+    assert cited("[1]" + "x" * MAX_SCANNED_CHARS + "[2]", 3) == (1,)
 
 
 def test_the_list_names_what_is_cited_in_order_of_the_numbers():

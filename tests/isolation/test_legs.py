@@ -14,9 +14,10 @@ from ragstone.embedding.sparse import document_vector, query_vector
 from ragstone.index.base import Index, Point
 from ragstone.index.memory import MemoryIndex
 from ragstone.index.qdrant_edge.index import EdgeIndex
-from ragstone.storage.cache import CachedVectors, MemoryCache, SqlVectorStore, cache_key
+from ragstone.storage.cache import MemoryCache, cache_key
 from ragstone.storage.database import Database, scoped, scoped_delete, scoped_update
 from ragstone.storage.schema import collections
+from ragstone.storage.shared_cache import CachedVectors, SqlVectorStore
 from ragstone.vocabulary import Filters, Scope
 from tests.storage.rows import url_of
 

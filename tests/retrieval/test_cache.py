@@ -16,7 +16,8 @@ from ragstone.ingestion.submit import Upload
 from ragstone.retrieval.base import Retrieval, RetrievalOptions
 from ragstone.retrieval.cache import CachedRetriever, dumps, loads
 from ragstone.retrieval.retrieve import HybridRetriever
-from ragstone.storage.cache import Cache, MemoryCache, RedisCache
+from ragstone.storage.cache import Cache, MemoryCache
+from ragstone.storage.shared_cache import RedisCache
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Chunk, Filters, Heading, Hit, PageSpan, Passage, Query, Scope, StageScore
 from tests.platforms import OpenedPlatform, small_platform

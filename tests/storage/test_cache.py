@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from ragstone.storage.cache import CachedVectors, MemoryCache, SqlVectorStore
+from ragstone.storage.cache import MemoryCache
 from ragstone.storage.database import Database
+from ragstone.storage.shared_cache import CachedVectors, SqlVectorStore
 
 
 async def test_vectors_come_back_and_unknown_keys_are_left_out(database: Database):

@@ -19,7 +19,6 @@ from ragstone.storage import schema
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, unscoped
 from ragstone.vocabulary import DEFAULT_TENANT, Usage
 
-WINDOW_S = 3600  # plans count requests by the hour
 MILLION = 1_000_000
 MAX_PRICE = 10**12  # a million of the currency for a million tokens: beyond that it is a typing error
 MAX_NAME_CHARS = 200

@@ -12,9 +12,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
-from ragstone.billing.plans import WINDOW_S, Plans
+from ragstone.billing.plans import Plans
 from ragstone.errors import RateLimited, Unavailable
 from ragstone.principals import Principal
 from ragstone.storage.rate_windows import (
@@ -23,26 +22,12 @@ from ragstone.storage.rate_windows import (
 )
 from ragstone.storage.redis import Redis, Script
 from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import REQUESTS_WINDOW_S, RateLimitStatus
 
 LEASE_S = 30.0  # a process that died has its slots back after this
 RETRY_S = 5.0  # nobody knows when a slot becomes free; an answer takes some seconds
 RENEWALS = 3  # in the time of one lease, so that a Redis that is briefly away loses none
 CALLS_PER_MINUTE = 3000  # of one tenant to one server: far above what pages and pollers need, far below a flood
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimitStatus:
-    """Where a tenant stands after a request; `limit` None: its plan has none.
-
-    `reset_s` is how long until there is more room, `overage` whether this request is
-    beyond the limit, `shared` whether all servers counted it together.
-    """
-
-    limit: int | None
-    remaining: int
-    reset_s: float
-    overage: bool = False
-    shared: bool = False
 
 
 class RateLimits:
@@ -73,7 +58,7 @@ class RateLimits:
         limit = plan.requests_per_hour
         if limit is None:
             return RateLimitStatus(None, 0, 0.0)
-        count, shared = await self.windows.take(f"requests:{principal.tenant}", limit, WINDOW_S)
+        count, shared = await self.windows.take(f"requests:{principal.tenant}", limit, REQUESTS_WINDOW_S)
         if not count.granted and not plan.overage:
             raise RateLimited(
                 f"The plan has {limit} requests an hour, and all are used. "

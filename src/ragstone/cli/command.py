@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DEBUG_VARIABLE = "RAGSTONE_DEBUG"
 MAX_STDIN_BYTES = 1 << 20  # far above any question
 MAX_KEY_BYTES = 4096  # above any key or token in use
-LONG_RUNNING = {"serve", "worker", "load_test"}
+LONG_RUNNING = {"serve", "worker", "load_test", "serve_interceptor", "intercept"}
 
 
 class ExitCode(IntEnum):

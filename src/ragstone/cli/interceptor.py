@@ -1,4 +1,4 @@
-"""`ragstone intercept`: the interceptor alone, in a small process."""
+"""`ragstone interceptor`: the settings of a tenant's interceptor, and the interceptor alone."""
 
 from __future__ import annotations
 
@@ -179,24 +179,37 @@ def _shown(name: str, value: object) -> str:
     return value if isinstance(value, str) and SETTINGS[name].is_text else json.dumps(value)
 
 
+Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
+]
+
+
+@interceptor.command("serve")
 @run
-async def intercept(
-    *,
-    host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8000]")
-    ] = None,
-    data_dir: DataDir = None,
-) -> ExitCode:
+async def serve_interceptor(*, host: Host = None, port: Port = None) -> ExitCode:
     """Serve the interceptor alone.
 
-    Chats under /v1 go on to a model's server, enriched from pipelines; there is no index, no model
-    and no worker in it, so it takes a fraction of the memory. Ends with Ctrl-C or SIGTERM.
+    Chats under /v1 are forwarded to a model's server, enriched from a pipeline. The process needs
+    no database and no data directory: keys, servers and the pipeline come from the settings, so
+    any number of copies may run behind a load balancer. Ends with Ctrl-C or SIGTERM.
     """
-    settings = settings_for(data_dir)
-    from ragstone.intercepting.starting import become, prepared
+    return await _serve(host, port)
 
-    listener = await prepared(settings, host, port)
-    become(settings, listener)
+
+@run
+async def intercept(*, host: Host = None, port: Port = None) -> ExitCode:
+    """Serve the interceptor alone; an old name of `ragstone interceptor serve`."""
+    complain("`ragstone intercept` is deprecated and goes with the next release. Use `ragstone interceptor serve`.")
+    return await _serve(host, port)
+
+
+async def _serve(host: str | None, port: int | None) -> ExitCode:
+    settings = settings_for(None)
+    from ragstone.interceptor.alone import serve
+    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.redaction import Redactor
+
+    configure_logs(settings.log.level, settings.log.json_lines, Redactor(settings.privacy.patterns))
+    await serve(settings, host, port)
+    return ExitCode.OK

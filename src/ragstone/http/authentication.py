@@ -41,10 +41,10 @@ from ragstone.http.browser_origin import (
 from ragstone.http.context import context_of
 from ragstone.http.rate_limit_headers import refused_headers, standing_headers
 from ragstone.principals import LOCAL, PERMISSIONS, CredentialType, Permission, Principal, Role
+from ragstone.vocabulary import RateLimitStatus
 
 if TYPE_CHECKING:
     from ragstone.billing.plans import Plan
-    from ragstone.billing.rate_limits import RateLimitStatus
     from ragstone.settings import ServerSettings
 
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB

@@ -12,11 +12,11 @@ from starlette.types import Scope
 from ragstone.principals import Principal
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
+from ragstone.vocabulary import RateLimitStatus
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from ragstone.billing.rate_limits import RateLimitStatus
     from ragstone.http.authentication import Authenticator
 
 REQUEST_KEY = "ragstone.request"

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from ragstone.billing.plans import WINDOW_S
-from ragstone.billing.rate_limits import RateLimitStatus
+from ragstone.vocabulary import REQUESTS_WINDOW_S, RateLimitStatus
 
 
 def standing_headers(standing: RateLimitStatus) -> dict[str, str]:
@@ -36,6 +35,6 @@ def _headers(limit: int, remaining: int, reset_s: float) -> dict[str, str]:
         "ratelimit-limit": str(limit),
         "ratelimit-remaining": str(remaining),
         "ratelimit-reset": reset,
-        "ratelimit-policy": f'"plan";q={limit};w={WINDOW_S}',
+        "ratelimit-policy": f'"plan";q={limit};w={REQUESTS_WINDOW_S}',
         "ratelimit": f'"plan";r={remaining};t={reset}',
     }

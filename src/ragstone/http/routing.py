@@ -86,7 +86,8 @@ def open_router(*, tag: str) -> APIRouter:
 
 def requirement_of(route: BaseRoute) -> Requirement | None:
     """What a route requires; None where it requires nothing."""
-    return route.requirement if isinstance(route, GuardedRoute) else None
+    required = getattr(route, "requirement", None)
+    return required if isinstance(required, Requirement) else None
 
 
 def page_routes(routes: Iterable[BaseRoute]) -> Mapping[str, frozenset[str]]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -24,6 +23,8 @@ from starlette.types import Receive, Scope, Send
 
 from ragstone.errors import RagstoneError, Unauthenticated
 from ragstone.http.error_handlers import problem_of
+from ragstone.sse import KEEPALIVE
+from ragstone.sse import event as sse_event
 
 T = TypeVar("T")
 
@@ -139,7 +140,7 @@ class EventStream(Response):
     async def _beat(self, send: Send) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            await _send_body(send, KEEPALIVE_COMMENT)
+            await _send_body(send, KEEPALIVE)
 
 
 def _refusal(watch: asyncio.Task[None]) -> Exception:
@@ -163,8 +164,8 @@ async def _ending_with_an_event(events: AsyncGenerator[StreamEvent], scope: Scop
         yield _frame(StreamEvent("error", problem_of(scope, error)))
 
 
-def _frame(event: StreamEvent) -> bytes:
-    return format_sse_event(event=event.name, data_str=event.data.model_dump_json())
+def _frame(one: StreamEvent) -> bytes:
+    return sse_event(one.data.model_dump_json().encode(), name=one.name)
 
 
 async def _send_body(send: Send, body: bytes) -> None:

@@ -1,253 +1,205 @@
-"""Messages of Anthropic's API on their way to the client: read, and changed only where they must be."""
+"""The wire format of Anthropic's Messages: streams, whole answers, errors and own answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ragstone import sse
+from ragstone.http.streaming import Refusal
 from ragstone.interceptor.sse import (
     BROKEN_OFF,
-    ENDLESS,
-    MAX_MODEL_CHARS,
-    MAX_TEXT_CHARS,
-    UNREADABLE,
-    Completed,
-    Footer,
+    NO_CHANGES,
+    Annotations,
+    AnswerChanges,
+    CompletedAnswer,
+    GatheredText,
     Mask,
-    Splitter,
-    Unreadable,
+    RewritingStream,
+    answer_of,
     error_of,
     event_of,
+    index_of,
     mapping,
-    masked,
-    object_of,
+    model_of,
     objects,
     packed,
-    payload_of,
     tokens,
 )
-from ragstone.interceptor.upstream import redacted, redacted_text
+from ragstone.interceptor.wire_format import FINAL, ApiError, api_error, compact_json, error_response
 from ragstone.vocabulary import Usage
 
 TEXT_ENDS = frozenset({"end_turn", "stop_sequence", "max_tokens", "model_context_window_exceeded"})  # no tool is called
 _COUNTED = frozenset({"input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"})
 MAX_BLOCKS = 10_000  # of one message
-STOPPED = event_of({"type": "message_stop"}, name="message_stop")
+
+LANGCHAIN = "anthropic/js"  # Anthropic/JS 0.115.0, which LangChain runs on; that SDK passes over the code
+_ERROR_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
 
 
-class AnthropicStream:
-    """Passes the events of one streamed message on; no input or output, bytes in, bytes out.
+class AnthropicFormat:
+    """See `WireFormat`."""
 
-    Events are passed byte for byte, but for: the footer, a text block of its own after the
-    last and before the stop reason; text that a mask changes; errors, out of which the
-    secrets are taken; and the end, which is never silent.
+    def stream(self, changes: AnswerChanges) -> AnthropicStream:
+        """See `WireFormat.stream`."""
+        return AnthropicStream(changes)
 
-    Attributes:
-        usage: As far as reported; None if it was not.
-        finished: The message is complete.
-        failed: Why it is not, and never will be.
-        text: Gathered if there is a footer or a mask.
+    def complete(self, body: bytes, changes: AnswerChanges) -> CompletedAnswer:
+        """See `WireFormat.complete`."""
+        return complete(body, changes)
+
+    def errors(self, *, user_agent: str, request_id: str) -> AnthropicErrors:
+        """See `WireFormat.errors`."""
+        return AnthropicErrors(user_agent, request_id)
+
+    def own_answer(self, model: str, answer_id: str) -> AnthropicAnswer:
+        """See `WireFormat.own_answer`."""
+        return AnthropicAnswer(model, answer_id)
+
+
+class AnthropicStream(RewritingStream):
+    """See `RewritingStream`.
+
+    The footer is a text block of its own after the last and before the stop reason. This
+    API has no annotations, and its events need no change where a chat was enriched.
     """
 
-    def __init__(
-        self,
-        *,
-        enriched: bool = False,
-        footer: Footer | None = None,
-        mask: Callable[[], Mask] | None = None,
-        secrets: Sequence[str] = (),
-    ) -> None:
-        del enriched  # this API's events are complete as they are
-        self._footer = footer
-        self._mask = mask
-        self._secrets = secrets
-        self._gathers = footer is not None or mask is not None
-        self._splitter = Splitter()
+    END = event_of({"type": "message_stop"}, name="message_stop")
+
+    def __init__(self, changes: AnswerChanges = NO_CHANGES) -> None:
+        super().__init__(changes)
         self._masks: dict[int, Mask] = {}
-        self._text: list[str] = []
-        self._chars = 0
+        self._text = GatheredText()
         self._model = ""
-        self._spent: dict[str, int] = {}
+        self._used: dict[str, int] = {}
         self._blocks = 0  # the next free index
         self._stop_reason = ""
-        self._stopped = False
-        self.failed: str | None = None
 
     @property
     def usage(self) -> Usage | None:
-        """See `AnthropicStream`."""
-        return _usage(self._model, self._spent)
+        """See `RewritingStream.usage`."""
+        return _usage(self._model, self._used)
 
     @property
     def finished(self) -> bool:
-        """See `AnthropicStream`."""
-        return self.failed is None and (self._stopped or bool(self._stop_reason))
-
-    @property
-    def over(self) -> bool:
-        """Whether all has been said: nothing that still comes is passed on."""
-        return self._stopped or self.failed is not None
-
-    @property
-    def at_boundary(self) -> bool:
-        """Whether a comment may be sent now: always, since only whole events are passed on."""
-        return True
+        """See `RewritingStream.finished`."""
+        return self.failed is None and (self._ended or bool(self._stop_reason))
 
     @property
     def text(self) -> str:
-        """See `AnthropicStream`."""
-        return "".join(self._text)
+        """See `RewritingStream.text`."""
+        return str(self._text)
 
-    def feed(self, chunk: bytes) -> bytes:
-        """What the client gets when these bytes have come; nothing once the stream has failed or ended."""
-        return b"".join(self._passed(self._splitter.feed(chunk)))
-
-    def finish(self, why: str = BROKEN_OFF) -> bytes:
-        """What the client gets when nothing comes any more.
-
-        Args:
-            why: Said to the client if the message is not complete.
-        """
-        passed = b"".join(self._passed(self._splitter.finish()))
-        if self.over:
-            return passed
-        if not self.finished:
-            return passed + self._broken(why)
-        self._stopped = True
-        return passed + STOPPED
-
-    def _passed(self, events: Sequence[bytes]) -> Iterator[bytes]:
-        for event in events:
-            if self.over:
-                return
-            try:
-                payload = payload_of(event)
-                yield from self._read(event, object_of(payload)) if payload else (event,)
-            except Unreadable as error:
-                yield self._broken(str(error))
-
-    def _read(self, event: bytes, told: dict[str, Any]) -> Iterator[bytes]:
-        match told.get("type"):
+    def _read(self, event: bytes, data: bytes) -> Iterator[bytes]:
+        fields = sse.json_object(data)
+        match fields.get("type"):
             case "content_block_delta":
-                yield self._read_delta(event, told)
+                yield self._read_delta(event, fields)
             case "content_block_start":
-                self._blocks = max(self._blocks, _index(told) + 1)
+                self._blocks = max(self._blocks, index_of(fields, MAX_BLOCKS) + 1)
                 yield event
             case "content_block_stop":
-                yield self._held(_index(told))
+                yield self._held(index_of(fields, MAX_BLOCKS))
                 yield event
             case "message_start":
-                message = mapping(told.get("message"))
-                self._model = str(message.get("model") or "")[:MAX_MODEL_CHARS]
+                message = mapping(fields.get("message"))
+                self._model = model_of(message)
                 self._count(message.get("usage"))
                 yield event
             case "message_delta":
-                yield self._end(told)
+                yield self._end(fields)
                 yield event
             case "message_stop":
-                self._stopped = True
+                self._ended = True
                 yield event
             case "error":
-                self.failed = redacted_text(error_of(told) or BROKEN_OFF, self._secrets)
-                yield redacted(event, self._secrets)
+                yield self._pass_error(event, error_of(fields) or BROKEN_OFF)
             case _:
                 yield event  # a ping, or a kind that is new
 
-    def _read_delta(self, event: bytes, told: dict[str, Any]) -> bytes:
-        delta = mapping(told.get("delta"))
+    def _read_delta(self, event: bytes, fields: dict[str, Any]) -> bytes:
+        delta = mapping(fields.get("delta"))
         piece = delta.get("text")
         if not self._gathers or delta.get("type") != "text_delta" or not isinstance(piece, str):
             return event
-        shown = self._shown(_index(told), piece)
-        self._gather(shown)
+        shown = self._shown(index_of(fields, MAX_BLOCKS), piece)
+        self._text.add(shown)
         if shown == piece:
             return event
-        return _named({**told, "delta": {**delta, "text": shown}})
+        return _named({**fields, "delta": {**delta, "text": shown}})
 
     def _shown(self, index: int, piece: str) -> str:
-        if self._mask is None:
+        if self._changes.mask is None:
             return piece
         if index not in self._masks:
-            self._masks[index] = self._mask()
+            self._masks[index] = self._changes.mask()
         return self._masks[index].feed(piece)
-
-    def _gather(self, shown: str) -> None:
-        self._text.append(shown)
-        self._chars += len(shown)
-        if self._chars > MAX_TEXT_CHARS:
-            raise Unreadable(ENDLESS)
 
     def _held(self, index: int) -> bytes:
         """What the mask held back of a block, before the block ends."""
         mask = self._masks.pop(index, None)
         held = mask.finish() if mask else ""
-        self._gather(held)
+        self._text.add(held)
         return _text_delta(index, held) if held else b""
 
-    def _end(self, told: dict[str, Any]) -> bytes:
+    def _end(self, fields: dict[str, Any]) -> bytes:
         """The footer, before the first event with a stop reason."""
-        self._count(told.get("usage"))
-        reason = mapping(told.get("delta")).get("stop_reason")
+        self._count(fields.get("usage"))
+        reason = mapping(fields.get("delta")).get("stop_reason")
         if not reason or self._stop_reason:
             return b""
         self._stop_reason = str(reason)
-        text = self.text
-        footer = self._footer(text) if self._footer and text and self._stop_reason in TEXT_ENDS else ""
+        footer = self._changes.footer_of(self.text) if self._stop_reason in TEXT_ENDS else ""
         return _block(self._blocks, footer) if footer else b""
 
     def _count(self, usage: object) -> None:
         """The figures are those of the whole so far, and come again in later events, all or some."""
-        self._spent |= {name: tokens(value) for name, value in mapping(usage).items() if name in _COUNTED}
+        self._used |= _counts(usage)
 
-    def _broken(self, why: str) -> bytes:
-        self.failed = why
+    def _error_event(self, why: str) -> bytes:
         return _named({"type": "error", "error": {"type": "api_error", "message": why}})
 
 
-def complete(
-    body: bytes,
-    *,
-    footer: Footer | None = None,
-    mask: Callable[[], Mask] | None = None,
-    secrets: Sequence[str] = (),
-) -> Completed:
+def complete(body: bytes, changes: AnswerChanges = NO_CHANGES) -> CompletedAnswer:
     """A message that came at once, with the footer as a last block. Unchanged if there is none."""
-    try:
-        message = object_of(body)
-    except Unreadable as error:
-        return Completed(body, failed=str(error))
-    if wrong := error_of(message):
-        return Completed(redacted(body, secrets), failed=redacted_text(wrong, secrets))
+    message = answer_of(body, changes.secrets)
+    if isinstance(message, CompletedAnswer):
+        return message
     blocks = objects(message.get("content"))
-    shown = [_masked_block(block, mask) for block in blocks]
+    shown = [_masked_block(block, changes) for block in blocks]
     text = "".join(str(block["text"]) for block in shown if block.get("type") == "text" and "text" in block)
-    ended = footer(text) if footer and text and str(message.get("stop_reason")) in TEXT_ENDS else ""
-    if ended:
-        shown.append({"type": "text", "text": ended})
-    spent = {name: tokens(value) for name, value in mapping(message.get("usage")).items() if name in _COUNTED}
-    usage = _usage(str(message.get("model") or "")[:MAX_MODEL_CHARS], spent)
-    return Completed(body if shown == blocks else packed({**message, "content": shown}), usage)
+    if footer := changes.footer_of(text if str(message.get("stop_reason")) in TEXT_ENDS else ""):
+        shown.append({"type": "text", "text": footer})
+    usage = _usage(model_of(message), _counts(message.get("usage")))
+    return CompletedAnswer(body if shown == blocks else packed({**message, "content": shown}), usage)
 
 
-def _usage(model: str, spent: dict[str, int]) -> Usage | None:
+def _counts(usage: object) -> dict[str, int]:
+    return {name: tokens(value) for name, value in mapping(usage).items() if name in _COUNTED}
+
+
+def _usage(model: str, used: Mapping[str, int]) -> Usage | None:
     """`input_tokens` of this API leaves the cached ones out; ours does not."""
-    if not spent:
+    if not used:
         return None
-    cached = spent.get("cache_read_input_tokens", 0)
-    read = spent.get("input_tokens", 0) + spent.get("cache_creation_input_tokens", 0) + cached
-    return Usage(model, read, spent.get("output_tokens", 0), cached_tokens=cached)
+    cached = used.get("cache_read_input_tokens", 0)
+    read = used.get("input_tokens", 0) + used.get("cache_creation_input_tokens", 0) + cached
+    return Usage(model, read, used.get("output_tokens", 0), cached_tokens=cached)
 
 
-def _index(told: dict[str, Any]) -> int:
-    index = told.get("index", 0)
-    if type(index) is not int or not 0 <= index < MAX_BLOCKS:
-        raise Unreadable(UNREADABLE)
-    return index
-
-
-def _named(told: dict[str, Any]) -> bytes:
-    """The SDKs pass over events without a name."""
-    return event_of(told, name=str(told["type"]))
+def _named(fields: Mapping[str, Any]) -> bytes:
+    """An event under the name of its type: the SDKs pass over events without a name."""
+    return event_of(fields, name=str(fields["type"]))
 
 
 def _text_delta(index: int, text: str) -> bytes:
@@ -259,10 +211,91 @@ def _block(index: int, text: str) -> bytes:
     return _named(start) + _text_delta(index, text) + _named({"type": "content_block_stop", "index": index})
 
 
-def _masked_block(block: dict[str, Any], mask: Callable[[], Mask] | None) -> dict[str, Any]:
+def _masked_block(block: dict[str, Any], changes: AnswerChanges) -> dict[str, Any]:
     text = block.get("text")
-    return (
-        {**block, "text": masked(text, mask)}
-        if mask and block.get("type") == "text" and isinstance(text, str)
-        else block
-    )
+    if block.get("type") != "text" or not isinstance(text, str):
+        return block
+    return {**block, "text": changes.masked(text)}
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicErrors:
+    """See `ErrorFormat`."""
+
+    user_agent: str = ""
+    request_id: str = ""
+
+    def refusal(self, error: Exception) -> Refusal:
+        """See `ErrorFormat.refusal`."""
+        told = api_error(error)
+        return error_response(told, self._body(told))
+
+    def broken(self, error: Exception) -> bytes:
+        """See `ErrorFormat.broken`."""
+        return sse.event(compact_json(self._body(api_error(error))), name="error")
+
+    def _body(self, error: ApiError) -> dict[str, Any]:
+        kind = _ERROR_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+        final = error.final and LANGCHAIN in self.user_agent.lower()
+        return {
+            **({"code": FINAL} if final else {}),
+            "type": "error",
+            "error": {"type": kind, "message": error.message},
+            "request_id": self.request_id or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicAnswer:
+    """See `OwnAnswer`. Annotations are not of this API."""
+
+    model: str
+    answer_id: str
+
+    def begin(self) -> bytes:
+        """See `OwnAnswer.begin`."""
+        block = {"type": "text", "text": ""}
+        return self._event("message_start", message=self._message([], None, Usage(self.model))) + self._event(
+            "content_block_start", index=0, content_block=block
+        )
+
+    def text(self, piece: str) -> bytes:
+        """See `OwnAnswer.text`."""
+        return self._event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
+
+    def end(self, usage: Usage, annotations: Annotations) -> bytes:
+        """The end, with all of the usage: some clients read it here only."""
+        delta = {"stop_reason": "end_turn", "stop_sequence": None}
+        return (
+            self._event("content_block_stop", index=0)
+            + self._event("message_delta", delta=delta, usage=_usage_fields(usage))
+            + self._event("message_stop")
+        )
+
+    def whole(self, text: str, usage: Usage, annotations: Annotations) -> bytes:
+        """See `OwnAnswer.whole`."""
+        return compact_json(self._message([{"type": "text", "text": text, "citations": None}], "end_turn", usage))
+
+    def _message(self, content: Sequence[Any], stop: str | None, usage: Usage) -> dict[str, Any]:
+        return {
+            "id": f"msg_{self.answer_id}",
+            "type": "message",
+            "role": "assistant",
+            "model": self.model,
+            "content": content,
+            "stop_reason": stop,
+            "stop_sequence": None,
+            "usage": _usage_fields(usage),
+        }
+
+    def _event(self, kind: str, **fields: object) -> bytes:
+        return sse.event(compact_json({"type": kind, **fields}), name=kind)
+
+
+def _usage_fields(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens - usage.cached_tokens,  # this API does not count cached ones as input
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "output_tokens": usage.output_tokens,
+    }

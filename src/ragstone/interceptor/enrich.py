@@ -1,9 +1,4 @@
-"""What goes on to the model: a chat with passages, or as it came and why.
-
-This is the place that fails open, and so one with a broad `except`: whatever looking for
-documents, or adding them, fails with, the client's own bytes go on. What fails closed lies
-outside: who may ask, and whose documents are searched.
-"""
+"""Enriches a chat: finds passages within a time budget, and adds them behind the question within a token budget."""
 
 from __future__ import annotations
 
@@ -15,22 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import structlog
-
 from ragstone.chat.condense import condense_by_rule
-from ragstone.errors import CircuitOpen, InvalidInput, NoIndex, NotFound
+from ragstone.errors import InvalidInput, NotFound
 from ragstone.generation.prompts import QUOTED_MATERIAL, quoted
-from ragstone.identity.source_links import SourceLinks
-from ragstone.interceptor.policy import decide
 from ragstone.interceptor.request import (
     THREAD_BYTES,
     Body,
     ChatBody,
     ChatRequest,
-    Dialect,
+    WireFormatName,
     content_of,
     messages_of,
-    read,
     retrieval_text,
     role_of,
     texts_of,
@@ -41,15 +31,113 @@ from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import Retrieval, Retriever, within_budget
 from ragstone.retrieval.cache import dumps, loads
 from ragstone.storage.cache import Cache, CacheKey, cache_key
-from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.tenants.settings import TenantSettings
 from ragstone.vocabulary import Passage, Query, Scope
 
+MAX_QUESTION_CHARS = 2000  # of what is looked up: an embedding model reads fewer, and names repeat
 TURN_S = 900.0  # a turn's tool calls come back within minutes; OpenAI's prompt cache forgets within 5 to 60
 WITHOUT_S = 60.0  # a turn that began without passages goes on without for so long
 WITHOUT = b"without"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamBody:
+    """The body that goes to the upstream, the status that the client is told, and the sources in it."""
+
+    body: bytes
+    status: str
+    sources: tuple[ChatSource, ...] = ()
+
+
+class Enricher:
+    """Enriches chats, each as the settings of its tenant say."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        policies: UpstreamPolicies,
+        *,
+        cache: Cache,
+        metrics: Metrics,
+        redactor: Redactor,
+        context_tokens: int,
+    ) -> None:
+        """See `TurnRetrieval` for `context_tokens`."""
+        self._turns = TurnRetrieval(retriever, policies, cache=cache, metrics=metrics, context_tokens=context_tokens)
+        self._redactor = redactor
+
+    async def enrich(
+        self, request: ChatRequest, chat: ChatBody, settings: TenantSettings, model: str, link: Linker
+    ) -> UpstreamBody | str:
+        """The chat with passages for a server that knows the model as `model`; else the reason why there are none.
+
+        Raises:
+            TimeoutError: the time budget is spent.
+            CircuitOpen: retrieval failed too often a moment ago.
+            NotFound: there is no such collection.
+            Exception: any failure of a part of retrieval.
+        """
+        passages = await self._passages(request, chat, settings)
+        if not passages:
+            return "nothing"
+        add = partial(_added, request, chat, settings, passages, model, link)
+        return await asyncio.to_thread(add) if len(request.body) >= THREAD_BYTES else add()
+
+    async def _passages(self, request: ChatRequest, chat: ChatBody, settings: TenantSettings) -> tuple[Passage, ...]:
+        question = condense_by_rule(retrieval_text(chat, MAX_QUESTION_CHARS), chat.history)
+        found = await self._turns.find(
+            request.principal.scope(settings.knowledge.collection),
+            Query(question, limit=settings.interceptor.limit),
+            budget_s=settings.interceptor.budget_s,
+            turn=chat.turn_key if "tools" in request.parsed else None,
+        )
+        return tuple(map(self._masked, found)) if settings.privacy.mask_context else found
+
+    def _masked(self, passage: Passage) -> Passage:
+        mask = self._redactor.masked
+        chunk = replace(passage.chunk, text=mask(passage.chunk.text), table_header=mask(passage.chunk.table_header))
+        return replace(passage, chunk=chunk, title=mask(passage.title))
+
+
+def without_passages(request: ChatRequest, model: str, reason: str) -> UpstreamBody:
+    """The client's own bytes; only where the model has another name upstream, that name is put in."""
+    body = request.body if model == request.parsed.get("model") else dumped({**request.parsed, "model": model})
+    return UpstreamBody(body, f"bypass; reason={reason}")
+
+
+def upstream_model(request: ChatRequest, settings: TenantSettings) -> str:
+    """The name of the requested model at its server.
+
+    Raises:
+        InvalidInput: the request names no model.
+        NotFound: there is no model of this name here.
+    """
+    name, models = request.parsed.get("model"), settings.interceptor.models
+    if not isinstance(name, str) or not name:
+        raise InvalidInput("`model` is missing: name one of GET /v1/models.")
+    if models and name not in models:
+        raise NotFound(f"There is no model {name[:80]!r} here. GET /v1/models lists what there is.")
+    return models.get(name, name)
+
+
+def _added(
+    request: ChatRequest,
+    chat: ChatBody,
+    settings: TenantSettings,
+    passages: Sequence[Passage],
+    model: str,
+    link: Linker,
+) -> UpstreamBody | str:
+    """The chat with as many of the passages as fit."""
+    bounds = {"context_tokens": settings.interceptor.context_tokens, "window": settings.interceptor.context_window}
+    kept = fitting(request.parsed, chat, passages, **bounds)
+    sources = sources_of(kept, link)
+    body = enriched(request.parsed, chat, kept, wire_format=request.wire_format, sources=sources, **bounds)
+    if not kept or body is None:
+        return "window"
+    return UpstreamBody(dumped({**body, "model": model}), f"enriched; sources={len(sources)}", sources)
 
 
 class TurnRetrieval:
@@ -57,62 +145,59 @@ class TurnRetrieval:
 
     def __init__(
         self,
-        finder: Retriever,
+        retriever: Retriever,
+        policies: UpstreamPolicies,
         *,
-        guards: UpstreamPolicies,
         cache: Cache,
         metrics: Metrics,
-        redactor: Redactor,
-        context_tokens: int = 3000,
+        context_tokens: int,
     ) -> None:
         """`context_tokens` bounds the passages of one retrieval, by the count of the embedding model."""
-        self._finder = finder
-        self._guards = guards
+        self._context_tokens = context_tokens
+        self._retriever = retriever
+        self._policies = policies
         self._cache = cache
         self._metrics = metrics
-        self._redactor = redactor
-        self._context_tokens = context_tokens
-        self._deadline = Deadline()
+        self._late: set[asyncio.Task[Retrieval]] = set()
 
     async def find(
-        self, scope: Scope, query: Query, *, budget_s: float, turn: str | None = None, masked: bool = False
+        self, scope: Scope, query: Query, *, budget_s: float, turn: str | None = None
     ) -> tuple[Passage, ...]:
-        """The passages that bear on the question, best first.
+        """The passages for the question, best first.
 
         Args:
-            scope: Whose documents, and which collection.
+            scope: The tenant and the collection.
             query: What to look for.
-            budget_s: Seconds after which the chat goes on without.
-            turn: What the requests of one tool loop share; they get the same passages, or none alike.
-            masked: Hide personal data in the passages.
+            budget_s: Seconds after which the chat goes on without passages.
+            turn: The key of one tool loop; its requests get the same passages, or all get none.
 
         Raises:
             TimeoutError: the budget is spent.
             CircuitOpen: retrieval failed too often a moment ago.
             NotFound: there is no such collection.
-            Exception: whatever else a part of retrieval fails with.
+            Exception: any failure of a part of retrieval.
         """
-        breaker = self._guards.guard(f"retrieval:{scope.tenant}").breaker
+        breaker = self._policies.guard(f"retrieval:{scope.tenant}").breaker
         key = None if turn is None else cache_key(scope.tenant, "turn", scope.collection, turn)
         try:
             with self._metrics.timed("intercept_retrieve"):
-                found = await self._deadline.keep(self._observed(breaker, scope, query, key), budget_s)
-            return tuple(self._hidden(passage) if masked else passage for passage in found.passages)
+                found = await self._within(budget_s, self._observed(breaker, scope, query, key))
+            return found.passages
         except TimeoutError:
             breaker.failed()
-            await self._forgo(key)
+            await self._remember_none(key)
             raise
         except Exception:
-            await self._forgo(key)
+            await self._remember_none(key)
             raise
 
     async def _observed(self, breaker: Breaker, scope: Scope, query: Query, key: CacheKey | None) -> Retrieval:
-        """Look up, if the circuit is closed, and tell the breaker how that went. Raises: CircuitOpen, or anything."""
+        """Retrieve, if the circuit is closed, and tell the breaker the outcome. Raises: CircuitOpen, or anything."""
         call = breaker.admit()
         try:
             found = await self._find(scope, query, key)
         except (NotFound, InvalidInput):
-            breaker.succeeded(call)  # it answers; there is just nothing to be found
+            breaker.succeeded(call)  # it answers, only there is nothing to find
             raise
         except asyncio.CancelledError:
             breaker.let_go(call)
@@ -136,44 +221,32 @@ class TurnRetrieval:
         return found
 
     async def _search(self, scope: Scope, query: Query) -> Retrieval:
-        found = await self._finder.search(scope, query)
+        found = await self._retriever.search(scope, query)
         return replace(found, passages=within_budget(found.passages, self._context_tokens))
 
-    def _hidden(self, passage: Passage) -> Passage:
-        mask = self._redactor.masked
-        chunk = replace(passage.chunk, text=mask(passage.chunk.text), table_header=mask(passage.chunk.table_header))
-        return replace(passage, chunk=chunk, title=mask(passage.title))
-
-    async def _forgo(self, key: CacheKey | None) -> None:
-        """Let the rest of the turn go without passages as well."""
+    async def _remember_none(self, key: CacheKey | None) -> None:
+        """Give the rest of the turn no passages either."""
         if key is not None:
             await self._cache.put_many({key: WITHOUT}, WITHOUT_S)
 
-
-class Deadline:
-    """Keeps work within its time, even work that takes long to be cancelled: that ends by itself later."""
-
-    def __init__(self) -> None:
-        self._late: set[asyncio.Task[Retrieval]] = set()
-
-    async def keep(self, work: Coroutine[None, None, Retrieval], seconds: float) -> Retrieval:
-        """The result of `work`. Raises: TimeoutError, or as `work` does."""
+    async def _within(self, budget_s: float, work: Coroutine[None, None, Retrieval]) -> Retrieval:
+        """The result of `work`. Work that takes long to be cancelled ends by itself later. Raises: TimeoutError."""
         working = asyncio.create_task(work)
         try:
-            done, _ = await asyncio.wait({working}, timeout=seconds)
+            done, _ = await asyncio.wait({working}, timeout=budget_s)
         finally:
             if not working.done():
                 working.cancel()
                 self._late.add(working)
-                working.add_done_callback(self._over)
+                working.add_done_callback(self._forget)
         if not done:
             raise TimeoutError
         return working.result()
 
-    def _over(self, working: asyncio.Task[Retrieval]) -> None:
+    def _forget(self, working: asyncio.Task[Retrieval]) -> None:
         self._late.discard(working)
         if not working.cancelled():
-            working.exception()  # it came too late for anybody to hear of it
+            working.exception()  # marks it as seen: it came too late for the chat
 
 
 BYTES_PER_TOKEN = 4  # English has four letters a token; of scripts beyond ASCII the bytes come closer than the letters
@@ -200,7 +273,7 @@ def enriched(
     chat: ChatBody,
     passages: Sequence[Passage],
     *,
-    dialect: Dialect,
+    wire_format: WireFormatName,
     context_tokens: int,
     window: int,
     sources: Sequence[ChatSource],
@@ -211,7 +284,7 @@ def enriched(
         body: The client's request; it is not changed.
         chat: What was read in it.
         passages: Best first.
-        dialect: Which API it is written for.
+        wire_format: The API that it is written for.
         context_tokens: What the passages may take.
         window: What the whole chat and its answer may take, in tokens.
         sources: Those of the passages: they say their numbers.
@@ -223,14 +296,14 @@ def enriched(
     blocks = [quoted(source.number, passage, boundary) for source, passage in zip(sources, kept, strict=False)]
     context = "\n\n".join((INSTRUCTIONS.format(boundary=boundary), *blocks))
     messages: list[Any] = [_without_sources(message) for message in messages_of(body)]
-    messages[chat.place] = _followed_by(messages[chat.place], context, dialect)
+    messages[chat.place] = _followed_by(messages[chat.place], context, wire_format)
     return {**body, "messages": messages}
 
 
 def fitting(
     body: Body, chat: ChatBody, passages: Sequence[Passage], *, context_tokens: int, window: int
 ) -> tuple[Passage, ...]:
-    """The passages that there is room for, by estimate; the last ones go first."""
+    """The passages that fit, by estimate; the last ones are dropped first."""
     boundary = _boundary(chat, passages)
     around = _tokens(INSTRUCTIONS.format(boundary=boundary)) + PART_TOKENS
     taken = request_tokens(body) + _answer_tokens(body) + around
@@ -279,7 +352,7 @@ def dumped(body: Body) -> bytes:
 
 
 def _boundary(chat: ChatBody, passages: Sequence[Passage]) -> str:
-    """The same for the same turn and passages; nobody who writes a document knows the turn."""
+    """The same for the same turn and passages; the author of a document cannot know the turn."""
     turn = "\n".join((chat.turn_key, *(passage.chunk.id for passage in passages)))
     return hashlib.sha256(turn.encode("utf-8", "surrogatepass")).hexdigest()[:BOUNDARY_CHARS]
 
@@ -297,10 +370,10 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _followed_by(message: Mapping[str, Any], context: str, dialect: Dialect) -> dict[str, Any]:
+def _followed_by(message: Mapping[str, Any], context: str, wire_format: WireFormatName) -> dict[str, Any]:
     """The message with the context at its end, and what was there as it was."""
     content = message["content"]
-    if isinstance(content, str) and dialect == "openai":
+    if isinstance(content, str) and wire_format == "openai":
         return {**message, "content": f"{content}\n\n{context}"}
     parts = [_text_part(content)] if isinstance(content, str) else content
     return {**message, "content": [*parts, _text_part(context)]}
@@ -337,126 +410,3 @@ def _cleaned(parts: Sequence[Any], numbers: frozenset[int]) -> Iterator[Any]:
 
 def _said(text: str, numbers: frozenset[int]) -> str:
     return without_markers(without_source_list(text), numbers)
-
-
-MAX_QUESTION_CHARS = 2000  # of what is looked up: an embedding model reads fewer, and names repeat
-FAIL_OPEN = frozenset({"timeout", "open", "error", "window", "refused"})
-"""The reasons to go on without passages that are somebody's fault."""
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What goes to the model, what the client is told of it, and the sources in it, if it was enriched."""
-
-    body: bytes
-    status: str
-    sources: tuple[ChatSource, ...] = ()
-
-
-class Preparation:
-    """Prepares chats, each as the interceptor of its tenant is set up."""
-
-    def __init__(self, turns: TurnRetrieval, links: SourceLinks, *, metrics: Metrics, failures: FailureBuffer) -> None:
-        self._turns = turns
-        self._links = links
-        self._metrics = metrics
-        self._failures = failures
-
-    async def prepare(self, asked: ChatRequest, known: TenantSettings, model: str) -> Prepared:
-        """The chat for a server that knows the model as `model`."""
-        try:
-            done = await self._enriched(asked, known, model)
-        except TimeoutError as error:
-            done = self._failed(asked, error, "timeout")
-        except CircuitOpen:
-            done = "open"
-        except NoIndex:
-            done = "no_index"
-        except (NotFound, InvalidInput):
-            done = "no_collection"
-        except Exception as error:  # noqa: BLE001 — see the module
-            done = self._failed(asked, error, "error")
-        if isinstance(done, str):
-            return self.without(done, asked, model)
-        self._metrics.interceptions.labels("enriched").inc()
-        return done
-
-    async def _enriched(self, asked: ChatRequest, known: TenantSettings, model: str) -> Prepared | str:
-        """The chat with passages, or why there are none."""
-        settings = known.interceptor
-        chat = read(asked.parsed, asked.dialect)
-        decision = decide(chat, asked.parsed, asked.headers, settings, asked.principal.tenant)
-        if chat is None or not decision.enrich:
-            return decision.reason
-        passages = await self._found(asked, known, chat)
-        if not passages:
-            return "nothing"
-        adding = partial(self._added, asked, known, chat, passages, model)
-        large = len(asked.body) >= THREAD_BYTES
-        return await asyncio.to_thread(adding) if large else adding()
-
-    def _added(
-        self, asked: ChatRequest, known: TenantSettings, chat: ChatBody, passages: Sequence[Passage], model: str
-    ) -> Prepared | str:
-        """The chat with as many of the passages as fit."""
-        bounds = {"context_tokens": known.interceptor.context_tokens, "window": known.interceptor.context_window}
-        kept = fitting(asked.parsed, chat, passages, **bounds)
-        sources = sources_of(kept, self.linker(asked, known))
-        body = enriched(asked.parsed, chat, kept, dialect=asked.dialect, sources=sources, **bounds)
-        if not kept or body is None:
-            return "window"
-        return Prepared(dumped({**body, "model": model}), f"enriched; sources={len(sources)}", sources)
-
-    def _failed(self, asked: ChatRequest, error: Exception, reason: str) -> str:
-        log.warning("intercept.retrieval_failed", reason=reason, error=type(error).__name__)
-        self._failures.note("retrieve", error, tenant=asked.principal.tenant)
-        return reason
-
-    def without(self, reason: str, asked: ChatRequest, model: str) -> Prepared:
-        """The client's bytes; only where the model has another name upstream, that name is put in."""
-        self._metrics.interceptions.labels(reason).inc()
-        if reason in FAIL_OPEN:
-            self._metrics.fail_open.labels(reason).inc()
-            log.warning("intercept.failed_open", reason=reason)
-        body = asked.body if model == asked.parsed.get("model") else dumped({**asked.parsed, "model": model})
-        return Prepared(body, f"bypass; reason={reason}")
-
-    def linker(self, asked: ChatRequest, known: TenantSettings) -> Linker:
-        """Makes the addresses of sources: a page of ours, or for a pipeline's document its own."""
-
-        def link(passage: Passage) -> str | None:
-            chunk = passage.chunk
-            if chunk.document_id.startswith("vectorize-"):
-                return passage.source if passage.source.startswith(("https://", "http://")) else None
-            place = chunk.document_id, chunk.version, chunk.start, chunk.end
-            return self._links.link(asked.principal.tenant, known.knowledge.collection, *place)
-
-        return link
-
-    async def _found(self, asked: ChatRequest, known: TenantSettings, chat: ChatBody) -> tuple[Passage, ...]:
-        settings = known.interceptor
-        question = condense_by_rule(retrieval_text(chat, MAX_QUESTION_CHARS), chat.history)
-        return await self._turns.find(
-            asked.principal.scope(known.knowledge.collection),
-            Query(question, limit=settings.limit),
-            budget_s=settings.budget_s,
-            turn=chat.turn_key if "tools" in asked.parsed else None,
-            masked=known.privacy.mask_context,
-        )
-
-
-def model_upstream(asked: ChatRequest, known: TenantSettings) -> str:
-    """What the server calls the model that was asked for.
-
-    Raises:
-        InvalidInput: none was named.
-        NotFound: there is none of this name here.
-    """
-    name = asked.parsed.get("model")
-    if not isinstance(name, str) or not name:
-        raise InvalidInput("`model` is missing: name one of GET /v1/models.")
-    if known.interceptor.models and name not in known.interceptor.models:
-        raise NotFound(f"There is no model {name[:80]!r} here. GET /v1/models lists what there is.")
-    return known.interceptor.models.get(name, name)

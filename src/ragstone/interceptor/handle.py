@@ -1,327 +1,367 @@
-"""The requests of /v1, without a framework: each becomes a response.
+"""The story of one intercepted chat: read, decide, enrich, forward, deliver.
 
-They look alike: the body is read and parsed, and a relay answers it in the dialect of its
-client. Who may ask, and how much, was decided at the door.
+It fails open: if reading, deciding or enriching fails, the client's own bytes go on, and
+therefore this module has a broad `except`. What fails closed lies outside: who may ask,
+and whose documents are searched.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Mapping
-from dataclasses import replace
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from starlette.requests import Request
-from starlette.responses import Response
+import structlog
 
-from ragstone.billing.ledger import Ledger
-from ragstone.billing.rate_limits import RateLimits
-from ragstone.chat.usage_meter import UsageMeter
-from ragstone.errors import InvalidInput, NotFound, RagstoneError
-from ragstone.http.context import context_of
-from ragstone.http.streaming import Refusal, Story, StreamingHandler, Writer
-from ragstone.identity.authenticate import Admission
-from ragstone.interceptor.deliver import ChatDelivery, UpstreamExchange
-from ragstone.interceptor.embeddings import OwnEmbeddings, refuse_other
-from ragstone.interceptor.enrich import Preparation, model_upstream, request_tokens
-from ragstone.interceptor.policy import decide
-from ragstone.interceptor.request import OWN_MODEL, ChatRequest, parsed, read
+from ragstone.errors import CircuitOpen, InvalidInput, NoIndex, NotFound, TooLarge, UpstreamUnavailable
+from ragstone.http.streaming import Header, Refusal, Writer
+from ragstone.interceptor.anthropic import AnthropicFormat
+from ragstone.interceptor.enrich import Enricher, UpstreamBody, upstream_model, without_passages
+from ragstone.interceptor.openai import OpenAIFormat
+from ragstone.interceptor.policy import Decision, decide
+from ragstone.interceptor.request import OWN_MODEL, ChatBody, ChatRequest, WireFormatName, read
+from ragstone.interceptor.sources import Linker, cited, marker_annotations, source_list
+from ragstone.interceptor.sse import AnswerChanges, RewritingStream
 from ragstone.interceptor.upstream import Upstreams, UpstreamTarget, incoming, outgoing
-from ragstone.interceptor.wire_formats import DialectName, dialect_of
+from ragstone.interceptor.wire_format import WireFormat
+from ragstone.llm.token_usage import CHARS_PER_TOKEN, TokenUsage
+from ragstone.principals import Principal
+from ragstone.resilience.http_client import BrokenOff, UpstreamResponse
+from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.redaction import Redactor, StreamMask
 from ragstone.telemetry.tracing import span
 from ragstone.tenants.settings import TenantSettings
-from ragstone.tenants.settings_store import TenantSettingsStore
-
-if TYPE_CHECKING:
-    from ragstone.interceptor.own_model import OwnModel
+from ragstone.vocabulary import Passage, Usage
 
 REFUSES_ENRICHED = frozenset({400, 413, 422})
-"""What a server says to a chat that is too long, or has a shape it does not take: then it gets the client's own."""
+"""Statuses of a server for a chat that is too long, or has a shape it does not take: then it gets the client's own."""
+FAILURES = frozenset({"timeout", "open", "error", "window", "refused"})
+"""The reasons to go on without passages that are failures, not decisions."""
+MAX_ANSWER_BYTES = 64 << 20  # of an answer that comes at once: pictures and sound travel inside
+UPSTREAM = "upstream"
+"""The label of tokens of other servers' models, whose names are their clients' to choose."""
+NO_SERVER = (
+    "No model's server is set up for this. Set RAGSTONE_INTERCEPTOR__UPSTREAM_URL, "
+    "or for Anthropic's clients RAGSTONE_INTERCEPTOR__ANTHROPIC_URL."
+)
+WIRE_FORMATS: Mapping[WireFormatName, WireFormat] = {"openai": OpenAIFormat(), "anthropic": AnthropicFormat()}
+
+log = structlog.get_logger()
 
 
-class Interception:
-    """Answers the chats of all tenants, each as its interceptor is set up."""
+class SettingsSource(Protocol):
+    """Where the settings of each tenant come from."""
 
-    def __init__(
+    async def get(self, tenant: str) -> TenantSettings:
+        """The settings of a tenant. Raises: ConfigurationError."""
+        ...
+
+
+class Meter(Protocol):
+    """The usage of one request, which is written down however the request ends."""
+
+    @property
+    def spent(self) -> TokenUsage:
+        """The tokens used so far."""
+        ...
+
+    async def reserved(self) -> None:
+        """Wait until the request may be delivered. Raises: Unavailable."""
+        ...
+
+    def settle_soon(self) -> object:
+        """Write the usage down, without waiting."""
+        ...
+
+
+class OwnModel(Protocol):
+    """The platform's own answerer."""
+
+    async def answer(
         self,
-        *,
-        tenant_settings: TenantSettingsStore,
-        preparation: Preparation,
-        upstreams: Upstreams,
-        delivery: ChatDelivery,
-        own: OwnModel | None,
-        limits: RateLimits,
-        ledger: Ledger,
-        metrics: Metrics,
+        request: ChatRequest,
+        chat: ChatBody,
+        decision: Decision,
+        settings: TenantSettings,
+        link: Linker,
+        writer: Writer,
     ) -> None:
-        """`own` answers where there is no server to go on to; without it, that is refused."""
-        self._tenant_settings = tenant_settings
-        self._preparation = preparation
-        self._upstreams = upstreams
-        self._delivery = delivery
-        self._own = own
-        self._limits = limits
-        self._ledger = ledger
-        self._metrics = metrics
-
-    async def intercept(self, asked: ChatRequest, writer: Writer) -> None:
-        """Answer one chat.
-
-        Raises:
-            InvalidInput: it is no chat.
-            NotFound: there is no such model here.
-            RateLimited: all streams of the plan are taken.
-            Unavailable: the ledger, or the model's server.
-        """
-        tenant = asked.principal.tenant
-        known = await self._tenant_settings.get(tenant)
-        target = self._upstreams.target(tenant, known, asked.dialect)
-        with span("intercept", tenant=tenant, upstream=target.name if target else OWN_MODEL):
-            async with self._limits.stream(asked.principal):
-                if target is None:
-                    await self._answer(asked, known, writer)
-                else:
-                    await self._pass_on(asked, known, target, writer)
-
-    async def _answer(self, asked: ChatRequest, known: TenantSettings, writer: Writer) -> None:
-        if self._own is None:
-            raise NotFound("No model's server is set up here. Set one with `ragstone interceptor set`.")
-        chat = read(asked.parsed, asked.dialect)
-        if chat is None:
-            raise InvalidInput("There is no question: `messages` needs a message of the user with text.")
-        decision = decide(chat, asked.parsed, asked.headers, known.interceptor, asked.principal.tenant)
-        self._metrics.interceptions.labels("answered" if decision.enrich else decision.reason).inc()
-        link = self._preparation.linker(asked, known)
-        await self._own.answer(asked, chat, decision, known, link, writer)
-
-    async def _pass_on(self, asked: ChatRequest, known: TenantSettings, target: UpstreamTarget, writer: Writer) -> None:
-        model = model_upstream(asked, known)
-        # The row is written while the chat is prepared and the server asked; nothing is delivered before it is there.
-        bill = UsageMeter.begin(self._ledger, asked.principal, "chat", overage=asked.overage)
-        try:
-            prepared = await self._preparation.prepare(asked, known, model)
-            turn = UpstreamExchange(asked, known, prepared, target, model, bill)
-            refusal = await self._sent(turn, writer)
-            if refusal is not None and prepared.sources and refusal.status in REFUSES_ENRICHED:
-                turn = replace(turn, prepared=self._preparation.without("refused", asked, model))
-                refusal = await self._sent(turn, writer)
-            if refusal is not None:
-                status = ("x-ragstone-status", turn.prepared.status)
-                await writer.respond(replace(refusal, headers=[*refusal.headers, status]))
-            await writer.end()
-        finally:
-            bill.settle_soon()
-
-    async def _sent(self, turn: UpstreamExchange, writer: Writer) -> Refusal | None:
-        """Send a chat, and deliver its answer; the server's refusal, with nothing delivered, where it gives none."""
-        asked, target = turn.asked, turn.target
-        headers = outgoing(asked.headers, key=target.key, dialect=asked.dialect, request_id=asked.request_id)
-        turn.sent()
-        asking = self._upstreams.asked(target, "POST", asked.path, headers=headers, body=turn.prepared.body)
-        answered = False
-        try:
-            async with asking as answer:
-                if isinstance(answer, Refusal):
-                    return answer
-                answered = True
-                await turn.bill.reserved()
-                await self._delivery.deliver(turn, answer, writer)
-                return None
-        finally:
-            if not answered:
-                turn.refused()
+        """Answer one chat. Raises: InvalidInput, NotFound."""
+        ...
 
 
-MAX_LIST_BYTES = 4 << 20
-LISTED_S = 60.0  # a server's list of models is asked for once a minute; LibreChat asks for it every two
-NO_SERVER = "No model's server is set up for this. Set one with `ragstone interceptor set`."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatServices:
+    """What handling a chat needs.
 
-Models = list[dict[str, Any]]
+    Attributes:
+        tenant_settings: The settings of each tenant.
+        link: Makes the URL of a passage's document, for a tenant and one of its collections.
+        own_model: Answers where there is no upstream; without it, that is refused.
+        stream_slot: Holds one of the concurrent streams of the caller's plan.
+        meter: Begins to meter the usage of a request.
+    """
+
+    tenant_settings: SettingsSource
+    upstreams: Upstreams
+    enricher: Enricher
+    link: Callable[[str, str, Passage], str | None]
+    own_model: OwnModel | None
+    stream_slot: Callable[[Principal], AbstractAsyncContextManager[None]]
+    meter: Callable[[ChatRequest], Meter]
+    metrics: Metrics
+    failures: FailureBuffer
+    redactor: Redactor
+
+    def linker(self, request: ChatRequest, settings: TenantSettings) -> Linker:
+        """Makes the URLs of sources."""
+        return partial(self.link, request.tenant, settings.knowledge.collection)
 
 
-class Serving:
-    """Answers the requests of /v1."""
+async def handle(request: ChatRequest, services: ChatServices, writer: Writer) -> None:
+    """Answer one chat.
 
-    def __init__(
-        self,
-        interception: Interception,
-        *,
-        tenant_settings: TenantSettingsStore,
-        upstreams: Upstreams,
-        embeddings: OwnEmbeddings | None,
-        ledger: Ledger,
-        admission: Admission,
-    ) -> None:
-        """`embeddings` None: there is no model of our own in this process."""
-        self._interception = interception
-        self._tenant_settings = tenant_settings
-        self._upstreams = upstreams
-        self._embeddings = embeddings
-        self._ledger = ledger
-        self._admission = admission
-        self._listed: dict[str, tuple[float, Models]] = {}
-
-    async def chat(self, request: Request, dialect: DialectName, path: str) -> Response:
-        """A chat of either dialect; `path` follows the base URL of its server."""
-        body = await request.body()
-        asked = partial(_asked, request, dialect, path, body)
-
-        async def story(writer: Writer) -> None:
-            await self._interception.intercept(asked(await parsed(body)), writer)
-
-        return self._relay(request, dialect, story)
-
-    async def embed(self, request: Request) -> Response:
-        """Embeddings: of our own model, or of the server's."""
-        body = await request.body()
-
-        async def story(writer: Writer) -> None:
-            asked = _asked(request, "openai", "/embeddings", body, await parsed(body))
-            await self._embed(asked, writer)
-
-        return self._relay(request, "openai", story)
-
-    async def models(self, request: Request) -> Response:
-        """The models that the caller may name."""
-
-        async def story(writer: Writer) -> None:
-            listed = await self._models(request)
-            await writer.respond(_json({"object": "list", "data": listed}))
-
-        return self._relay(request, "openai", story)
-
-    async def model(self, request: Request, name: str) -> Response:
-        """One of the models."""
-
-        async def story(writer: Writer) -> None:
-            for listed in await self._models(request):
-                if listed.get("id") == name:
-                    await writer.respond(_json(listed))
-                    return
-            raise NotFound(f"There is no model {name[:80]!r} here. GET /v1/models lists what there is.")
-
-        return self._relay(request, "openai", story)
-
-    async def count(self, request: Request) -> Response:
-        """The tokens of a chat of Anthropic's, as its server counts them; estimated where there is none."""
-        body = await request.body()
-
-        async def story(writer: Writer) -> None:
-            asked = _asked(request, "anthropic", "/v1/messages/count_tokens", body, await parsed(body))
-            known = await self._tenant_settings.get(asked.principal.tenant)
-            target = self._upstreams.target(asked.principal.tenant, known, "anthropic")
+    Raises:
+        InvalidInput: it is no chat, or names no model.
+        NotFound: there is no such model here.
+        RateLimited: all streams of the plan are taken.
+        Unavailable: the ledger, or the model's server.
+    """
+    settings = await services.tenant_settings.get(request.tenant)
+    target = services.upstreams.target(request.tenant, settings, request.wire_format)
+    with span("intercept", tenant=request.tenant, upstream=target.name if target else OWN_MODEL):
+        async with services.stream_slot(request.principal):
             if target is None:
-                await writer.respond(_json({"input_tokens": request_tokens(asked.parsed)}))
-            else:
-                await self._forward(asked, target, writer)
-
-        return self._relay(request, "anthropic", story)
-
-    def _relay(self, request: Request, dialect: DialectName, story: Story) -> StreamingHandler:
-        principal = context_of(request).authenticated
-        words = dialect_of(dialect, dict(request.headers), context_of(request).request_id)
-        return StreamingHandler(story, words, still=partial(self._admission.still, principal))
-
-    async def _embed(self, asked: ChatRequest, writer: Writer) -> None:
-        name = asked.parsed.get("model")
-        known = await self._tenant_settings.get(asked.principal.tenant)
-        target = self._upstreams.target(asked.principal.tenant, known, "openai")
-        own = self._embeddings
-        if own is None or (target is not None and name != own.name):
-            await self._forward(asked, self._target(asked, known), writer)
-            return
-        refuse_other(name, own.name)
-        bill = await UsageMeter.open(self._ledger, asked.principal, "search", overage=asked.overage)
-        try:
-            response, tokens = await own.answer(asked.parsed)
-            bill.embedded(tokens)
-            await writer.respond(response)
-        finally:
-            await bill.settle()
-
-    async def _forward(self, asked: ChatRequest, target: UpstreamTarget, writer: Writer) -> None:
-        headers = outgoing(asked.headers, key=target.key, dialect=asked.dialect, request_id=asked.request_id)
-        asking = self._upstreams.asked(target, "POST", asked.path, headers=headers, body=asked.body)
-        async with asking as answer:
-            if isinstance(answer, Refusal):
-                await writer.respond(answer)
+                await _answer_here(request, settings, services, writer)
                 return
-            kept = [header for header in incoming(answer.headers) if header[0].lower() != "content-length"]
-            body = await answer.read(MAX_LIST_BYTES * 8)
-            await writer.respond(Refusal(answer.status, [*kept, ("x-ragstone-status", "passed")], body))
+            model = upstream_model(request, settings)
+            # The row of the ledger is written while the chat is enriched and sent; delivery waits for it.
+            meter = services.meter(request)
+            try:
+                try:
+                    chat = read(request.parsed, request.wire_format)
+                    decision = decide(chat, request.parsed, request.headers, settings.interceptor, request.tenant)
+                    body: UpstreamBody | str = decision.reason
+                    if chat is not None and decision.enrich:
+                        link = services.linker(request, settings)
+                        body = await services.enricher.enrich(request, chat, settings, model, link)
+                except Exception as error:  # noqa: BLE001 — see the module
+                    body = _reason_of(error, request, services)
+                if isinstance(body, str):
+                    body = _unenriched(request, model, body, services)
+                else:
+                    services.metrics.interceptions.labels("enriched").inc()
 
-    def _target(self, asked: ChatRequest, known: TenantSettings) -> UpstreamTarget:
-        target = self._upstreams.target(asked.principal.tenant, known, asked.dialect)
-        if target is None:
-            raise NotFound(NO_SERVER)
-        return target
-
-    async def _models(self, request: Request) -> Models:
-        principal = context_of(request).authenticated
-        known = await self._tenant_settings.get(principal.tenant)
-        target = self._upstreams.target(principal.tenant, known, "openai")
-        names = [self._embeddings.name] if self._embeddings else []
-        if known.interceptor.models:
-            return _own([*known.interceptor.models, *names])
-        if target is None and self._embeddings is None:
-            raise NotFound(NO_SERVER)
-        if target is None:
-            return _own([OWN_MODEL, *names])
-        return [*await self._upstream_models(target, request), *_own(names)]
-
-    async def _upstream_models(self, target: UpstreamTarget, request: Request) -> Models:
-        """The server's own list, a minute old at most; the last one it gave where it gives none."""
-        until, listed = self._listed.get(target.name, (0.0, []))
-        if time.monotonic() < until:
-            return listed
-        headers = outgoing({}, key=target.key, dialect="openai", request_id=context_of(request).request_id)
-        try:
-            async with self._upstreams.asked(target, "GET", "/models", headers=headers) as answer:
-                if not isinstance(answer, Refusal):
-                    listed = _listed(await answer.read(MAX_LIST_BYTES))
-        except RagstoneError:
-            if not listed:
-                raise
-        self._listed = {**self._listed, target.name: (time.monotonic() + LISTED_S, listed)}
-        return listed
+                exchange = UpstreamExchange(request, settings, body, target, model, meter)
+                refusal = await _forward(exchange, services, writer)
+                if refusal is not None and body.sources and refusal.status in REFUSES_ENRICHED:
+                    exchange = replace(exchange, body=_unenriched(request, model, "refused", services))
+                    refusal = await _forward(exchange, services, writer)
+                if refusal is not None:
+                    status = ("x-ragstone-status", exchange.body.status)
+                    await writer.respond(replace(refusal, headers=[*refusal.headers, status]))
+                await writer.end()
+            finally:
+                meter.settle_soon()
 
 
-def _asked(request: Request, dialect: DialectName, path: str, body: bytes, value: Mapping[str, Any]) -> ChatRequest:
-    return ChatRequest(
-        dialect=dialect,
-        path=path,
-        body=body,
-        parsed=value,
-        headers=_joined(request),
-        principal=context_of(request).authenticated,
-        request_id=context_of(request).request_id,
-        overage=context_of(request).is_overage,
-    )
+async def _answer_here(request: ChatRequest, settings: TenantSettings, services: ChatServices, writer: Writer) -> None:
+    """Answer with the platform's own model. Raises: NotFound, where there is none; InvalidInput."""
+    if services.own_model is None:
+        raise NotFound(NO_SERVER)
+    chat = read(request.parsed, request.wire_format)
+    if chat is None:
+        raise InvalidInput("There is no question: `messages` needs a message of the user with text.")
+    decision = decide(chat, request.parsed, request.headers, settings.interceptor, request.tenant)
+    services.metrics.interceptions.labels("answered" if decision.enrich else decision.reason).inc()
+    link = services.linker(request, settings)
+    await services.own_model.answer(request, chat, decision, settings, link, writer)
 
 
-def _joined(request: Request) -> Mapping[str, str]:
-    """The headers by name; of those that came several times, such as `anthropic-beta`, the values in one line."""
-    joined: dict[str, str] = {}
-    for name, value in request.headers.items():
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    return joined
+def _reason_of(error: Exception, request: ChatRequest, services: ChatServices) -> str:
+    """The reason to go on without passages after this error; failures are logged."""
+    match error:
+        case CircuitOpen():
+            return "open"
+        case NoIndex():
+            return "no_index"
+        case NotFound() | InvalidInput():
+            return "no_collection"
+    reason = "timeout" if isinstance(error, TimeoutError) else "error"
+    log.warning("intercept.retrieval_failed", reason=reason, error=type(error).__name__)
+    services.failures.note("retrieve", error, tenant=request.tenant)
+    return reason
 
 
-def _own(names: list[str]) -> Models:
-    return [{"id": name, "object": "model", "created": 0, "owned_by": "ragstone"} for name in dict.fromkeys(names)]
+def _unenriched(request: ChatRequest, model: str, reason: str, services: ChatServices) -> UpstreamBody:
+    """The chat as it came; counted."""
+    services.metrics.interceptions.labels(reason).inc()
+    if reason in FAILURES:
+        services.metrics.fail_open.labels(reason).inc()
+        log.warning("intercept.failed_open", reason=reason)
+    return without_passages(request, model, reason)
 
 
-def _listed(body: bytes) -> Models:
+@dataclass(frozen=True, slots=True)
+class UpstreamExchange:
+    """One request that goes to a server, and whose answer is delivered."""
+
+    request: ChatRequest
+    settings: TenantSettings
+    body: UpstreamBody
+    target: UpstreamTarget
+    model: str
+    meter: Meter
+
+    @property
+    def wire_format(self) -> WireFormat:
+        """The wire format of the client, which is also that of the server."""
+        return WIRE_FORMATS[self.request.wire_format]
+
+    def count_sent(self) -> None:
+        """Count the prompt: a client that leaves before the first byte has used it."""
+        self.meter.spent.begin()
+        self.meter.spent.update(self._estimate(0))
+
+    def count_refused(self) -> None:
+        """Count nothing: the server gave no answer."""
+        self.meter.spent.update(Usage(self.model))
+
+    def count_answer(self, usage: Usage | None, pieces: int) -> None:
+        """Count what the server reports; else a token for each piece."""
+        self.meter.spent.update(replace(usage, model=self.model) if usage else self._estimate(pieces))
+
+    def _estimate(self, pieces: int) -> Usage:
+        prompt = max(1, len(self.body.body) // CHARS_PER_TOKEN)
+        return Usage(self.model, input_tokens=prompt, output_tokens=pieces, estimated=True)
+
+
+async def _forward(exchange: UpstreamExchange, services: ChatServices, writer: Writer) -> Refusal | None:
+    """Send a chat, and deliver its answer; the server's refusal, with nothing delivered, where it gives none."""
+    request, target = exchange.request, exchange.target
+    headers = outgoing(request.headers, key=target.key, wire_format=request.wire_format, request_id=request.request_id)
+    exchange.count_sent()
+    answered = False
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return []
-    found = value.get("data") if isinstance(value, dict) else None
-    return [item for item in found or () if isinstance(item, dict) and isinstance(item.get("id"), str)]
+        async with services.upstreams.call(
+            target, "POST", request.path, headers=headers, body=exchange.body.body
+        ) as answer:
+            if isinstance(answer, Refusal):
+                return answer
+            answered = True
+            await exchange.meter.reserved()
+            await _deliver(exchange, answer, services, writer)
+            return None
+    finally:
+        if not answered:
+            exchange.count_refused()
 
 
-def _json(value: object) -> Refusal:
-    return Refusal(200, [("content-type", "application/json")], json.dumps(value).encode())
+async def _deliver(
+    exchange: UpstreamExchange, answer: UpstreamResponse, services: ChatServices, writer: Writer
+) -> None:
+    """Deliver an answer, streamed or whole.
+
+    Raises:
+        UpstreamUnavailable: it broke off, or cannot be read; nothing has been delivered.
+    """
+    headers = [*incoming(answer.headers), ("x-ragstone-status", exchange.body.status)]
+    deliver = _deliver_stream if _is_stream(answer) else _deliver_whole
+    await deliver(exchange, answer, headers, services, writer)
+
+
+async def _deliver_stream(
+    exchange: UpstreamExchange, answer: UpstreamResponse, headers: list[Header], services: ChatServices, writer: Writer
+) -> None:
+    stream = exchange.wire_format.stream(_changes(exchange, services))
+    await writer.start(answer.status, [*headers, ("x-accel-buffering", "no")], streaming=True)
+    writer.is_complete = lambda: stream.finished
+    await _pass_chunks(stream, exchange, answer, services, writer)
+    rest = stream.finish()
+    if stream.failed is not None:
+        _note_broken(exchange, UpstreamUnavailable(stream.failed), services)
+    _count_tokens(exchange, services)
+    if rest:
+        await writer.write(rest)
+    if stream.failed is None:
+        await answer.drain()  # the end of the body, which carries nothing; then the connection can be used again
+
+
+async def _pass_chunks(
+    stream: RewritingStream,
+    exchange: UpstreamExchange,
+    answer: UpstreamResponse,
+    services: ChatServices,
+    writer: Writer,
+) -> None:
+    pieces = 0
+    try:
+        async with aclosing(answer.chunks()) as chunks:
+            async for chunk in chunks:
+                if passed := stream.feed(chunk):
+                    pieces += 1
+                    await writer.write(passed)
+                if stream.over:
+                    break
+    except BrokenOff as error:
+        _note_broken(exchange, error, services)
+    finally:
+        exchange.count_answer(stream.usage, pieces)
+
+
+async def _deliver_whole(
+    exchange: UpstreamExchange, answer: UpstreamResponse, headers: list[Header], services: ChatServices, writer: Writer
+) -> None:
+    try:
+        body = await answer.read(MAX_ANSWER_BYTES)
+    except TooLarge as error:
+        raise UpstreamUnavailable("The model's server sent more than an answer may hold.") from error
+    except BrokenOff as error:
+        _note_broken(exchange, error, services)
+        raise
+    done = await asyncio.to_thread(exchange.wire_format.complete, body, _changes(exchange, services))
+    exchange.count_answer(done.usage, 0)
+    if done.failed is not None:
+        failure = UpstreamUnavailable(done.failed)
+        _note_broken(exchange, failure, services)
+        raise failure
+    _count_tokens(exchange, services)
+    kept = [header for header in headers if header[0].lower() != "content-length"]
+    await writer.respond(Refusal(answer.status, kept, done.body))
+
+
+def _changes(exchange: UpstreamExchange, services: ChatServices) -> AnswerChanges:
+    """The changes of an answer: only an enriched or masked one has any, apart from its errors."""
+    sources, settings = exchange.body.sources, exchange.settings
+    changes: dict[str, Any] = {}
+    if sources and settings.interceptor.source_list:
+        changes["footer"] = lambda text: source_list(sources, cited(text, len(sources)))
+        if exchange.request.wire_format == "openai":
+            changes["annotations"] = lambda text: marker_annotations(text, sources)
+    if settings.privacy.mask_answers:
+        changes["mask"] = lambda: StreamMask(services.redactor)
+    return AnswerChanges(enriched=bool(sources), secrets=exchange.target.secrets, **changes)
+
+
+def _note_broken(exchange: UpstreamExchange, error: Exception, services: ChatServices) -> None:
+    target = exchange.target
+    services.upstreams.guard(target).broke()
+    services.failures.note("upstream", error, upstream=target.name, tenant=target.tenant)
+    log.warning("intercept.answer_broke_off", upstream=target.name, error=type(error).__name__)
+
+
+def _count_tokens(exchange: UpstreamExchange, services: ChatServices) -> None:
+    for usage in exchange.meter.spent.usage[-1:]:
+        services.metrics.tokens.labels(UPSTREAM, "input").inc(usage.input_tokens)
+        services.metrics.tokens.labels(UPSTREAM, "output").inc(usage.output_tokens)
+
+
+def _is_stream(answer: UpstreamResponse) -> bool:
+    return any(
+        name.lower() == "content-type" and value.lower().startswith("text/event-stream")
+        for name, value in answer.headers
+    )

@@ -1,41 +1,72 @@
-"""Answers of OpenAI-compatible servers on their way to the client: read, and changed only where they must be."""
+"""The wire format of OpenAI's chat completions: streams, whole answers, errors and own answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ragstone import sse
+from ragstone.http.streaming import Refusal
 from ragstone.interceptor.sse import (
-    BROKEN_OFF,
-    ENDLESS,
-    MAX_MODEL_CHARS,
-    MAX_TEXT_CHARS,
-    UNREADABLE,
+    NO_CHANGES,
     Annotations,
-    Completed,
-    Footer,
+    AnswerChanges,
+    CompletedAnswer,
+    GatheredText,
     Mask,
-    Splitter,
-    Unreadable,
+    RewritingStream,
+    answer_of,
     error_of,
     event_of,
+    index_of,
     mapping,
-    masked,
-    object_of,
+    model_of,
     objects,
     packed,
-    payload_of,
     tokens,
 )
-from ragstone.interceptor.upstream import redacted, redacted_text
+from ragstone.interceptor.wire_format import FINAL, ApiError, api_error, compact_json, error_response
 from ragstone.resilience.http_client import BrokenOff
 from ragstone.vocabulary import Usage
 
-DONE = b"data: [DONE]\n\n"
 MAX_CHOICES = 128  # OpenAI's own limit of `n`
 _HEAD = ("id", "object", "created", "model", "system_fingerprint")
 TEXT_ENDS = frozenset({"stop", "length"})  # a text is complete; after a call of tools there comes another answer
+
+LANGCHAIN = "langchain"  # langchainjs-openai/1.0.0
+_ERROR_TYPES = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+_ERROR_CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
+
+
+class OpenAIFormat:
+    """See `WireFormat`."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def stream(self, changes: AnswerChanges) -> OpenAIStream:
+        """See `WireFormat.stream`."""
+        return OpenAIStream(changes)
+
+    def complete(self, body: bytes, changes: AnswerChanges) -> CompletedAnswer:
+        """See `WireFormat.complete`."""
+        return complete(body, changes)
+
+    def errors(self, *, user_agent: str, request_id: str) -> OpenAIErrors:
+        """See `WireFormat.errors`."""
+        return OpenAIErrors(user_agent)
+
+    def own_answer(self, model: str, answer_id: str) -> OpenAIAnswer:
+        """See `WireFormat.own_answer`."""
+        return OpenAIAnswer(model, answer_id, int(self._clock()))
 
 
 @dataclass(slots=True)
@@ -44,135 +75,69 @@ class _Choice:
 
     index: int
     mask: Mask | None
-    text: list[str] = field(default_factory=list)
-    chars: int = 0
+    text: GatheredText = field(default_factory=GatheredText)
     begun: bool = False
     tools: bool = False
     finished: bool = False
 
     def gather(self, piece: str) -> str:
-        """Keep a piece of the text, as it may be shown.
-
-        Raises:
-            Unreadable: no answer is so long.
-        """
+        """Keep a piece of the text; what may be shown of it. Raises: UnusableAnswer."""
         shown = self.mask.feed(piece) if self.mask else piece
-        self.text.append(shown)
-        self.chars += len(shown)
-        if self.chars > MAX_TEXT_CHARS:
-            raise Unreadable(ENDLESS)
+        self.text.add(shown)
         return shown
 
     def rest(self) -> str:
         """What the mask held back, kept too."""
         held = self.mask.finish() if self.mask else ""
-        self.text.append(held)
+        self.text.add(held)
         return held
 
 
-class OpenAIStream:
-    """Passes the events of one streamed chat completion on; no input or output, bytes in, bytes out.
+class OpenAIStream(RewritingStream):
+    """See `RewritingStream`.
 
-    Events are passed byte for byte, but for: the first chunk of an enriched answer, which
-    is given a role if it has none (LibreChat loses calls of tools without); the footer,
-    one more chunk before that with the finish reason, where some clients stop reading;
-    text that a mask changes; errors, out of which the secrets are taken; and the end,
-    which is never silent.
-
-    Attributes:
-        usage: As last reported; None if it was not.
-        finished: The answer is complete.
-        failed: Why it is not, and never will be.
-        text: Of the first choice, gathered if there is a footer, annotations or a mask.
+    Changed are: the first chunk of an enriched answer, which is given a role if it has none
+    (LibreChat loses calls of tools without); and the footer, one more chunk before that with
+    the finish reason, where some clients stop reading. `text` is that of the first choice.
     """
 
-    def __init__(
-        self,
-        *,
-        enriched: bool = False,
-        footer: Footer | None = None,
-        annotations: Annotations | None = None,
-        mask: Callable[[], Mask] | None = None,
-        secrets: Sequence[str] = (),
-    ) -> None:
-        self._enriched = enriched
-        self._footer = footer
-        self._annotations = annotations
-        self._mask = mask
-        self._secrets = secrets
-        self._gathers = footer is not None or annotations is not None or mask is not None
-        self._splitter = Splitter()
+    END = sse.event(sse.DONE)
+
+    def __init__(self, changes: AnswerChanges = NO_CHANGES) -> None:
+        super().__init__(changes)
         self._choices: dict[int, _Choice] = {}
         self._head: dict[str, Any] = {}
-        self._done = False
-        self.usage: Usage | None = None
-        self.failed: str | None = None
+        self._usage: Usage | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """See `RewritingStream.usage`: the last that was reported."""
+        return self._usage
 
     @property
     def finished(self) -> bool:
-        """See `OpenAIStream`."""
+        """See `RewritingStream.finished`."""
         ended = bool(self._choices) and all(choice.finished for choice in self._choices.values())
-        return self.failed is None and (self._done or ended)
-
-    @property
-    def over(self) -> bool:
-        """Whether all has been said: nothing that still comes is passed on."""
-        return self._done or self.failed is not None
-
-    @property
-    def at_boundary(self) -> bool:
-        """Whether a comment may be sent now: always, since only whole events are passed on."""
-        return True
+        return self.failed is None and (self._ended or ended)
 
     @property
     def text(self) -> str:
-        """See `OpenAIStream`."""
-        return "".join(self._choices[0].text) if 0 in self._choices else ""
+        """See `RewritingStream.text`."""
+        return str(self._choices[0].text) if 0 in self._choices else ""
 
-    def feed(self, chunk: bytes) -> bytes:
-        """What the client gets when these bytes have come; nothing once the stream has failed or ended."""
-        return b"".join(self._passed(self._splitter.feed(chunk)))
-
-    def finish(self, why: str = BROKEN_OFF) -> bytes:
-        """What the client gets when nothing comes any more.
-
-        Args:
-            why: Said to the client if the answer is not complete.
-        """
-        passed = b"".join(self._passed(self._splitter.finish()))
-        if self.over:
-            return passed
-        if not self.finished:
-            return passed + self._broken(why)
-        self._done = True
-        return passed + DONE
-
-    def _passed(self, events: Sequence[bytes]) -> Iterator[bytes]:
-        for event in events:
-            if self.over:
-                return
-            try:
-                yield from self._read(event)
-            except Unreadable as error:
-                yield self._broken(str(error))
-
-    def _read(self, event: bytes) -> Iterator[bytes]:
-        payload = payload_of(event)
-        if not payload:
-            yield event
-        elif payload.startswith(b"[DONE]"):
-            yield from self._closing()
-            self._done = True
+    def _read(self, event: bytes, data: bytes) -> Iterator[bytes]:
+        if data.startswith(sse.DONE):
+            yield from self._close_choices()
+            self._ended = True
             yield event
         else:
-            yield from self._read_chunk(event, object_of(payload))
+            yield from self._read_chunk(event, sse.json_object(data))
 
     def _read_chunk(self, event: bytes, chunk: dict[str, Any]) -> Iterator[bytes]:
         if error := error_of(chunk):
-            self.failed = redacted_text(error, self._secrets)
-            yield redacted(event, self._secrets)
+            yield self._pass_error(event, error)
             return
-        self.usage = _usage(chunk) or self.usage
+        self._usage = _usage(chunk) or self._usage
         self._head = self._head or {name: chunk[name] for name in _HEAD if name in chunk}
         changed = False
         for item in objects(chunk.get("choices")):
@@ -186,17 +151,16 @@ class OpenAIStream:
         yield event_of(chunk) if changed else event
 
     def _choice(self, item: dict[str, Any]) -> _Choice:
-        index = item.get("index", 0)
-        if type(index) is not int or not 0 <= index < MAX_CHOICES:
-            raise Unreadable(UNREADABLE)
+        index = index_of(item, MAX_CHOICES)
         if index not in self._choices:
-            self._choices[index] = _Choice(index, self._mask() if self._mask else None)
+            mask = self._changes.mask
+            self._choices[index] = _Choice(index, mask() if mask else None)
         return self._choices[index]
 
     def _read_delta(self, choice: _Choice, item: dict[str, Any], delta: dict[str, Any]) -> bool:
         """Take what a chunk adds to a choice. True: the chunk has been changed."""
         changed = False
-        if not choice.begun and self._enriched and not delta.get("role"):
+        if not choice.begun and self._changes.enriched and not delta.get("role"):
             item["delta"] = delta
             delta["role"] = "assistant"
             changed = True
@@ -209,15 +173,13 @@ class OpenAIStream:
         return changed or delta["content"] != content
 
     def _end(self, choice: _Choice, reason: str, delta: dict[str, Any]) -> bytes:
-        """One more chunk before the one with the finish reason, which loses its text to it; mostly empty."""
+        """One more chunk before the one with the finish reason, whose text moves into it; mostly empty."""
         choice.finished = True
         if not self._gathers:
             return b""
         held = choice.rest()
-        text = "".join(choice.text)
-        told = bool(text) and reason in TEXT_ENDS and not choice.tools
-        footer = self._footer(text) if told and self._footer else ""
-        notes = self._annotations(text) if told and self._annotations else ()
+        text = str(choice.text) if reason in TEXT_ENDS and not choice.tools else ""
+        footer, notes = self._changes.footer_of(text), self._changes.annotations_of(text)
         if not (held or footer or notes):
             return b""
         last = delta.get("content")
@@ -227,57 +189,42 @@ class OpenAIStream:
             del delta["content"]
         if notes:
             added["annotations"] = list(notes)
-        return self._chunk(choice, added)
-
-    def _chunk(self, choice: _Choice, delta: dict[str, Any]) -> bytes:
-        item = {"index": choice.index, "delta": delta, "finish_reason": None}
+        item = {"index": choice.index, "delta": added, "finish_reason": None}
         return event_of({**self._head, "choices": [item]})
 
-    def _closing(self) -> Iterator[bytes]:
-        """For servers that end without a finish reason."""
+    def _close_choices(self) -> Iterator[bytes]:
+        """End the choices of a server that sends no finish reason."""
         for choice in self._choices.values():
             if not choice.finished:
                 yield self._end(choice, "stop", {})
 
-    def _broken(self, why: str) -> bytes:
-        self.failed = why
+    def _error_event(self, why: str) -> bytes:
         # The SDKs raise this; nothing follows, since an end mark would say that all is well.
         error = {"message": why, "type": "upstream_error", "param": None, "code": BrokenOff.code}
         return event_of({"error": error})
 
 
-def complete(
-    body: bytes,
-    *,
-    footer: Footer | None = None,
-    annotations: Annotations | None = None,
-    mask: Callable[[], Mask] | None = None,
-    secrets: Sequence[str] = (),
-) -> Completed:
+def complete(body: bytes, changes: AnswerChanges = NO_CHANGES) -> CompletedAnswer:
     """A chat completion that came at once, with what follows each text. Unchanged if nothing does."""
-    try:
-        answer = object_of(body)
-    except Unreadable as error:
-        return Completed(body, failed=str(error))
-    if wrong := error_of(answer):
-        return Completed(redacted(body, secrets), failed=redacted_text(wrong, secrets))
+    answer = answer_of(body, changes.secrets)
+    if isinstance(answer, CompletedAnswer):
+        return answer
     changed = False
     for item in objects(answer.get("choices")):
-        changed = _complete(item, footer, annotations, mask) or changed
-    return Completed(packed(answer) if changed else body, _usage(answer))
+        changed = _complete_choice(item, changes) or changed
+    return CompletedAnswer(packed(answer) if changed else body, _usage(answer))
 
 
-def _complete(
-    item: dict[str, Any], footer: Footer | None, annotations: Annotations | None, mask: Callable[[], Mask] | None
-) -> bool:
+def _complete_choice(item: dict[str, Any], changes: AnswerChanges) -> bool:
+    """Change one choice of an answer that was parsed here. True: it has been changed."""
     message = mapping(item.get("message"))
     content = message.get("content")
     if not isinstance(content, str) or not content:
         return False
-    text = masked(content, mask)
-    told = str(item.get("finish_reason")) in TEXT_ENDS and not message.get("tool_calls")
-    notes = annotations(text) if told and annotations else ()
-    message["content"] = text + (footer(text) if told and footer else "")
+    text = changes.masked(content)
+    ended = text if str(item.get("finish_reason")) in TEXT_ENDS and not message.get("tool_calls") else ""
+    notes = changes.annotations_of(ended)
+    message["content"] = text + changes.footer_of(ended)
     if notes:
         message["annotations"] = [*objects(message.get("annotations")), *notes]
     return bool(notes) or message["content"] != content
@@ -289,5 +236,78 @@ def _usage(answer: dict[str, Any]) -> Usage | None:
     if not usage:
         return None
     cached = tokens(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
-    spent = tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens"))
-    return Usage(str(answer.get("model") or "")[:MAX_MODEL_CHARS], *spent, cached_tokens=cached)
+    used = tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens"))
+    return Usage(model_of(answer), *used, cached_tokens=cached)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIErrors:
+    """See `ErrorFormat`."""
+
+    user_agent: str = ""
+
+    def refusal(self, error: Exception) -> Refusal:
+        """See `ErrorFormat.refusal`."""
+        told = api_error(error)
+        return error_response(told, self._body(told))
+
+    def broken(self, error: Exception) -> bytes:
+        """See `ErrorFormat.broken`; the SDKs raise what an `error` says, and take a silent end for a whole answer."""
+        return sse.event(compact_json(self._body(api_error(error))))
+
+    def _body(self, error: ApiError) -> dict[str, Any]:
+        kind = _ERROR_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+        code = _ERROR_CODES.get(error.status, error.code)
+        if error.final and LANGCHAIN in self.user_agent.lower():
+            code = FINAL
+        return {"error": {"message": error.message, "type": kind, "param": None, "code": code}}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIAnswer:
+    """See `OwnAnswer`. `created` is a Unix time in seconds."""
+
+    model: str
+    answer_id: str
+    created: int
+
+    def begin(self) -> bytes:
+        """A first chunk with the role: some clients lose what comes without."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def text(self, piece: str) -> bytes:
+        """See `OwnAnswer.text`."""
+        return self._chunk({"content": piece})
+
+    def end(self, usage: Usage, annotations: Annotations) -> bytes:
+        """The annotations for clients that read them, the finish reason, the usage, and the end of the stream."""
+        noted = self._chunk({"annotations": list(annotations)}) if annotations else b""
+        ended = self._chunk({}, finish="stop")
+        used = self._event({"choices": [], "usage": _usage_fields(usage)})
+        return noted + ended + used + OpenAIStream.END
+
+    def whole(self, text: str, usage: Usage, annotations: Annotations) -> bytes:
+        """See `OwnAnswer.whole`."""
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if annotations:
+            message["annotations"] = list(annotations)
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        return compact_json({**self._head("chat.completion"), "choices": [choice], "usage": _usage_fields(usage)})
+
+    def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
+        return self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+    def _event(self, fields: Mapping[str, Any]) -> bytes:
+        return sse.event(compact_json({**self._head("chat.completion.chunk"), **fields}))
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": f"chatcmpl-{self.answer_id}", "object": kind, "created": self.created, "model": self.model}
+
+
+def _usage_fields(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }

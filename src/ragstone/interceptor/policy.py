@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ragstone.errors import InvalidInput
-from ragstone.interceptor.request import Body, ChatBody, Dialect, content_of, messages_of, role_of, text_of
+from ragstone.interceptor.request import Body, ChatBody, WireFormatName, content_of, messages_of, role_of, text_of
 from ragstone.tenants.settings import InterceptorSettings
 
 Auxiliary = Literal["title", "summary", "memory", "label", "task"]
@@ -31,13 +31,13 @@ _LABELS = (
 _TASK = "### Task:"
 
 
-def auxiliary(body: Body, dialect: Dialect) -> Auxiliary | None:
-    """What a chat program wants for itself; None for a person's question, and for what is no chat."""
+def auxiliary(body: Body, wire_format: WireFormatName) -> Auxiliary | None:
+    """The kind of auxiliary request, such as for a title; None for a question of a person, and for no chat."""
     try:
         messages = messages_of(body)
     except InvalidInput:
         return None
-    system = text_of(body.get("system")) if dialect == "anthropic" else _instructions(messages)
+    system = text_of(body.get("system")) if wire_format == "anthropic" else _instructions(messages)
     last = text_of(content_of(messages[-1])) if messages and role_of(messages[-1]) == "user" else ""
     if system.startswith(_LABELS):
         return "label"
@@ -51,7 +51,7 @@ def auxiliary(body: Body, dialect: Dialect) -> Auxiliary | None:
 
 
 def _alone(text: str, body: Body) -> Auxiliary | None:
-    """What a single message, whose answer is not streamed, is for."""
+    """The kind of auxiliary request that a single message without streaming is."""
     if text.startswith(_TITLE) and _TITLE_ENDS in text and "tools" not in body:
         return "title"
     if text.startswith(_STRUCTURED_TITLE) and (_extracts(body) or "extract" in _tools(body)):
@@ -123,7 +123,7 @@ def decide(
 def _reasons(
     chat: ChatBody | None, body: Body, headers: Mapping[str, str], settings: InterceptorSettings, tenant: str
 ) -> Iterator[Reason]:
-    """What speaks against it, the plainest first."""
+    """The reasons not to enrich, the cheapest check first."""
     if not settings.enabled:
         yield "disabled"
     if headers.get("x-ragstone-bypass", "").strip().lower() in _YES:
@@ -133,7 +133,7 @@ def _reasons(
         return
     if chat.model in settings.plain_models:
         yield "plain_model"
-    if kind := auxiliary(body, chat.dialect):
+    if kind := auxiliary(body, chat.wire_format):
         yield kind
     if _BYPASSES.match(chat.question):
         yield "bypass_message"
@@ -150,12 +150,12 @@ def rolled_out(tenant: str, conversation: str, percent: int) -> bool:
 
 
 def conversation_of(chat: ChatBody, headers: Mapping[str, str]) -> str:
-    """What stays the same for a whole conversation: its id from the client, else what the body tells."""
+    """The id of the conversation: from the client's headers, else from the body."""
     return _first(headers.get(name, "") for name in _CONVERSATION_HEADERS) or chat.conversation
 
 
 def user_of(headers: Mapping[str, str], body: Body) -> str:
-    """Who asks, as the client says, on one line; nothing where it does not. No proof of who it is."""
+    """The user as the client names them, on one line; empty where it does not. It proves nothing."""
     metadata = body.get("metadata")
     told = (body.get("user"), metadata.get("user_id") if isinstance(metadata, Mapping) else None)
     named = (_decoded(headers.get(name, "")) for name in _USER_HEADERS)

@@ -1,4 +1,4 @@
-"""A chat as it came in."""
+"""A chat request: its bytes and headers, and the question in it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ragstone.errors import InvalidInput
 from ragstone.interceptor.sources import without_sources
-from ragstone.interceptor.wire_formats import DialectName
 from ragstone.principals import Principal
 from ragstone.vocabulary import Turn
 
@@ -20,7 +19,47 @@ MAX_BODY_BYTES = 32 << 20  # OpenAI and Anthropic take 32 MB; images travel insi
 THREAD_BYTES = 256 << 10  # parsing takes about 10 ms a MiB: below that a thread costs more than it saves
 
 
-async def parsed(body: bytes) -> Mapping[str, Any]:
+Body = Mapping[str, Any]
+"""The JSON object of a request."""
+
+WireFormatName = Literal["openai", "anthropic"]
+
+OWN_MODEL = "ragstone"
+"""The name of the platform's own answerer as a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One request: its bytes, their JSON object, its headers by lower-case names, and its caller.
+
+    `path` follows the base URL of the upstream that it may go on to. `overage`: it is beyond
+    the limit of the caller's plan.
+    """
+
+    wire_format: WireFormatName
+    path: str
+    body: bytes = field(repr=False)
+    parsed: Body = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    principal: Principal
+    request_id: str
+    overage: bool = False
+
+    @property
+    def tenant(self) -> str:
+        """The tenant of the caller."""
+        return self.principal.tenant
+
+
+def joined_headers(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """The headers by name; of those that came several times, such as `anthropic-beta`, the values in one line."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+async def parsed(body: bytes) -> Body:
     """The JSON object of a request.
 
     Raises:
@@ -29,7 +68,7 @@ async def parsed(body: bytes) -> Mapping[str, Any]:
     return _object(body) if len(body) < THREAD_BYTES else await asyncio.to_thread(_object, body)
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
+def _object(body: bytes) -> Body:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -38,9 +77,6 @@ def _object(body: bytes) -> Mapping[str, Any]:
         raise InvalidInput("The body has to be a JSON object, as the API of the model describes it.")
     return value
 
-
-Body = Mapping[str, Any]
-Dialect = Literal["openai", "anthropic"]
 
 MAX_TURNS = 3  # as many as a conversation of ours is remembered by: `chat.memory.MemoryOptions`
 MAX_ANSWER_CHARS = 20_000  # of an earlier answer; a follow-up leans on what it was about
@@ -56,12 +92,12 @@ _FENCE = re.compile(r"^[ ]{0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$", re.MULTI
 
 @dataclass(frozen=True, slots=True)
 class ChatBody:
-    """What a client asks of a model.
+    """A question to a model, as the body of a chat request holds it.
 
     `place` is the index of the message that asks `question`. `history` holds the turns
     before it, oldest first, the last `MAX_TURNS`, answers without our lists of sources.
     `tool_loop`: what follows the question are calls of tools and their results.
-    `conversation` says which one it is, as far as the body tells. `turn_key` is the same
+    `conversation` identifies the conversation, as far as the body tells. `turn_key` is the same
     for each request of a tool loop: a SHA-256 over all that determines retrieval, but
     for the tenant.
     """
@@ -74,10 +110,10 @@ class ChatBody:
     tool_loop: bool
     conversation: str
     turn_key: str
-    dialect: Dialect
+    wire_format: WireFormatName
 
 
-def read(body: Body, dialect: Dialect) -> ChatBody | None:
+def read(body: Body, wire_format: WireFormatName) -> ChatBody | None:
     """The chat in a request; None where its last message of the user asks nothing in words.
 
     Raises:
@@ -97,9 +133,9 @@ def read(body: Body, dialect: Dialect) -> ChatBody | None:
         model=model,
         stream=body.get("stream") is True,
         tool_loop=any(_is_tool_step(message) for message in messages[place + 1 :]),
-        conversation=_conversation(body, dialect, turns[0].question if turns else question),
+        conversation=_conversation(body, wire_format, turns[0].question if turns else question),
         turn_key=_turn_key(model, messages[: place + 1]),
-        dialect=dialect,
+        wire_format=wire_format,
     )
 
 
@@ -126,7 +162,7 @@ def messages_of(body: Body) -> Sequence[Any]:
 
 
 def text_of(content: object) -> str:
-    """The words of a message's content: a text, or the texts among its parts, one below the other."""
+    """The text of a message's content: a text, or the texts among its parts, one below the other."""
     return "\n".join(texts_of(content))
 
 
@@ -143,12 +179,12 @@ def texts_of(content: object) -> Iterator[str]:
 
 
 def role_of(message: object) -> str:
-    """Who speaks; nothing where that is not said."""
+    """The role of a message; empty where it has none."""
     return _text(message, "role") if isinstance(message, Mapping) else ""
 
 
 def content_of(message: object) -> object:
-    """What a message holds; None where that is nothing."""
+    """The content of a message; None where it has none."""
     return message.get("content") if isinstance(message, Mapping) else None
 
 
@@ -232,10 +268,10 @@ def _kept(turn: Turn) -> Turn:
     return Turn(turn.question, without_sources(turn.answer) if whole else turn.answer[:MAX_ANSWER_CHARS])
 
 
-def _conversation(body: Body, dialect: Dialect, first_question: str) -> str:
+def _conversation(body: Body, wire_format: WireFormatName, first_question: str) -> str:
     """A name from the client, else who asks and what they asked first."""
     metadata = body.get("metadata")
-    key = "conversation_id" if dialect == "openai" else "user_id"
+    key = "conversation_id" if wire_format == "openai" else "user_id"
     named = _text(metadata, key) if isinstance(metadata, Mapping) else ""
     return named or hashlib.sha256(_joined([_text(body, "user"), first_question])).hexdigest()
 
@@ -255,25 +291,3 @@ def _joined(parts: Sequence[str]) -> bytes:
     """The parts with their lengths, so that no two lists are joined to the same bytes."""
     coded = [part.encode("utf-8", "surrogatepass") for part in parts]
     return b"".join(b"%d:%b" % (len(part), part) for part in coded)
-
-
-OWN_MODEL = "ragstone"
-"""What our own answerer is called as a model."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """One request: its bytes, what they say, its headers by their names in small letters, and who sent it.
-
-    `path` follows the base URL of the server that it may go on to. `overage`: it is beyond
-    the limit of the sender's plan.
-    """
-
-    dialect: DialectName
-    path: str
-    body: bytes = field(repr=False)
-    parsed: Mapping[str, Any] = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    principal: Principal
-    request_id: str
-    overage: bool = False

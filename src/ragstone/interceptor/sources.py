@@ -55,6 +55,11 @@ class ChatSource:
     end: int
 
 
+def own_url(passage: Passage) -> str | None:
+    """The URL that a passage's document has by itself; None where its source is no URL."""
+    return passage.source if passage.source.startswith(("https://", "http://")) else None
+
+
 def sources_of(passages: Sequence[Passage], link: Linker) -> tuple[ChatSource, ...]:
     """The source of each passage, numbered from 1 in their order."""
     return tuple(_source(number, passage, link(passage)) for number, passage in enumerate(passages, start=1))
@@ -135,32 +140,6 @@ def marker_annotations(text: str, sources: Sequence[ChatSource]) -> list[dict[st
         for number in dict.fromkeys(marker.numbers)
         if number in linked
     ]
-
-
-class CitationScan:
-    """Gathers an answer as it streams; `cited` says which passages it cites by now."""
-
-    def __init__(self, count: int) -> None:
-        """`count` passages were given."""
-        self._count = count
-        self._pieces: list[str] = []
-        self._room = MAX_SCANNED_CHARS
-
-    def feed(self, piece: str) -> None:
-        """Take the next piece."""
-        if self._room and piece:
-            self._pieces.append(piece[: self._room])
-            self._room -= len(self._pieces[-1])
-
-    @property
-    def text(self) -> str:
-        """What came, up to `MAX_SCANNED_CHARS`."""
-        return "".join(self._pieces)
-
-    @property
-    def cited(self) -> tuple[int, ...]:
-        """See `cited`."""
-        return cited(self.text, self._count)
 
 
 def _citing(text: str) -> Iterator[Marker]:

@@ -1,8 +1,9 @@
-"""Where chats go on to: which server, with which key, and how it is asked.
+"""Upstreams: the model servers that chats are forwarded to, their headers and the calls to them.
 
-A server that a tenant named has a circuit and places of its own for that tenant, so that
-nobody's broken server, key or load is another's. What a server refuses is its answer and
-goes to the client as it is; only what never answered, or failed of itself, is asked again.
+A server that a tenant named has a circuit and a concurrency limit of its own for that
+tenant, so that a broken server, key or load of one tenant affects no other. A refusal of a
+server goes to the client as it is; only a server that did not answer, or failed by itself,
+is asked again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from ragstone.errors import CircuitOpen, InvalidInput, Overloaded, RagstoneError, TooLarge, UpstreamUnavailable
 from ragstone.http.streaming import Refusal
-from ragstone.interceptor.wire_formats import DialectName
+from ragstone.interceptor.request import WireFormatName
 from ragstone.resilience.http_client import HttpClient, UpstreamResponse
 from ragstone.resilience.retry import UpstreamFault
 from ragstone.resilience.upstream_policy import UpstreamPolicies, UpstreamPolicy
@@ -52,14 +53,14 @@ _WITH_PORT = re.compile(r"(?P<host>.+):[0-9]{1,5}")
 
 
 def outgoing(
-    client_headers: Mapping[str, str], *, key: str | None, dialect: DialectName, request_id: str
+    client_headers: Mapping[str, str], *, key: str | None, wire_format: WireFormatName, request_id: str
 ) -> list[Header]:
     """The headers that go to the server: of the client's, what vendors read; our key; the id of the request.
 
     Args:
         client_headers: Names in any case. Who the client is, and how it proves it, stays here.
-        key: Of the server, in the way of the dialect; without one, none is sent.
-        dialect: Decides how the key is sent.
+        key: Of the server; without one, none is sent.
+        wire_format: Decides how the key is sent.
         request_id: For the logs there.
 
     Raises:
@@ -73,21 +74,21 @@ def outgoing(
     known = {name for name, _ in passed}
     if "user-agent" not in known:
         passed.append(("user-agent", "Ragstone"))
-    if dialect == "anthropic" and "anthropic-version" not in known:
+    if wire_format == "anthropic" and "anthropic-version" not in known:
         passed.append(("anthropic-version", ANTHROPIC_VERSION))
     traced = [("traceparent", place) for place in [traceparent()] if place]
-    return [*passed, *_proof(key, dialect, dict(passed)), ("x-request-id", request_id), *traced]
+    return [*passed, *_credential(key, wire_format, dict(passed)), ("x-request-id", request_id), *traced]
 
 
 def _goes_to_server(name: str) -> bool:
     return name in _TO_SERVER or name.startswith(_TO_SERVER_PREFIXES)
 
 
-def _proof(key: str | None, dialect: DialectName, sent: Mapping[str, str]) -> list[Header]:
+def _credential(key: str | None, wire_format: WireFormatName, sent: Mapping[str, str]) -> list[Header]:
     if not key:
         return []
     # Versions are dates, so they sort as text.
-    if dialect == "anthropic" and sent["anthropic-version"] < BEARER_VERSION:
+    if wire_format == "anthropic" and sent["anthropic-version"] < BEARER_VERSION:
         return [("x-api-key", key)]
     return [("authorization", f"Bearer {key}")]
 
@@ -133,7 +134,7 @@ MAX_ERROR_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
-    """A server that speaks one of the dialects; `trusted`: the operator named it."""
+    """A server that speaks one of the wire formats; `trusted`: the operator named it."""
 
     base_url: str
     tenant: str
@@ -142,18 +143,18 @@ class UpstreamTarget:
 
     @property
     def name(self) -> str:
-        """What its circuit is called: its host, with the tenant that named it."""
+        """The name of its circuit: its host, with the tenant that named it."""
         host = urlsplit(self.base_url).netloc
         return host if self.trusted else f"{self.tenant}@{host}"
 
     @property
     def secrets(self) -> list[str]:
-        """What a message of the server must not tell the client: our key, and where it is."""
+        """What a message of the server must not show the client: our key, and the address of the server."""
         return [secret for secret in (self.key, urlsplit(self.base_url).netloc) if secret]
 
 
-class Failed(UpstreamFault):
-    """The server answered that it failed, or has no room."""
+class UpstreamFailed(UpstreamFault):
+    """The server answered that it failed, or is at its limit."""
 
     def __init__(self, refusal: Refusal, retry_after_s: float | None) -> None:
         busy = refusal.status == BUSY
@@ -163,47 +164,47 @@ class Failed(UpstreamFault):
 
 
 class Upstreams:
-    """Finds and asks the servers of tenants."""
+    """The servers of all tenants, and calls to them."""
 
-    def __init__(self, http: HttpClient, guards: UpstreamPolicies, *, operators: frozenset[str]) -> None:
-        """`operators` are the URLs of the operator's own settings."""
+    def __init__(self, http: HttpClient, policies: UpstreamPolicies, *, trusted_urls: Iterable[str | None]) -> None:
+        """`trusted_urls` are those of the operator's own settings; they may be private addresses."""
         self._http = http
-        self._guards = guards
-        self._operators = operators
+        self._policies = policies
+        self._trusted_urls = frozenset(url.rstrip("/") for url in trusted_urls if url)
 
-    def target(self, tenant: str, known: TenantSettings, dialect: DialectName) -> UpstreamTarget | None:
-        """The server that a tenant's chats go on to; None where our own answerer is the model."""
-        given, openai = known.interceptor, dialect == "openai"
+    def target(self, tenant: str, settings: TenantSettings, wire_format: WireFormatName) -> UpstreamTarget | None:
+        """The server that a tenant's chats are forwarded to; None where our own answerer is the model."""
+        given, openai = settings.interceptor, wire_format == "openai"
         url, key = (given.upstream_url, given.upstream_key) if openai else (given.anthropic_url, given.anthropic_key)
         shown = key.get_secret_value() if key else None
-        return UpstreamTarget(url, tenant, url in self._operators, shown) if url else None
+        return UpstreamTarget(url, tenant, url in self._trusted_urls, shown) if url else None
 
     @asynccontextmanager
-    async def asked(
+    async def call(
         self, target: UpstreamTarget, method: str, path: str, *, headers: Sequence[tuple[str, str]], body: bytes = b""
     ) -> AsyncIterator[UpstreamResponse | Refusal]:
-        """The server's answer, or its refusal; asked again, within bounds, while nothing has come.
+        """The server's answer, or its refusal; retried, within bounds, while nothing has come.
 
         Raises:
-            Overloaded: no place is free, for this server or for this tenant.
+            Overloaded: the concurrency limit of this server, or of this tenant, is reached.
             CircuitOpen: it failed too often a moment ago.
             UpstreamUnavailable: it cannot be reached, or does not answer.
         """
         guard = self.guard(target)
 
-        async def ask() -> UpstreamResponse:
+        async def attempt() -> UpstreamResponse:
             answer = await self._http.begin(
                 method, target.base_url + path, headers=headers, body=body, trusted=target.trusted
             )
             if answer.status in FAULTS:
-                raise Failed(await _refusal(target, answer), _retry_after(answer))
+                raise UpstreamFailed(await _refusal(target, answer), _retry_after(answer))
             return answer
 
         with _without_addresses():
             async with guard.place(target.tenant):
                 try:
-                    answer = await guard.call(ask)
-                except Failed as failed:
+                    answer = await guard.call(attempt)
+                except UpstreamFailed as failed:
                     yield failed.refusal
                     return
                 except UpstreamFault as fault:
@@ -217,13 +218,13 @@ class Upstreams:
                     answer.close()
 
     def guard(self, target: UpstreamTarget) -> UpstreamPolicy:
-        """The circuit and the places of a server."""
-        return self._guards.guard(target.name)
+        """The circuit and the concurrency limit of a server."""
+        return self._policies.guard(target.name)
 
 
 @contextmanager
 def _without_addresses() -> Iterator[None]:
-    """Our own refusals for want of room name the server, for the log; its address is none of the client's business."""
+    """Our own refusals name the server, for the log; the client gets them without its address."""
     try:
         yield
     except CircuitOpen as error:
@@ -233,7 +234,7 @@ def _without_addresses() -> Iterator[None]:
         ) from error
     except Overloaded as error:
         raise Overloaded(
-            "The model's server is asked as often as it may be. Try again in a moment.",
+            "The model's server is at its concurrency limit. Try again in a moment.",
             retry_after_s=error.retry_after_s,
         ) from error
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ragstone.llm.base import Message
 from ragstone.llm.errors import broken_off, missing_key, missing_package, transport_faults, unavailable, withheld
-from ragstone.llm.sse import count, events_of
+from ragstone.llm.token_usage import reported_tokens
+from ragstone.sse import json_events
 from ragstone.telemetry.request_id import outgoing_headers
 from ragstone.vocabulary import Usage
 
@@ -72,7 +73,7 @@ class AnthropicModel:
         try:
             async with (
                 send(**self._request(messages, max_tokens), extra_headers=dict(outgoing_headers())) as response,
-                aclosing(events_of(response.iter_bytes())) as events,
+                aclosing(json_events(response.iter_bytes())) as events,
             ):
                 async for event in events:
                     match event:
@@ -103,7 +104,7 @@ class AnthropicModel:
 
     def _usage(self, counts: dict[str, int], update: Mapping[str, Any] = MappingProxyType({})) -> Usage:
         """Take over the counts an event carries; they are cumulative, and a missing one keeps its value."""
-        counts.update({name: count(update[name]) for name in COUNTS if update.get(name) is not None})
+        counts.update({name: reported_tokens(update[name]) for name in COUNTS if update.get(name) is not None})
         return Usage(
             self._name,
             input_tokens=sum(counts.get(name, 0) for name in INPUT_COUNTS),

@@ -8,7 +8,8 @@ from typing import Any
 
 from ragstone.llm.base import Message
 from ragstone.llm.errors import broken_off, missing_key, missing_package, transport_faults, unavailable, withheld
-from ragstone.llm.sse import count, events_of
+from ragstone.llm.token_usage import reported_tokens
+from ragstone.sse import json_events
 from ragstone.telemetry.request_id import outgoing_headers
 from ragstone.vocabulary import Usage
 
@@ -69,7 +70,7 @@ class OpenAIModel:
         try:
             async with (
                 send(**self._request(messages, max_tokens), extra_headers=dict(outgoing_headers())) as response,
-                aclosing(events_of(response.iter_bytes())) as events,
+                aclosing(json_events(response.iter_bytes())) as events,
             ):
                 async for event in events:
                     if event.get("error"):
@@ -106,7 +107,7 @@ class OpenAIModel:
         details = usage.get("prompt_tokens_details") or {}
         return Usage(
             self._name,
-            input_tokens=count(usage.get("prompt_tokens")),
-            output_tokens=count(usage.get("completion_tokens")),
-            cached_tokens=count(details.get("cached_tokens")),
+            input_tokens=reported_tokens(usage.get("prompt_tokens")),
+            output_tokens=reported_tokens(usage.get("completion_tokens")),
+            cached_tokens=reported_tokens(details.get("cached_tokens")),
         )

@@ -40,6 +40,11 @@ class TokenUsage:
         return any(usage.estimated for usage in self.usage)
 
 
+def reported_tokens(value: object) -> int:
+    """A number of tokens as a vendor reports it; 0 for what is no number, or below zero."""
+    return max(0, value) if isinstance(value, int) else 0
+
+
 async def counted(
     model: LanguageModel, messages: Sequence[Message], *, max_tokens: int
 ) -> AsyncGenerator[str | Usage, None]:

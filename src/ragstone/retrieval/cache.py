@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from ragstone.retrieval.base import Retrieval, RetrievalOptions, Retriever, checked_query
 from ragstone.storage.cache import Cache, CacheKey, cache_key
-from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Chunk, Heading, Hit, PageSpan, Passage, Query, Scope, StageScore
 
@@ -19,6 +18,14 @@ log = structlog.get_logger()
 
 TTL_S = 300.0
 FORMAT = "1"  # of the stored values; a new one leaves the old ones unread
+
+
+class Generations(Protocol):
+    """Knows how often the documents of a collection have changed; see `storage.library.Library`."""
+
+    async def generation(self, scope: Scope) -> str:
+        """A text that changes with each change of the collection."""
+        ...
 
 
 class CachedRetriever:
@@ -35,7 +42,7 @@ class CachedRetriever:
         inner: Retriever,
         cache: Cache,
         *,
-        library: Library,
+        library: Generations,
         embedder_name: str,
         metrics: Metrics,
         options: RetrievalOptions = RetrievalOptions(),

@@ -21,24 +21,23 @@ from ragstone.identity.sessions import SessionOptions, Sessions
 from ragstone.identity.source_links import SourceLinks
 from ragstone.identity.tenants import Tenants
 from ragstone.identity.users import Users
-from ragstone.resilience.breaker import BreakerOptions
-from ragstone.resilience.bulkhead import ConcurrencyOptions
-from ragstone.resilience.http_client import CallTimeouts, HttpClient
-from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
+from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.vectorize.client import checked_token
 from ragstone.services import Billing, Identity, Operations, Storage, Tenancy
 from ragstone.settings import Settings, tenant_defaults
 from ragstone.storage.blobs import LocalBlobs
-from ragstone.storage.cache import Cache, MemoryCache, RedisCache
+from ragstone.storage.cache import Cache, MemoryCache
 from ragstone.storage.database import Database, installation_id
 from ragstone.storage.library import Library
 from ragstone.storage.redis import PREFIX, Redis
+from ragstone.storage.shared_cache import RedisCache
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor
 from ragstone.tenants.settings import Pipeline
 from ragstone.tenants.settings_store import StoreOptions, TenantSettingsStore
 from ragstone.tenants.widgets import Widgets
+from ragstone.wiring.outbound import http_client, upstream_options
 
 
 def check_token(token: str, pipeline: Pipeline | None) -> None:
@@ -86,31 +85,11 @@ async def _storage(settings: Settings, folder: Path, stack: AsyncExitStack, metr
 def _operations(settings: Settings, metrics: Metrics) -> Operations:
     failures = FailureBuffer()
     return Operations(
-        http=_http(settings),
-        policies=UpstreamPolicies(_guard_options(settings), metrics=metrics, failures=failures),
+        http=http_client(settings),
+        policies=UpstreamPolicies(upstream_options(settings), metrics=metrics, failures=failures),
         metrics=metrics,
         failures=failures,
         redactor=Redactor(settings.privacy.patterns),
-    )
-
-
-def _http(settings: Settings) -> HttpClient:
-    given = settings.upstream
-    timeouts = CallTimeouts(
-        connect_s=given.connect_s, first_byte_s=given.first_byte_s, idle_s=given.idle_s, total_s=given.total_s
-    )
-    return HttpClient(allowed_hosts=frozenset(settings.outbound.allowed_hosts), timeouts=timeouts)
-
-
-def _guard_options(settings: Settings) -> UpstreamOptions:
-    given = settings.upstream
-    return UpstreamOptions(
-        attempts=given.attempts,
-        retry_budget=given.retry_budget,
-        breaker=BreakerOptions(failure_rate=given.failure_rate, open_s=given.open_s),
-        places=ConcurrencyOptions(
-            max_calls=given.max_calls, max_calls_per_tenant=given.max_calls_per_tenant, queue_s=given.queue_s
-        ),
     )
 
 

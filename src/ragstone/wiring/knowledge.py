@@ -15,13 +15,14 @@ from ragstone.retrieval.vectorize.client import (
     expiry_of,
     pipeline_address,
 )
-from ragstone.retrieval.vectorize.retriever import DOCUMENT_PREFIX, PipelineOptions, VectorizeRetriever
+from ragstone.retrieval.vectorize.retriever import DOCUMENT_PREFIX, VectorizeRetriever
 from ragstone.settings import Settings, tenant_defaults
 from ragstone.telemetry.metrics import Metrics
 from ragstone.tenants.settings import Pipeline, TenantSettings
 from ragstone.tenants.settings_store import TenantSettingsStore
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
 from ragstone.wiring.infrastructure import check_token
+from ragstone.wiring.outbound import pipeline_options
 
 SHARE_OF_BUDGET = 0.75
 """The share of a chat's time that a pipeline beside the index may take: after all of it, its passages are too late."""
@@ -49,7 +50,7 @@ def _source_of(settings: Settings, store: TenantSettingsStore, client: Vectorize
     Only the collection that a tenant's chats are answered from is in its pipeline. The
     collection of LibreChat's files is always in the index.
     """
-    options = PipelineOptions(floor=settings.vectorize.floor, max_question_chars=settings.retrieval.max_question_chars)
+    options = pipeline_options(settings)
 
     async def of(scope: Scope) -> RemoteSource | None:
         known = await store.get(scope.tenant)

@@ -32,7 +32,7 @@ from ragstone.retrieval.retrieve import HybridRetriever
 from ragstone.retrieval.vectorize.client import VectorizeClient
 from ragstone.services import Answers, Corpus, Engines, Services
 from ragstone.settings import Settings
-from ragstone.storage.cache import tenant_vectors
+from ragstone.storage.shared_cache import tenant_vectors
 from ragstone.telemetry.logs import leave_logs_to_the_host
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.redaction import Redactor

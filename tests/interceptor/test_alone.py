@@ -1,4 +1,4 @@
-"""The interceptor by itself: the same chats, doors and refusals, and nothing else."""
+"""The interceptor alone: the same chats, authentication and refusals, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
 
-from ragstone.intercepting.app import create_app
-from ragstone.intercepting.handing_over import read, written
-from ragstone.intercepting.station import Station, open_station
+from ragstone.interceptor.alone import create_app, open_alone
+from ragstone.settings import Settings
 from tests.interceptor.setup import KEY, UPSTREAM_KEY, asking
 from tests.interceptor.upstreams import upstream
 from tests.llm.mock_upstreams import Upstream
@@ -26,23 +26,25 @@ QUESTION = "How tall is the tower?"
 @asynccontextmanager
 async def opened(
     folder: Path, model_url: str | None = None, pipeline: Upstream | None = None
-) -> AsyncIterator[Station]:
-    """A station, on settings that were handed over."""
+) -> AsyncIterator[Starlette]:
+    """The application, open."""
     groups: dict[str, Any] = {"interceptor": {"budget_s": 5}, "server": {"api_keys": [KEY], "max_body_bytes": 64 << 10}}
     if model_url:
         groups["interceptor"] |= {"upstream_url": f"{model_url}/v1", "upstream_key": UPSTREAM_KEY}
     if pipeline:
         groups["vectorize"] = {"url": url_of(pipeline), "token": "t" * 40}
-    async with open_station(read(written(small_settings(folder, **groups)))) as station:
-        yield station
+    settings: Settings = small_settings(folder / "data", **groups)
+    async with open_alone(settings) as parts:
+        yield create_app(parts)
+    assert not (folder / "data").exists(), "it keeps nothing, and needs no data directory"
 
 
 @asynccontextmanager
-async def calling(station: Station, key: str | None = KEY) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the station, served."""
+async def calling(app: Starlette, key: str | None = KEY) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application, served."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     async with (
-        serving(create_app(station)) as url,
+        serving(app) as url,
         httpx2.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False) as client,
     ):
         yield client
@@ -52,8 +54,8 @@ async def test_a_chat_is_enriched_from_the_pipeline_and_its_sources_come_back(tm
     async with (
         a_pipeline(TOWER) as pipeline,
         upstream() as model,
-        opened(tmp_path, model.url, pipeline) as station,
-        calling(station) as client,
+        opened(tmp_path, model.url, pipeline) as app,
+        calling(app) as client,
     ):
         answer = await client.post("/v1/chat/completions", json=asking(QUESTION))
     assert answer.headers["x-ragstone-status"] == "enriched; sources=1"
@@ -63,7 +65,7 @@ async def test_a_chat_is_enriched_from_the_pipeline_and_its_sources_come_back(tm
 
 
 async def test_knowledge_in_an_index_is_out_of_reach_and_the_chat_goes_on_as_it_came(tmp_path: Path):
-    async with upstream() as model, opened(tmp_path, model.url) as station, calling(station) as client:
+    async with upstream() as model, opened(tmp_path, model.url) as app, calling(app) as client:
         answer = await client.post("/v1/chat/completions", json=asking(QUESTION))
     assert answer.status_code == 200
     assert answer.headers["x-ragstone-status"] == "bypass; reason=no_index"
@@ -71,7 +73,7 @@ async def test_knowledge_in_an_index_is_out_of_reach_and_the_chat_goes_on_as_it_
 
 
 async def test_an_index_that_is_not_here_opens_no_circuit_and_counts_as_nobodys_fault(tmp_path: Path):
-    async with upstream() as model, opened(tmp_path, model.url) as station, calling(station) as client:
+    async with upstream() as model, opened(tmp_path, model.url) as app, calling(app) as client:
         for _ in range(25):
             answer = await client.post("/v1/chat/completions", json=asking(QUESTION))
         numbers = (await client.get("/metrics")).text
@@ -82,10 +84,10 @@ async def test_an_index_that_is_not_here_opens_no_circuit_and_counts_as_nobodys_
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/v1/models/x", "/v1/embeddings"])
 async def test_without_a_server_there_is_no_model(tmp_path: Path, path: str):
     method = "GET" if "models" in path else "POST"
-    async with opened(tmp_path) as station, calling(station) as client:
+    async with opened(tmp_path) as app, calling(app) as client:
         answer = await client.request(method, path, json=asking() if method == "POST" else None)
     assert answer.status_code == 404
-    assert "Set one with `ragstone interceptor set`" in answer.json()["error"]["message"]
+    assert "Set RAGSTONE_INTERCEPTOR__UPSTREAM_URL" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -102,15 +104,15 @@ async def test_without_a_server_there_is_no_model(tmp_path: Path, path: str):
     ],
 )
 @pytest.mark.parametrize("key", [None, "wrong-" + "w" * 40])
-async def test_nobody_comes_in_without_a_key(tmp_path: Path, method: str, path: str, key: str | None):
-    async with upstream() as model, opened(tmp_path, model.url) as station, calling(station, key) as client:
+async def test_a_request_without_a_valid_key_is_refused(tmp_path: Path, method: str, path: str, key: str | None):
+    async with upstream() as model, opened(tmp_path, model.url) as app, calling(app, key) as client:
         answer = await client.request(method, path, json=asking() if method == "POST" else None)
     assert answer.status_code == 401
     assert model.seen == []
 
 
-async def test_refusals_are_in_the_clients_dialect(tmp_path: Path):
-    async with opened(tmp_path) as station, calling(station, None) as client:
+async def test_refusals_are_in_the_clients_wire_format(tmp_path: Path):
+    async with opened(tmp_path) as app, calling(app, None) as client:
         openai = (await client.post("/v1/chat/completions", json=asking())).json()
         anthropic = (await client.post("/v1/messages", json=asking())).json()
         ours = (await client.get("/metrics")).json()
@@ -126,14 +128,14 @@ async def test_a_body_may_be_as_large_as_the_settings_say(tmp_path: Path, announ
             yield b" " * 1024
 
     body = pieces() if not announced else b" " * (70 << 10)
-    async with upstream() as model, opened(tmp_path, model.url) as station, calling(station) as client:
+    async with upstream() as model, opened(tmp_path, model.url) as app, calling(app) as client:
         answer = await client.post("/v1/chat/completions", content=body)
     assert answer.status_code == 413
     assert model.seen == []
 
 
 async def test_the_server_lists_its_models_and_counts_and_embeds(tmp_path: Path):
-    async with upstream() as model, opened(tmp_path, model.url) as station, calling(station) as client:
+    async with upstream() as model, opened(tmp_path, model.url) as app, calling(app) as client:
         listed = (await client.get("/v1/models")).json()["data"]
         one = await client.get(f"/v1/models/{listed[0]['id']}")
         counted = await client.post("/v1/messages/count_tokens", json={**asking(), "max_tokens": 5})
@@ -143,7 +145,7 @@ async def test_the_server_lists_its_models_and_counts_and_embeds(tmp_path: Path)
 
 
 async def test_what_is_not_here_is_said_to_be_elsewhere(tmp_path: Path):
-    async with opened(tmp_path) as station, calling(station) as client:
+    async with opened(tmp_path) as app, calling(app) as client:
         nothing = await client.get("/api/documents")
         wrong = await client.get("/v1/chat/completions")
     assert nothing.status_code == 404
@@ -154,9 +156,9 @@ async def test_what_is_not_here_is_said_to_be_elsewhere(tmp_path: Path):
 async def test_health_names_circuits_to_operators_only(tmp_path: Path):
     async with (
         upstream() as model,
-        opened(tmp_path, model.url) as station,
-        calling(station) as operator,
-        calling(station, None) as stranger,
+        opened(tmp_path, model.url) as app,
+        calling(app) as operator,
+        calling(app, None) as stranger,
     ):
         await operator.post("/v1/chat/completions", json=asking())
         told, shown = (await stranger.get("/rage/health")).json(), (await operator.get("/rage/health")).json()
@@ -164,4 +166,4 @@ async def test_health_names_circuits_to_operators_only(tmp_path: Path):
     assert told["status"] == shown["status"] == "ok"
     assert "circuits" not in told
     assert shown["circuits"][model.url.removeprefix("http://")] == "closed"
-    assert ready.json() == {"ready": True, "parts": {"database": {"ok": True, "detail": "answers"}}}
+    assert ready.json() == {"ready": True, "parts": {}}

@@ -1,4 +1,4 @@
-"""Events come out whole, however the bytes were cut."""
+"""The reader of server-sent events gives whole events, however the bytes were cut."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ragstone.llm.sse import MAX_EVENT_BYTES, events_of
+from ragstone.sse import MAX_EVENT_BYTES, EventReader, MalformedEvent, data_of, event, json_events
 
 STREAM = (
     'event: a\r\ndata: {"n": 1}\r\n\r\n: ping\n\ndata:{"n": "zwei ü"}\n\ndata: [DONE]\n\ndata: {"n": 3}\n\n'.encode()
@@ -20,11 +20,11 @@ async def cut(content: bytes, size: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 async def test_events_come_out_whole_however_the_bytes_are_cut(size: int):
-    assert [event async for event in events_of(cut(STREAM, size))] == [{"n": 1}, {"n": "zwei ü"}]
+    assert [found async for found in json_events(cut(STREAM, size))] == [{"n": 1}, {"n": "zwei ü"}]
 
 
 async def test_a_last_line_without_its_end_is_read():
-    assert [event async for event in events_of(cut(b'data: {"n": 1}', 5))] == [{"n": 1}]
+    assert [found async for found in json_events(cut(b'data: {"n": 1}', 5))] == [{"n": 1}]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ async def test_a_last_line_without_its_end_is_read():
 )
 async def test_what_is_no_json_object_is_refused(line: bytes):
     with pytest.raises(ValueError):
-        [event async for event in events_of(cut(line + b"\n\n", 100))]
+        [found async for found in json_events(cut(line + b"\n\n", 100))]
 
 
 async def test_a_line_without_end_is_given_up():
@@ -41,5 +41,17 @@ async def test_a_line_without_end_is_given_up():
             yield b"x" * (1 << 16)
 
     with pytest.raises(ValueError, match="too long"):
-        [event async for event in events_of(endless())]
+        [found async for found in json_events(endless())]
     assert MAX_EVENT_BYTES < 8 << 20
+
+
+def test_an_event_that_is_written_is_read_as_it_was():
+    written = event(b'{"n":1}', name="delta") + event(b"[DONE]")
+    assert [data_of(one) for one in EventReader().feed(written)] == [b'{"n":1}', b"[DONE]"]
+
+
+def test_a_line_that_is_no_field_is_ignored_unless_the_caller_is_strict():
+    page = b"<html>\n\n"
+    assert data_of(page) == b""
+    with pytest.raises(MalformedEvent):
+        data_of(page, strict=True)
