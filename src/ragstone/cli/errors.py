@@ -47,7 +47,7 @@ BY_CODE: Mapping[str, str] = {
     "model_unavailable": "The model does not answer, or refuses its key: `ragstone doctor` asks it for its list.",
     "upstream_unavailable": f"The upstream server of the chats does not answer, or stops. {CHECK_SERVER}",
     "answer_broke_off": f"Answers ended before they were complete; readers got an error. {CHECK_SERVER}",
-    "no_index": "`ragstone intercept` has no index: it queries pipelines only. Local documents need `ragstone serve`.",
+    "no_index": "The interceptor alone has no index; it queries a pipeline. Local documents need `ragstone serve`.",
     "circuit_open": f"The server failed too often, so calls stop for RAGSTONE_UPSTREAM__OPEN_S. {CHECK_SERVER}",
     "overloaded": "The call limit was reached. If the server can take more, raise RAGSTONE_UPSTREAM__MAX_CALLS.",
     "timeout": "A time limit was exceeded. `ragstone operate metrics` shows which stage is slow.",
