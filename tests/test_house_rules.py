@@ -34,7 +34,7 @@ MADE_OF_PORTS = {
     "generation/prompted.py": "asks any language model",
 }
 """Modules that implement a port by means of other ports: no adapters. Every other implementation is one."""
-COMPOSITION_ROOTS = ("wiring/", "intercepting/station.py")
+COMPOSITION_ROOTS = ("wiring/",)
 """Where adapters may be named. The interceptor that runs alone opens its parts itself: that module is its wiring."""
 
 

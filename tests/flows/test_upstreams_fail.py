@@ -107,7 +107,7 @@ async def line(folder: Path, servers: Servers, *, clock: Clock | None = None) ->
         )
         policies = UpstreamPolicies(UpstreamOptions(), metrics=platform.operations.metrics, clock=time)
         failing = replace(
-            platform,
+            platform.services,
             operations=replace(platform.operations, http=cast("Any", servers), policies=policies),
             storage=replace(platform.storage, cache=cast("Any", parts["cache"])),
             answers=replace(platform.answers, retriever=retriever),
