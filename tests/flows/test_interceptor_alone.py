@@ -33,12 +33,13 @@ import asyncio, sys
 from ragstone.cli import interceptor, main
 from ragstone.interceptor import alone
 from ragstone.settings import load_settings
+from ragstone.wiring.interceptor_alone import open_interceptor_alone
 async def opened():
     settings = load_settings(
         interceptor={"upstream_url": "http://127.0.0.1:1/v1"},
         vectorize={"url": "http://127.0.0.1:1/v1/retrieval", "token": "t" * 40},
     )
-    async with alone.open_alone(settings) as parts:
+    async with open_interceptor_alone(settings) as parts:
         alone.create_app(parts)
 asyncio.run(opened())
 print(" ".join(sys.modules))

@@ -11,8 +11,9 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from ragstone.interceptor.alone import create_app, open_alone
+from ragstone.interceptor.alone import create_app
 from ragstone.settings import Settings
+from ragstone.wiring.interceptor_alone import open_interceptor_alone
 from tests.interceptor.setup import KEY, UPSTREAM_KEY, asking
 from tests.interceptor.upstreams import upstream
 from tests.llm.mock_upstreams import Upstream
@@ -34,7 +35,7 @@ async def opened(
     if pipeline:
         groups["vectorize"] = {"url": url_of(pipeline), "token": "t" * 40}
     settings: Settings = small_settings(folder / "data", **groups)
-    async with open_alone(settings) as parts:
+    async with open_interceptor_alone(settings) as parts:
         yield create_app(parts)
     assert not (folder / "data").exists(), "it keeps nothing, and needs no data directory"
 

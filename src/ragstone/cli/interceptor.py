@@ -209,7 +209,8 @@ async def _serve(host: str | None, port: int | None) -> ExitCode:
     from ragstone.interceptor.alone import serve
     from ragstone.telemetry.logs import configure_logs
     from ragstone.telemetry.redaction import Redactor
+    from ragstone.wiring.interceptor_alone import open_interceptor_alone
 
     configure_logs(settings.log.level, settings.log.json_lines, Redactor(settings.privacy.patterns))
-    await serve(settings, host, port)
+    await serve(settings, open_interceptor_alone(settings), host, port)
     return ExitCode.OK

@@ -1,18 +1,10 @@
-"""The interceptor as a process of its own: opened from the settings, without a database, and served.
-
-It keeps nothing between requests that another copy would need: keys, upstreams and the
-pipeline come from the settings, and there is one tenant. So any number of copies runs
-behind any load balancer.
-"""
+"""The process of the interceptor alone: its application and its server. `wiring.interceptor_alone` opens the parts."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
-from typing import NoReturn
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 import structlog
 import uvicorn
@@ -24,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from ragstone.errors import ConfigurationError, Forbidden, NoIndex, NotFound, RagstoneError, Unauthenticated
-from ragstone.http.authentication import Accounts, Authenticator, Requirement, admitted
+from ragstone.errors import ConfigurationError, Forbidden, NotFound, RagstoneError
+from ragstone.http.authentication import Requirement, admitted
 from ragstone.http.context import ServerContext, context_of, install_server
 from ragstone.http.middleware import RequestMiddleware
 from ragstone.http.problems import problem_response
@@ -38,109 +30,11 @@ from ragstone.http.server import (
     where,
 )
 from ragstone.interceptor.app import PREFIX, RAGE_HEALTH, InterceptorServices, v1_app
-from ragstone.interceptor.enrich import Enricher
-from ragstone.interceptor.handle import ChatServices
-from ragstone.interceptor.models import ModelList
-from ragstone.interceptor.request import ChatRequest
-from ragstone.interceptor.sources import own_url
-from ragstone.interceptor.upstream import Upstreams
-from ragstone.llm.token_usage import TokenUsage
-from ragstone.principals import Permission, Principal
+from ragstone.principals import Permission
 from ragstone.resilience.destinations import LOOPBACK_HOSTS
-from ragstone.resilience.upstream_policy import UpstreamPolicies
-from ragstone.retrieval.base import Retrieval
-from ragstone.settings import Settings, tenant_defaults
-from ragstone.storage.cache import MemoryCache
-from ragstone.telemetry.failure_buffer import FailureBuffer
-from ragstone.telemetry.metrics import Metrics
-from ragstone.telemetry.redaction import Redactor
-from ragstone.telemetry.tracing import configure_tracing
-from ragstone.tenants.settings import TenantSettings
-from ragstone.vocabulary import Passage, Query, RateLimitStatus, Scope
-from ragstone.wiring.outbound import http_client, pipeline_retriever, upstream_options
+from ragstone.settings import Settings
 
 log = structlog.get_logger()
-
-
-class InstallationSettings:
-    """See `SettingsSource`: the settings of the installation, in each tenant."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    async def get(self, tenant: str) -> TenantSettings:
-        """See `SettingsSource.get`."""
-        return tenant_defaults(self._settings, tenant)
-
-
-class NoIndexRetriever:
-    """See `Retriever`: stands where no pipeline is set up, and finds nothing."""
-
-    async def search(self, scope: Scope, query: Query) -> Retrieval:
-        """Raises: NoIndex."""
-        raise _no_index(scope)
-
-    async def check(self, scope: Scope, query: Query) -> None:
-        """Raises: NoIndex."""
-        raise _no_index(scope)
-
-
-def _no_index(scope: Scope) -> NoIndex:
-    return NoIndex(
-        f"The collection {scope.collection!r} lies in an index, and this process has none. "
-        "Set up a pipeline with RAGSTONE_VECTORIZE__…, or send chats to `ragstone serve`."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class UnwrittenUsage:
-    """See `Meter`: counts for the metrics alone, as there is no ledger."""
-
-    spent: TokenUsage = field(default_factory=TokenUsage)
-
-    async def reserved(self) -> None:
-        """See `Meter.reserved`."""
-
-    def settle_soon(self) -> None:
-        """See `Meter.settle_soon`."""
-
-
-class NoAccounts:
-    """The accounts of a process without any, for `http.authentication.Accounts`.
-
-    The keys of the settings are known to `Authenticator`; no other credential is valid, and
-    no caller has limits.
-    """
-
-    async def has_accounts(self) -> bool:
-        """There are none."""
-        return False
-
-    async def admit(self, presented: str) -> Principal:
-        """Raises: Unauthenticated."""
-        raise Unauthenticated("This key is not valid here. Send one of RAGSTONE_SERVER__API_KEYS as a bearer token.")
-
-    async def still(self, principal: Principal) -> bool:
-        """Every caller that was authenticated still would be."""
-        return True
-
-    async def note(self, tenant: str, **event: object) -> None:
-        """Keep nothing: `Authenticator` has logged the event."""
-
-    async def origins(self) -> frozenset[str]:
-        """No web site: there are no publishable keys."""
-        return frozenset()
-
-    async def hit(self, principal: Principal) -> RateLimitStatus:
-        """No limit."""
-        return RateLimitStatus(None, 0, 0.0)
-
-    async def call(self, principal: Principal) -> None:
-        """No limit."""
-
-    async def get(self, plan_id: str) -> NoReturn:
-        """Raises: NotFound; there are no plans."""
-        raise NotFound(f"There is no plan {plan_id!r}: this process has no accounts.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,54 +43,6 @@ class AloneParts:
 
     services: InterceptorServices
     server: ServerContext
-
-
-@asynccontextmanager
-async def open_alone(settings: Settings) -> AsyncIterator[AloneParts]:
-    """Open everything, hand it out, and close it in reverse order.
-
-    Raises:
-        ConfigurationError: the pipeline or its token cannot be used.
-    """
-    async with AsyncExitStack() as stack:
-        metrics, failures, redactor = Metrics(), FailureBuffer(), Redactor(settings.privacy.patterns)
-        if endpoint := settings.telemetry.otlp_endpoint:
-            stop_tracing = configure_tracing(endpoint, settings.telemetry.service_name, redactor=redactor)
-            stack.push_async_callback(asyncio.to_thread, stop_tracing)
-        http = http_client(settings)
-        stack.push_async_callback(http.close)
-        policies = UpstreamPolicies(upstream_options(settings), metrics=metrics, failures=failures)
-        given, tenant_settings = settings.interceptor, InstallationSettings(settings)
-        upstreams = Upstreams(http, policies, trusted_urls=(given.upstream_url, given.anthropic_url))
-        retriever = pipeline_retriever(settings, http, policies, metrics) or NoIndexRetriever()
-        none = NoAccounts()
-        services = InterceptorServices(
-            chats=ChatServices(
-                tenant_settings=tenant_settings,
-                upstreams=upstreams,
-                enricher=Enricher(
-                    retriever,
-                    policies,
-                    cache=MemoryCache(),
-                    metrics=metrics,
-                    redactor=redactor,
-                    context_tokens=settings.retrieval.context_tokens,
-                ),
-                link=_link,
-                own_model=None,
-                stream_slot=lambda _: nullcontext(),
-                meter=_meter,
-                metrics=metrics,
-                failures=failures,
-                redactor=redactor,
-            ),
-            models=ModelList(tenant_settings, upstreams, embedding_model=None),
-            embeddings=None,
-            still_admitted=none.still,
-            policies=policies,
-        )
-        authenticator = Authenticator.of(settings.server, Accounts(none, none, none, none, none))
-        yield AloneParts(services, ServerContext(authenticator, metrics, failures))
 
 
 def create_app(parts: AloneParts) -> Starlette:
@@ -218,8 +64,13 @@ def create_app(parts: AloneParts) -> Starlette:
     return app
 
 
-async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:
-    """Serve until SIGINT or SIGTERM.
+async def serve(
+    settings: Settings,
+    opened: AbstractAsyncContextManager[AloneParts],
+    host: str | None = None,
+    port: int | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `opened` opens the parts; see `wiring.interceptor_alone`.
 
     Raises:
         ConfigurationError: a setting needs a change; or there is no key, and the address is not loopback.
@@ -231,7 +82,7 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
             f"Without keys the interceptor does not listen on {address}. Set RAGSTONE_SERVER__API_KEYS."
         )
     listener = listen(address, settings.server.port if port is None else port)
-    async with open_alone(settings) as parts:
+    async with opened as parts:
         server = uvicorn.Server(configuration(create_app(parts)))
         log.info("interceptor.listening", port=listener.getsockname()[1])
         sys.stdout.write(where(listener, with_keys=bool(settings.server.api_keys)) + "\n")
@@ -240,14 +91,6 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
         async with meanwhile(parts.server.metrics.watch_loop()):
             with signals_end_the_server_only():
                 await server.serve(sockets=[listener])
-
-
-def _link(_tenant: str, _collection: str, passage: Passage) -> str | None:
-    return own_url(passage)
-
-
-def _meter(_request: ChatRequest) -> UnwrittenUsage:
-    return UnwrittenUsage()
 
 
 async def _health(_: Request) -> Response:
