@@ -148,7 +148,7 @@ BROKEN: list[tuple[dict[str, Any], str, tuple[str | None, str | None, str | None
     ({"vectorize": {"organization": "org"}}, "RAGSTONE_VECTORIZE__PIPELINE", ("error", "error", "error")),
     ({"vectorize": PIPELINE | {"token": token(NOW - 1)}}, "RAGSTONE_VECTORIZE__TOKEN", ("error",) * 3),
     ({"vectorize": PIPELINE | {"token": token(NOW + 86_400)}}, "RAGSTONE_VECTORIZE__TOKEN", ("warning",) * 3),
-    ({"vectorize": PIPELINE | {"token": "no token at all"}}, "RAGSTONE_VECTORIZE__TOKEN", ("error",) * 3),
+    ({"vectorize": PIPELINE | {"token": "no-token-at-all"}}, "RAGSTONE_VECTORIZE__TOKEN", ("error",) * 3),
     ({"vectorize": {"url": "https://v.example.com"}}, "RAGSTONE_VECTORIZE__TOKEN", ("error", "error", "error")),
     (
         {"interceptor": {"budget_s": 2.5}},
