@@ -302,6 +302,7 @@ BREACHES = {
     "http opens adapters": ("http/capabilities.py", "def _breach() -> None:\n    import ragstone.wiring"),
     "a surface opens adapters": ("librechat/files.py", "from ragstone.wiring import open_services"),
     "a route takes all services": ("api/chat.py", "from ragstone.services import Services"),
+    "a database in the interceptor alone": ("storage/cache.py", "import ragstone.storage.database"),
 }
 
 

@@ -23,8 +23,8 @@ TOKEN = "canary-token-" + "t" * 40
 QUESTION = "How tall is the tower?"
 KEY = "alone-key-" + "k" * 40
 FORBIDDEN = (
-    *("alembic", "numpy", "onnxruntime"),
-    *("qdrant_edge", "tokenizers"),
+    *("aiosqlite", "alembic", "argon2", "asyncpg", "fastapi", "httpx2", "numpy", "onnxruntime", "opentelemetry.sdk"),
+    *("qdrant_edge", "redis", "sqlalchemy", "tokenizers"),
 )
 """Packages that the process does not need, and that have no place in less than 80 MB."""
 

@@ -9,6 +9,7 @@ once a second: a time-out for each piece of a stream would cost more than the pi
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -22,7 +23,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ragstone.errors import RagstoneError, Unauthenticated
-from ragstone.http.error_handlers import problem_of
+from ragstone.http.problems import fault_of, problem_fields
 from ragstone.sse import KEEPALIVE
 from ragstone.sse import event as sse_event
 
@@ -115,7 +116,7 @@ class EventStream(Response):
             await asyncio.wait({frames, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not frames.done():
                 await cancelled(frames)
-                await _send_body(send, _frame(StreamEvent("error", problem_of(scope, _refusal(watch)))))
+                await _send_body(send, _error_frame(scope, _refusal(watch)))
             else:
                 frames.result()
         finally:
@@ -158,14 +159,19 @@ async def _ending_with_an_event(events: AsyncGenerator[StreamEvent], scope: Scop
                 yield _frame(event)
     except RagstoneError as error:
         log.warning("http.stream_failed", code=error.code)
-        yield _frame(StreamEvent("error", problem_of(scope, error)))
+        yield _error_frame(scope, error)
     except Exception as error:  # ASGI edge: the status is sent, only an event can tell
         log.exception("http.stream_failed", code="internal")
-        yield _frame(StreamEvent("error", problem_of(scope, error)))
+        yield _error_frame(scope, error)
 
 
 def _frame(one: StreamEvent) -> bytes:
     return sse_event(one.data.model_dump_json().encode(), name=one.name)
+
+
+def _error_frame(scope: Scope, error: Exception) -> bytes:
+    problem = problem_fields(fault_of(error, scope), scope)
+    return sse_event(json.dumps({"errors": None, **problem}, ensure_ascii=False).encode(errors="replace"), name="error")
 
 
 async def _send_body(send: Send, body: bytes) -> None:
