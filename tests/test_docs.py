@@ -76,8 +76,8 @@ def test_the_commands_of_the_page_run(page: str, tmp_path: Path):
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path):
-    (block,) = blocks("README.md", "python")
+@pytest.mark.parametrize("block", blocks("README.md", "python"), ids=["async", "sync"])
+def test_the_python_of_the_readme_runs(block: str, tmp_path: Path):
     head, body = block.split("\n\n", 1)
     program = f"import asyncio\n{head}\nasync def main():\n{textwrap.indent(body, '    ')}\nasyncio.run(main())\n"
     program = program.replace('data_dir="data"', f"data_dir={str(tmp_path / 'data')!r}")

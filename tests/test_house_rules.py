@@ -24,6 +24,7 @@ EDGES = {
     "documents/sandbox.py",
     "index/qdrant_edge/process.py",
     "interceptor/handle.py",  # reading, deciding and enriching fail open here
+    "wiring/sync_platform.py",  # passes an error on from its thread to the caller of another
 }
 MADE_OF_PORTS = {
     "retrieval/retrieve.py": "the hybrid search over an embedder and an index",
