@@ -93,10 +93,13 @@ check: $(DEVELOP) ## What CI runs: style, types, import contracts, dependencies,
 	@$(BIN)/deptry src
 	@$(MAKE) --no-print-directory test
 
+picture: $(DEVELOP) ## Draw docs/architecture.svg from the code
+	@$(BIN)/python -m tools.draw_architecture
+
 lock: $(UV) $(MODEL_WHEEL) ## Resolve the dependencies anew
 	@sh requirements/lock.sh $(UV)
 
 clean: ## Remove the environments, the wheels and the demo's data
 	@rm -rf $(VENV) $(MODEL_TOOLS) $(DIST) $(DEMO_DATA) $(CLIENTS)/node_modules $(LITELLM) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup demo serve wheels test clients check lock clean
+.PHONY: help setup demo serve wheels test clients check picture lock clean
