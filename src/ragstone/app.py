@@ -42,7 +42,7 @@ from ragstone.http.authentication import Accounts, Authenticator
 from ragstone.http.capabilities import install_services
 from ragstone.http.context import ServerContext, install_server
 from ragstone.http.error_handlers import describe_problem, install_error_handlers, problems
-from ragstone.http.middleware import PreflightMiddleware, RequestMiddleware
+from ragstone.http.middleware import PreflightMiddleware, RequestMiddleware, SlashMiddleware
 from ragstone.http.routing import page_routes
 from ragstone.http.server import (
     GRACE_S,
@@ -57,6 +57,7 @@ from ragstone.interceptor.app import PREFIX, RAGE_HEALTH, v1_app
 from ragstone.interceptor.mounted import services_of
 from ragstone.interceptor.openapi import describe_v1
 from ragstone.librechat import routes as librechat
+from ragstone.librechat.authentication import PREFIX as LIBRECHAT_PREFIX
 from ragstone.services import Services
 from ragstone.settings import Settings
 from ragstone.wiring import check_address, open_services
@@ -89,7 +90,8 @@ def create_app(source: Services | Settings, *, works: bool = True) -> FastAPI:
     paths = page_routes(route for router in routers for route in router.routes)
     app.add_middleware(PreflightMiddleware, methods=paths)
     app.add_middleware(RequestMiddleware)
-    app.add_middleware(librechat.SingleSlashes)  # the last one is the outermost
+    # The last one is the outermost. LibreChat puts `/query` after any RAG_API_URL, one that ends in a slash too.
+    app.add_middleware(SlashMiddleware, prefix=LIBRECHAT_PREFIX)
     _complete_openapi(app)
     return app
 

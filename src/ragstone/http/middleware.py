@@ -129,3 +129,18 @@ class PreflightMiddleware:
         known = await server_of(scope).authenticator.known_origins()
         headers = preflight_headers(known, Headers(scope=scope), self._methods[scope["path"]])
         await Response(status_code=204, headers=headers)(scope, receive, send)
+
+
+class SlashMiddleware:
+    """Replaces several slashes in a row by one, in the paths below a prefix."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app = app
+        self._prefix = f"{prefix}/"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, with another path if it needs one."""
+        path = scope.get("path", "")
+        if "//" in path and path.startswith(self._prefix):
+            scope = {**scope, "path": re.sub("/{2,}", "/", path)}
+        await self._app(scope, receive, send)

@@ -17,8 +17,6 @@ from fastapi import APIRouter, Body, Depends, Form, Path, Query, Request, Upload
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as Connection
 
 from ragstone.errors import InvalidInput, NotFound, RagstoneError, UnreadableDocument, Unsupported
 from ragstone.http.capabilities import (
@@ -380,17 +378,3 @@ def _router(prefix: str) -> APIRouter:
 
 
 ROUTERS: tuple[APIRouter, ...] = (_router(PREFIX), _router(PREFIX + "/tenants/{tenant}"))
-
-
-class SingleSlashes:
-    """Middleware: one slash for several in the paths of LibreChat, which puts `/query` after any RAG_API_URL."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Pass the request on, with another path if it needs one."""
-        path = scope.get("path", "")
-        if "//" in path and path.startswith(f"{PREFIX}/"):
-            scope = {**scope, "path": re.sub("/{2,}", "/", path)}
-        await self._app(scope, receive, send)
