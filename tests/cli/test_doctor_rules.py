@@ -188,7 +188,6 @@ BROKEN: list[tuple[dict[str, Any], str, tuple[str | None, str | None, str | None
         (None, "warning", "warning"),
     ),
     ({"machine": replace(MACHINE, dotenv_mode=0o644)}, ".env", (None, "warning", "warning")),
-    ({"given": ("RAGSTONE_DATADIR",)}, "RAGSTONE_DATADIR", ("warning",) * 3),
 ]
 
 

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, StringConstraints
 
-from ragstone.api.examples import shown
-from ragstone.api.requests import Collection, PlainText, Request
-from ragstone.api.responses import Out
+from ragstone.api.bodies import Collection, NextPage, Out, PlainText, Request, shown
 from ragstone.identity.api_keys import MAX_COLLECTIONS, MAX_DOMAINS, MAX_OVERLAP_S, ROTATION_OVERLAP_S
 from ragstone.identity.tenants import TenantState
 from ragstone.identity.users import UserState
@@ -107,7 +105,7 @@ class UserList(Out):
     model_config = ConfigDict(json_schema_extra=shown({"users": [USER], "next": None}))
 
     users: list[UserOut]
-    next: str | None = Field(description="Send it as `after` for the next page; null on the last page.")
+    next: NextPage
 
 
 class LoginOut(Out):
@@ -208,7 +206,7 @@ class TenantList(Out):
     model_config = ConfigDict(json_schema_extra=shown({"tenants": [TENANT], "next": None}))
 
     tenants: list[TenantOut]
-    next: str | None = Field(description="Send it as `after` for the next page; null on the last page.")
+    next: NextPage
 
 
 class UserBody(Request):
@@ -310,4 +308,4 @@ class KeyList(Out):
     model_config = ConfigDict(json_schema_extra=shown({"keys": [KEY], "next": None}))
 
     keys: list[KeyOut]
-    next: str | None = Field(description="Send it as `after` for the next page; null on the last page.")
+    next: NextPage

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, assert_never
+from datetime import datetime
+from typing import Annotated, Any, Self, assert_never
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Query, Response, status
+from fastapi import Request as HttpRequest
+from pydantic import ConfigDict, Field
 
-from ragstone.api.requests import ChatBody
-from ragstone.api.responses import (
-    AnswerOut,
-    CitationOut,
-    ConversationList,
-    ConversationOut,
-    ConversationSummary,
-    DeltaOut,
-    RetrievedOut,
-)
+from ragstone.api.bodies import DOCUMENT_ID, MAX_PASSAGES, Collection, FilterBody, Id, Out, PlainText, Request, shown
+from ragstone.api.search import PASSAGE, PassageOut
 from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
 from ragstone.chat.conversations import Conversation
 from ragstone.generation.base import Delta
@@ -33,12 +28,190 @@ from ragstone.http.routing import (
 )
 from ragstone.http.streaming import StreamEvent, unless_disconnected
 from ragstone.principals import Permission
-from ragstone.vocabulary import Citation
+from ragstone.vocabulary import DEFAULT_COLLECTION, Answer, Citation
 
 MAX_CONVERSATIONS = 500
 
 router = admitted_router(tag="chat", needs=Permission.CHAT, metered=True)
 memory_router = admitted_router(tag="chat", needs=Permission.READ)
+
+CONVERSATION_ID = "a4d8f21b6c0e4f7391b25d8e60c7f3a9"
+TURN_ID = "5e0b7c3d9a184f62b1c5d8e7f6a39024"
+CITATION: dict[str, Any] = {
+    "marker": 1,
+    "document_id": DOCUMENT_ID,
+    "version": 1,
+    "title": "Notes",
+    "source": "upload:notes.md",
+    "heading_path": ["Notes"],
+    "page": None,
+    "start": 19,
+    "end": 59,
+    "quote": "Water boils at 100 degrees at sea level.",
+    "answer_start": 0,
+    "answer_end": 44,
+    "verified": True,
+    "score": 1.0,
+}
+USAGE = {"model": "extractive", "input_tokens": 0, "output_tokens": 0, "cached_tokens": 0}
+CONVERSATION: dict[str, Any] = {
+    "id": CONVERSATION_ID,
+    "title": "At what temperature does water boil?",
+    "created_at": "2026-11-21T10:01:00Z",
+    "updated_at": "2026-11-21T10:01:00Z",
+}
+
+
+class ChatBody(Request):
+    """A question, alone or in a conversation."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"question": "At what temperature does water boil?"}))
+
+    question: PlainText = Field(description="The question, in words.")
+    collection: Collection = DEFAULT_COLLECTION
+    conversation_id: Id | None = Field(None, description="The conversation to go on with; without it, a new one.")
+    filters: FilterBody = FilterBody()
+    limit: int | None = Field(None, ge=1, le=MAX_PASSAGES, description="Passages to answer from, at most.")
+    stream: bool = Field(False, description="Whether to send the answer as server-sent events while it is written.")
+
+
+class RetrievedOut(Out):
+    """Event `retrieved`: what the answer will be written from. `question` is what was looked up."""
+
+    question: str
+    passages: list[PassageOut]
+    degraded: list[str]
+
+
+class DeltaOut(Out):
+    """Event `delta`: text to append to the answer. `restart`: what came before is void."""
+
+    text: str
+    restart: bool
+
+
+class CitationOut(Out):
+    """Event `citation`, and part of an answer: where one sentence comes from, and whether that bears it out."""
+
+    marker: int
+    document_id: str
+    version: int
+    title: str
+    source: str
+    heading_path: list[str]
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    answer_start: int
+    answer_end: int
+    verified: bool
+    score: float
+
+
+class UsageOut(Out):
+    """Tokens one answer cost; `input_tokens` includes the cached ones."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+
+
+class AnswerOut(Out):
+    """An answer and its evidence; also the event `done`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {
+                "conversation_id": CONVERSATION_ID,
+                "turn_id": TURN_ID,
+                "text": "Water boils at 100 degrees at sea level [1].",
+                "citations": [CITATION],
+                "passages": [PASSAGE],
+                "usage": USAGE,
+                "abstained": False,
+                "degraded": [],
+                "removed_markers": 0,
+                "uncited_sentences": 0,
+            }
+        )
+    )
+
+    conversation_id: str = ""
+    turn_id: str = Field("", description="The exchange within the conversation, for feedback on it.")
+    text: str = Field(description="The answer; `[1]` cites the citations with marker 1.")
+    citations: list[CitationOut]
+    passages: list[PassageOut]
+    usage: UsageOut
+    abstained: bool = Field(description="Whether nothing in the collection bears on the question.")
+    degraded: list[str] = Field(description="Fallbacks that acted, for example `llm_unavailable`.")
+    removed_markers: int = Field(description="Citation markers that pointed nowhere and were taken out.")
+    uncited_sentences: int = Field(description="Sentences without a marker: nobody has checked them.")
+
+    @classmethod
+    def of(cls, answer: Answer, *, conversation_id: str, turn_id: str = "") -> Self:
+        """An answer as part of its conversation."""
+        return cls.model_validate(answer).model_copy(update={"conversation_id": conversation_id, "turn_id": turn_id})
+
+
+class TurnOut(Out):
+    """One exchange. `condensed` is the question as it was looked up."""
+
+    id: str
+    question: str
+    condensed: str
+    answer: str
+    citations: list[CitationOut]
+    abstained: bool
+    degraded: list[str]
+    usage: UsageOut
+    created_at: datetime
+
+
+class ConversationSummary(Out):
+    """A conversation without its turns."""
+
+    id: str
+    title: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ConversationList(Out):
+    """The conversations last used, newest first."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"conversations": [CONVERSATION]}))
+
+    conversations: list[ConversationSummary]
+
+
+class ConversationOut(ConversationSummary):
+    """A conversation with all its turns, oldest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {
+                **CONVERSATION,
+                "turns": [
+                    {
+                        "id": TURN_ID,
+                        "question": "At what temperature does water boil?",
+                        "condensed": "At what temperature does water boil?",
+                        "answer": "Water boils at 100 degrees at sea level [1].",
+                        "citations": [CITATION],
+                        "abstained": False,
+                        "degraded": [],
+                        "usage": USAGE,
+                        "created_at": "2026-11-21T10:01:00Z",
+                    }
+                ],
+            }
+        )
+    )
+
+    turns: list[TurnOut]
+
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -66,7 +239,7 @@ async def chat(
     chat: ChatDep,
     asking: AdmittedAsking,
     stream: AdmittedStream,
-    request: Request,
+    request: HttpRequest,
 ) -> AnswerOut | Response:
     """Answer a question from the documents of a collection, with the source of every sentence.
 
@@ -77,7 +250,7 @@ async def chat(
         principal.scope(body.collection),
         body.question,
         conversation_id=body.conversation_id,
-        filters=body.filters.inside(),
+        filters=body.filters.to_domain(),
         limit=body.limit,
     )
     if body.stream:
@@ -96,10 +269,10 @@ async def _complete(chat: Chat, exchange: Exchange) -> AnswerOut:
 async def _events(chat: Chat, exchange: Exchange) -> AsyncGenerator[StreamEvent]:
     async with aclosing(chat.answer(exchange)) as events:
         async for event in events:
-            yield _outside(event)
+            yield _to_api(event)
 
 
-def _outside(event: Event) -> StreamEvent:
+def _to_api(event: Event) -> StreamEvent:
     match event:
         case Retrieved():
             return StreamEvent("retrieved", RetrievedOut.model_validate(event))

@@ -7,8 +7,7 @@ from typing import Literal, Self
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from ragstone.api.examples import shown
-from ragstone.api.responses import Out
+from ragstone.api.bodies import Out, shown
 from ragstone.errors import Forbidden
 from ragstone.http.capabilities import UpstreamPoliciesDep
 from ragstone.http.routing import Admitted, admitted_router

@@ -2,26 +2,119 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Form, Query, UploadFile, status
-from pydantic import ConfigDict, Field
+from pydantic import AliasPath, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ragstone.api.requests import Collection, PlainText, Request
-from ragstone.api.responses import DocumentOut, DocumentPage, JobOut, TextOut
-from ragstone.api.uploads import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, metadata_field, named, uploads
+from ragstone.api.bodies import DOCUMENT_ID, Collection, Metadata, NextPage, Out, PlainText, Request, shown
+from ragstone.api.jobs import JobOut
 from ragstone.errors import InvalidInput
 from ragstone.http.capabilities import IngestionDep, LibraryDep, SettingsDep
 from ragstone.http.error_handlers import problems
+from ragstone.http.file_names import safe_name
 from ragstone.http.routing import Admitted, AdmittedScope, PathId, admitted_router
+from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission
-from ragstone.vocabulary import DEFAULT_COLLECTION, Document, Job
+from ragstone.vocabulary import DEFAULT_COLLECTION, Document, DocumentState, Job, MetadataValue
 
 MAX_PAGE = 500
+MAX_FILES = 1000  # a folder of documents, not a mirror of a site
+MAX_FIELDS = 8
+MAX_FIELD_BYTES = 64 << 10
 
 router = admitted_router(tag="documents", needs=Permission.READ)
 write_router = admitted_router(tag="documents", needs=Permission.WRITE)
 upload_router = admitted_router(tag="documents", needs=Permission.WRITE, max_body_bytes=None)
+
+
+_METADATA: TypeAdapter[dict[str, MetadataValue]] = TypeAdapter(Metadata)
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}", re.ASCII)
+
+DOCUMENT: dict[str, Any] = {
+    "id": DOCUMENT_ID,
+    "collection": "default",
+    "source": "upload:notes.md",
+    "title": "Notes",
+    "media_type": "text/markdown",
+    "fingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "size_bytes": 60,
+    "state": "ready",
+    "active_version": 1,
+    "created_at": "2026-11-21T10:00:00Z",
+    "updated_at": "2026-11-21T10:00:00.400000Z",
+    "chunk_count": 1,
+    "page_count": None,
+    "error": None,
+    "metadata": {"lang": "en"},
+}
+
+
+class DocumentOut(Out):
+    """One document."""
+
+    model_config = ConfigDict(json_schema_extra=shown(DOCUMENT))
+
+    id: str
+    collection: str = Field(validation_alias=AliasPath("scope", "collection"))
+    source: str = Field(description="Identifies it within its collection, for example `upload:report.pdf`.")
+    title: str
+    media_type: str
+    fingerprint: str = Field(description="Equal for equal bytes that are treated equally.")
+    size_bytes: int
+    state: DocumentState
+    active_version: int | None = Field(description="The version that searches see; null until the first is ready.")
+    created_at: datetime
+    updated_at: datetime
+    chunk_count: int
+    page_count: int | None
+    error: str | None = Field(description="Why the newest bytes could not be read; an older version stays in service.")
+    metadata: Mapping[str, MetadataValue]
+
+
+class DocumentPage(Out):
+    """Some documents, ordered by source."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"documents": [DOCUMENT], "next": None}))
+
+    documents: list[DocumentOut]
+    next: NextPage
+
+    @classmethod
+    def of(cls, found: list[Document], *, limit: int) -> Self:
+        """The first `limit` of `found`, which holds one more where another page follows."""
+        page = [DocumentOut.model_validate(document) for document in found[:limit]]
+        return cls(documents=page, next=page[-1].id if len(found) > limit else None)
+
+
+class TextOut(Out):
+    """The canonical Markdown text of a document, or a span of it; citations count its characters."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {
+                "document_id": DOCUMENT_ID,
+                "version": 1,
+                "page_count": None,
+                "length": 59,
+                "start": 19,
+                "end": 59,
+                "text": "Water boils at 100 degrees at sea level.",
+            }
+        )
+    )
+
+    document_id: str
+    version: int
+    page_count: int | None = None
+    length: int = Field(description="Characters (Unicode code points) of the whole text.")
+    start: int = Field(description="Where `text` begins in it.")
+    end: int = Field(description="Where `text` ends in it, exclusive.")
+    text: str
 
 
 class UploadForm(Request):
@@ -123,6 +216,50 @@ async def remove_document(
 ) -> None:
     """Remove a document with all its versions; searches no longer find it."""
     await ingestion.remove(scope, document_id, principal=principal.id)
+
+
+def named(files: Sequence[UploadFile]) -> list[tuple[str, UploadFile]]:
+    """Each file with its safe name.
+
+    Raises:
+        InvalidInput: a file has no usable name, or two have the same; the second would replace the first.
+    """
+    pairs = [(safe_name(file.filename or ""), file) for file in files]
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInput(
+            f"Two files are called {twice[0]!r}; the second would replace the first. Rename one, or send them apart."
+        )
+    return pairs
+
+
+def metadata_field(text: str) -> dict[str, MetadataValue]:
+    """The metadata of a form field.
+
+    Raises:
+        InvalidInput: it is no JSON object of plain values.
+    """
+    try:
+        return _METADATA.validate_python(json.loads(text)) if text else {}
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise InvalidInput(
+            'The field metadata has to be a JSON object of plain values, such as {"lang": "en", "year": 2026}, '
+            "with names of letters, digits, `_`, `.` and `-`."
+        ) from error
+
+
+async def uploads(
+    files: Sequence[tuple[str, UploadFile]], metadata: dict[str, MetadataValue], *, max_file_bytes: int
+) -> AsyncIterator[Upload]:
+    """Read one file after the other; of one that is too large only enough for ingestion to see it."""
+    for name, file in files:
+        content = await file.read(max_file_bytes + 1)
+        yield Upload(f"upload:{name}", "", content, _hint(file.content_type), metadata)
+
+
+def _hint(content_type: str | None) -> str | None:
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    return media_type if _MEDIA_TYPE.fullmatch(media_type) else None
 
 
 ROUTERS: tuple[APIRouter, ...] = (upload_router, router, write_router)

@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Query
 from pydantic import AliasPath, AwareDatetime, ConfigDict, Field
 
-from ragstone.api.examples import CONVERSATION_ID, TURN_ID, shown
-from ragstone.api.requests import PlainText, Request
-from ragstone.api.responses import Out
+from ragstone.api.bodies import NextPage, Out, PlainText, Request, shown
+from ragstone.api.chat import CONVERSATION_ID, TURN_ID
 from ragstone.chat.feedback import MAX_COMMENT_CHARS, Feedback
 from ragstone.http.capabilities import FeedbackStoreDep
 from ragstone.http.error_handlers import problems
@@ -71,7 +70,7 @@ class FeedbackPage(Out):
     model_config = ConfigDict(json_schema_extra=shown({"feedback": [_FEEDBACK], "next": None}))
 
     feedback: list[FeedbackOut]
-    next: str | None = Field(description="Send it as `after` for the next page; null on the last page.")
+    next: NextPage
 
     @classmethod
     def of(cls, found: list[Feedback], *, limit: int) -> Self:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,10 @@ import structlog
 from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from pydantic import ConfigDict
 from sqlalchemy import text
 
-from ragstone.api.responses import HealthOut, PartOut, ReadyOut
+from ragstone.api.bodies import Out, shown
 from ragstone.embedding.base import Embedder
 from ragstone.errors import Forbidden, RagstoneError, Unavailable
 from ragstone.http.capabilities import (
@@ -50,6 +51,32 @@ MIN_FREE_BYTES = 100 << 20  # room for some ingestion and for SQLite's log
 router = APIRouter(tags=["health"])
 admitted = admitted_router(tag="health", needs=Permission.MANAGE)
 log = structlog.get_logger()
+
+
+class HealthOut(Out):
+    """The process answers."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"status": "alive"}))
+
+    status: str = "alive"
+
+
+class PartOut(Out):
+    """One part: whether it works, and if not, what to look at."""
+
+    ok: bool
+    detail: str
+
+
+class ReadyOut(Out):
+    """Whether questions can be answered and documents taken, part by part."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown({"ready": True, "parts": {"database": {"ok": True, "detail": "answers"}}})
+    )
+
+    ready: bool
+    parts: Mapping[str, PartOut]
 
 
 Check = Callable[[], Awaitable[str]]

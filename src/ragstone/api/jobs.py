@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import StreamingResponse
+from pydantic import AliasPath, ConfigDict, Field, model_validator
 
-from ragstone.api.examples import JOB
-from ragstone.api.requests import IngestBody
-from ragstone.api.responses import JobList, JobOut
+from ragstone.api.bodies import DOCUMENT_ID, Collection, Metadata, Out, PlainText, Request, shown
 from ragstone.errors import Forbidden, InvalidInput
 from ragstone.http.capabilities import IngestionDep, SettingsDep
 from ragstone.http.error_handlers import problems
@@ -23,13 +23,113 @@ from ragstone.http.streaming import StreamEvent
 from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission, Principal
-from ragstone.vocabulary import Job, JobState, Scope
+from ragstone.vocabulary import DEFAULT_COLLECTION, FileState, Job, JobState, Scope
 
 MAX_JOBS = 500
 FINISHED = frozenset({JobState.DONE, JobState.FAILED})
 
 router = admitted_router(tag="ingestion", needs=Permission.READ)
 write_router = admitted_router(tag="ingestion", needs=Permission.WRITE)
+
+JOB_ID = "c07e5b1d9f3a4286b8d4e1f25a6c9037"
+FILE: dict[str, Any] = {
+    "source": "upload:notes.md",
+    "state": "done",
+    "document_id": DOCUMENT_ID,
+    "error_code": None,
+    "error": None,
+    "warnings": [],
+}
+JOB: dict[str, Any] = {
+    "id": JOB_ID,
+    "collection": "default",
+    "state": "done",
+    "total": 1,
+    "done": 1,
+    "skipped": 0,
+    "removed": 0,
+    "failed": 0,
+    "chunks": 1,
+    "created_at": "2026-11-21T10:00:00Z",
+    "started_at": "2026-11-21T10:00:00.100000Z",
+    "finished_at": "2026-11-21T10:00:00.400000Z",
+    "error": None,
+    "files": [FILE],
+}
+
+
+class IngestBody(Request):
+    """Either a folder on the server, or a text with a title."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown({"title": "Opening hours", "text": "# Opening hours\n\nWe open at nine."})
+    )
+
+    collection: Collection = DEFAULT_COLLECTION
+    directory: PlainText | None = Field(
+        None,
+        min_length=1,
+        max_length=4096,
+        description="Folder on the server, within RAGSTONE_INGESTION__ALLOWED_ROOT.",
+    )
+    pattern: PlainText = Field("**/*", min_length=1, max_length=200, description="Which files of the folder.")
+    prune: bool = Field(False, description="Whether to remove documents whose file is gone from the folder.")
+    text: PlainText | None = Field(None, description="A text in Markdown.")
+    title: PlainText | None = Field(
+        None, min_length=1, max_length=200, description="Its title; the same title again replaces the text."
+    )
+    metadata: Metadata = Field({})
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.directory is None) == (self.text is None):
+            raise ValueError("send either directory, or text and title")
+        of_the_other_kind = {"title", "metadata"} if self.directory is not None else {"pattern", "prune"}
+        if strangers := sorted(of_the_other_kind & self.model_fields_set):
+            raise ValueError(f"{' and '.join(strangers)} cannot go with {'directory' if self.directory else 'text'}")
+        if self.text is not None and self.title is None:
+            raise ValueError("a text needs a title")
+        return self
+
+
+class FileOut(Out):
+    """What became of one file of a job."""
+
+    source: str
+    state: FileState
+    document_id: str | None
+    error_code: str | None
+    error: str | None = Field(description="What is wrong with the file, and what to do.")
+    warnings: list[str] = Field(description="What was lost, for example pages without text.")
+
+
+class JobOut(Out):
+    """A batch of files on their way into the index."""
+
+    model_config = ConfigDict(json_schema_extra=shown(JOB))
+
+    id: str
+    collection: str = Field(validation_alias=AliasPath("scope", "collection"))
+    state: JobState
+    total: int = Field(description="Files; `done + skipped + removed + failed` of them are finished.")
+    done: int
+    skipped: int = Field(description="Files whose bytes had not changed.")
+    removed: int
+    failed: int
+    chunks: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+    files: list[FileOut] = Field(description="The fate of each file; empty in listings.")
+
+
+class JobList(Out):
+    """The latest jobs, newest first."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"jobs": [{**JOB, "files": []}]}))
+
+    jobs: list[JobOut]
 
 
 @write_router.post(

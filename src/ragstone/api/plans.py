@@ -11,9 +11,7 @@ from fastapi import APIRouter, Path, Query, status
 from pydantic import ConfigDict, Field, StringConstraints
 
 from ragstone.api.account_models import KEY_ID, USER_ID, AccountId, Name
-from ragstone.api.examples import shown
-from ragstone.api.requests import PlainText, Request
-from ragstone.api.responses import Out
+from ragstone.api.bodies import Out, PlainText, Request, shown
 from ragstone.billing.plans import ModelEntry, Plan
 from ragstone.http.capabilities import AuditDep, PlansDep
 from ragstone.http.error_handlers import problems

@@ -2,20 +2,109 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from collections.abc import Mapping
+from typing import Any
 
-from ragstone.api.requests import SearchBody
-from ragstone.api.responses import SearchOut, StatsOut
+from fastapi import APIRouter
+from pydantic import AliasPath, ConfigDict, Field
+
+from ragstone.api.bodies import DOCUMENT_ID, MAX_PASSAGES, Collection, FilterBody, Out, PlainText, Request, shown
 from ragstone.http.capabilities import EmbedderDep, LibraryDep, RetrieverDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, AdmittedAsking, AdmittedScope, admitted_router
 from ragstone.principals import Permission
 from ragstone.retrieval.base import Retrieval
 from ragstone.storage.library import Stats
-from ragstone.vocabulary import Query
+from ragstone.vocabulary import DEFAULT_COLLECTION, JobState, Query
 
 router = admitted_router(tag="search", needs=Permission.CHAT, metered=True)
 stats_router = admitted_router(tag="search", needs=Permission.READ)
+
+
+PASSAGE: dict[str, Any] = {
+    "chunk_id": f"{DOCUMENT_ID}:1:0",
+    "document_id": DOCUMENT_ID,
+    "version": 1,
+    "title": "Notes",
+    "source": "upload:notes.md",
+    "media_type": "text/markdown",
+    "heading_path": ["Notes"],
+    "page_first": None,
+    "page_last": None,
+    "start": 0,
+    "end": 59,
+    "text": "# Notes\n\n## Water\n\nWater boils at 100 degrees at sea level.",
+    "score": 1.0,
+    "stages": {
+        "dense": {"rank": 1, "score": 0.72},
+        "sparse": {"rank": 1, "score": 0.98},
+        "fused": {"rank": 1, "score": 1.0},
+    },
+}
+
+
+class SearchBody(Request):
+    """What to look for."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"query": "At what temperature does water boil?", "limit": 3}))
+
+    query: PlainText = Field(description="A question or key words.")
+    collection: Collection = DEFAULT_COLLECTION
+    filters: FilterBody = FilterBody()
+    limit: int = Field(8, ge=1, le=MAX_PASSAGES, description="Passages to return, at most.")
+
+
+class StandingOut(Out):
+    """Where one stage put a passage: rank from 1, score in the stage's own unit."""
+
+    rank: int
+    score: float
+
+
+class PassageOut(Out):
+    """A part of a document that bears on the question, with its standing in every stage that saw it."""
+
+    chunk_id: str = Field(validation_alias=AliasPath("chunk", "id"))
+    document_id: str = Field(validation_alias=AliasPath("chunk", "document_id"))
+    version: int = Field(validation_alias=AliasPath("chunk", "version"))
+    title: str
+    source: str
+    media_type: str
+    heading_path: list[str] = Field(validation_alias=AliasPath("chunk", "heading_path"))
+    page_first: int | None = Field(validation_alias=AliasPath("chunk", "page_first"))
+    page_last: int | None = Field(validation_alias=AliasPath("chunk", "page_last"))
+    start: int = Field(validation_alias=AliasPath("chunk", "start"))
+    end: int = Field(validation_alias=AliasPath("chunk", "end"))
+    text: str = Field(validation_alias=AliasPath("chunk", "text"))
+    score: float = Field(validation_alias=AliasPath("hit", "score"), description="Score of the last stage.")
+    stages: Mapping[str, StandingOut] = Field(
+        validation_alias=AliasPath("hit", "stages"),
+        description="`dense` (cosine), `sparse` (BM25) and `fused`; a stage that did not see it is missing.",
+    )
+
+
+class SearchOut(Out):
+    """Passages, best first."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"passages": [PASSAGE], "degraded": []}))
+
+    passages: list[PassageOut]
+    degraded: list[str] = Field(description="Fallbacks that acted, for example a leg of the search that was down.")
+
+
+class StatsOut(Out):
+    """What a collection holds."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {"documents": 1, "chunks": 1, "bytes": 60, "jobs": {"queued": 0, "running": 0, "done": 1, "failed": 0}}
+        )
+    )
+
+    documents: int
+    chunks: int
+    bytes: int = Field(description="Bytes of the files as they were submitted.")
+    jobs: Mapping[JobState, int]
 
 
 @router.post("/api/search", response_model=SearchOut, summary="Find passages", responses=problems(400, 404, 413, 503))
@@ -24,7 +113,7 @@ async def search(
 ) -> Retrieval:
     """The passages that bear on a query, best first, with rank and score of each in every stage."""
     scope = principal.scope(body.collection)
-    query = Query(body.query, filters=body.filters.inside(), limit=body.limit)
+    query = Query(body.query, filters=body.filters.to_domain(), limit=body.limit)
     await retriever.check(scope, query)
     bill = await asking.meter("search")
     bill.embedded(len(embedder.token_offsets(body.query)))

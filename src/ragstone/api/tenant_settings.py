@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field, create_model
 
-from ragstone.api.examples import shown
-from ragstone.api.requests import Request
-from ragstone.api.responses import Out
+from ragstone.api.bodies import Out, Request, shown
 from ragstone.errors import Forbidden
 from ragstone.http.capabilities import HttpClientDep, SettingsDep, TenantSettingsStoreDep
 from ragstone.http.error_handlers import problems

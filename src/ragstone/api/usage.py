@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
-from ragstone.api.examples import shown
-from ragstone.api.responses import Out
+from ragstone.api.bodies import Out, shown
 from ragstone.billing.ledger import UsageSum, records_csv
 from ragstone.errors import Forbidden, InvalidInput, NotFound
 from ragstone.http.capabilities import AuditDep, LedgerDep

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
 
-from ragstone.api.examples import JOB_ID, shown
-from ragstone.api.responses import Out
+from ragstone.api.bodies import Out, shown
+from ragstone.api.jobs import JOB_ID
 from ragstone.http.capabilities import SecretDep, WebhooksDep
 from ragstone.http.routing import Admitted, admitted_router
 from ragstone.ingestion.webhooks import signing_key

@@ -8,9 +8,7 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Query, status
 from pydantic import AliasPath, ConfigDict, Field, StringConstraints
 
-from ragstone.api.examples import shown
-from ragstone.api.requests import Collection, PlainText, Request
-from ragstone.api.responses import Out
+from ragstone.api.bodies import Collection, NextPage, Out, PlainText, Request, shown
 from ragstone.http.capabilities import WidgetsDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, PathId, admitted_router
@@ -90,7 +88,7 @@ class WidgetPage(Out):
     model_config = ConfigDict(json_schema_extra=shown({"widgets": [_WIDGET], "next": None}))
 
     widgets: list[WidgetOut]
-    next: str | None = Field(description="Send it as `after` for the next page; null on the last page.")
+    next: NextPage
 
     @classmethod
     def of(cls, found: list[Widget], *, limit: int) -> Self:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ragstone.cli.command import DEBUG_VARIABLE, AsJson, DataDir, ExitCode, run, settings_for
+from ragstone.cli.command import AsJson, DataDir, ExitCode, run, settings_for
 from ragstone.cli.output import console, one_line, say, say_json
 from ragstone.errors import ConfigurationError, InvalidInput
 
@@ -30,7 +30,6 @@ PROFILES = ("development", "staging", "production")
 LEVEL_LABELS = {"error": "ERROR  ", "warning": "warning"}
 LEVEL_COLOURS = {"error": "bold red", "warning": "yellow"}
 STATE_LABELS = {"ok": "ok     ", "warning": "warning", "broken": "BROKEN "}
-NO_SETTINGS = frozenset({DEBUG_VARIABLE, "RAGSTONE_OPEN_DATA"})
 
 ProfileName = Annotated[
     str | None, typer.Option(metavar="|".join(PROFILES), help="Profile to check for. [default: RAGSTONE_PROFILE]")
@@ -267,12 +266,6 @@ def given_variables() -> dict[str, str]:
         for name, value in variables.items()
         if value and name.upper().startswith("RAGSTONE_")
     }
-
-
-def strange_variables(given: Iterable[str], *, known: Sequence[str]) -> list[str]:
-    """Variables that are neither a setting, a group of settings nor another variable of Ragstone, sorted."""
-    groups = {_group(variable) for variable in known}
-    return sorted(set(given) - set(known) - groups - NO_SETTINGS)
 
 
 def settings_found(settings: Settings, given: Mapping[str, str]) -> Iterator[SettingFound]:

@@ -11,9 +11,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -298,20 +297,6 @@ def readable_secrets_by_upload(subject: Subject) -> Iterator[Problem]:
             yield error(variable, "contains the data directory with its secret", "Set a folder of documents only.")
 
 
-def misspelt_variables(subject: Subject) -> Iterator[Problem]:
-    """A variable that is not a setting has no effect."""
-    from ragstone.cli.doctor.report import settings_found, strange_variables
-
-    known = [one.variable for one in settings_found(subject.settings, {})]
-    for variable in strange_variables(subject.given, known=known):
-        yield warning(variable, "is not a setting, so it has no effect", _near(variable, known))
-
-
-def _near(variable: str, known: Sequence[str]) -> str:
-    near = get_close_matches(variable, known, n=1)
-    return f"Did you mean {near[0]}?" if near else "The settings are listed in .env.example."
-
-
 def passing_data_directory(subject: Subject) -> Iterator[Problem]:
     """The system empties folders for temporary files; a relative path depends on the working directory."""
     if not subject.serves:
@@ -387,7 +372,6 @@ SERVER_RULES: tuple[Rule, ...] = (
     readable_secrets_by_upload,
 )
 MACHINE_RULES: tuple[Rule, ...] = (
-    misspelt_variables,
     inherited_profile,
     passing_data_directory,
     little_room,
