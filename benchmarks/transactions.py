@@ -14,7 +14,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import quantiles
 
-from ragstone.storage.database import EVERY_TENANT, Database, Whose, scoped, scoped_insert, scoped_update, unscoped
+from ragstone.storage.database import (
+    EVERY_TENANT,
+    Database,
+    TenantSelector,
+    scoped,
+    scoped_insert,
+    scoped_update,
+    unscoped,
+)
 from ragstone.storage.schema import collections, plans
 from ragstone.vocabulary import Scope
 from tests.postgres import APP, running_postgres
@@ -46,8 +54,8 @@ async def write_for_another(database: Database, number: int) -> None:
     await _count_up(database, scope, scope)
 
 
-async def _count_up(database: Database, whose: Whose, scope: Scope) -> None:
-    async with database.write(whose) as connection:
+async def _count_up(database: Database, selector: TenantSelector, scope: Scope) -> None:
+    async with database.write(selector) as connection:
         await connection.execute(scoped_update(collections, scope).values(generation=collections.c.generation + 1))
 
 

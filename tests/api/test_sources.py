@@ -234,7 +234,7 @@ async def test_a_link_that_is_over_says_so(made: Installation):
     assert old
     response = await get(made, old.removeprefix(PUBLIC))
     assert response.status_code == 404
-    assert "was good until" in Page(response.text).texts["main"]
+    assert "expired on" in Page(response.text).texts["main"]
 
 
 async def test_a_forged_token_shows_a_page_and_not_itself(made: Installation):

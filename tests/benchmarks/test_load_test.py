@@ -459,7 +459,7 @@ def test_another_host_needs_to_be_named_as_ones_own(owned):
     "url",
     ["ftp://127.0.0.1", "127.0.0.1:8000", "http://", "http://me:pw@127.0.0.1", "http://[::1", "http://127.0.0.1?a=b"],
 )
-def test_what_is_no_address_is_refused(url):
+def test_an_invalid_address_is_refused(url):
     with pytest.raises(InvalidInput):
         check_target(url, "127.0.0.1")
 

@@ -59,7 +59,7 @@ async def test_what_another_process_changed_is_seen_after_forgetting(plans, data
     assert (await plans.get("free")).requests_per_hour == 100
     await Plans(database, audit).save("local", Plan(id="free", name="Free", requests_per_hour=7))
     assert (await plans.get("free")).requests_per_hour == 100
-    plans.forget()
+    plans.clear_cache()
     assert (await plans.get("free")).requests_per_hour == 7
 
 

@@ -227,6 +227,6 @@ def test_a_key_that_travels_unencrypted_is_pointed_out(capsys):
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://a.example", "http://me:pw@a.example", "http://[::1"])
-def test_what_is_no_address_is_refused(url):
+def test_an_invalid_address_is_refused(url):
     with pytest.raises(InvalidInput):
         checked_address(url, "")

@@ -27,7 +27,7 @@ class NobodyKnown:
     async def has_accounts(self) -> bool:
         return False
 
-    async def still(self, principal: Principal) -> bool:
+    async def is_still_valid(self, principal: Principal) -> bool:
         return False
 
 

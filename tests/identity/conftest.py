@@ -1,4 +1,4 @@
-"""What the accounts tests stand on: a fresh database, and the stores on it, with a clock of theirs."""
+"""Fixtures of the identity tests: a fresh database, the stores on it, and a clock that tests set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUICK = PasswordHasher(1, 8, 1)  # tests of what passwords cost use the real one
 
 
 @dataclass
-class Office:
+class Stores:
     """All stores of one process."""
 
     database: CountingDatabase
@@ -56,14 +56,14 @@ class Office:
         return token
 
 
-def office_on(database: CountingDatabase, secret: Secret, clock: Clock) -> Office:
-    """Another process, as far as memory goes, if called a second time."""
+def stores_on(database: CountingDatabase, secret: Secret, clock: Clock) -> Stores:
+    """The stores of one process. A second call makes those of another process, with caches of its own."""
     changes = CacheRevision(database)
     audit = Audit(database, secret)
     users = Users(database, audit, changes, Passwords(QUICK))
     limits = RateLimits(Plans(database, audit), None, Metrics(), clock=clock)
     options = SessionOptions(idle_s=1800, max_s=43_200, per_minute=5, per_hour=100)
-    return Office(
+    return Stores(
         database=database,
         secret=secret,
         audit=audit,
@@ -81,7 +81,7 @@ on_both = pytest.mark.parametrize("kind_of_database", ["sqlite", "postgres"])
 
 @pytest.fixture
 def kind_of_database() -> str:
-    """SQLite, as it is quicker, where a test is not `on_both`."""
+    """The database of a test; SQLite, which is faster, unless the test is marked `on_both`."""
     return "sqlite"
 
 
@@ -109,15 +109,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def office(database: CountingDatabase, secret: Secret, clock: Clock) -> Office:
+async def stores(database: CountingDatabase, secret: Secret, clock: Clock) -> Stores:
     """The stores, with the tenants acme and other."""
-    made = office_on(database, secret, clock)
+    made = stores_on(database, secret, clock)
     for tenant in ("acme", "other"):
         await made.tenants.create("local", tenant)
     return made
 
 
 @pytest.fixture
-def elsewhere(database: CountingDatabase, secret: Secret, clock: Clock, office: Office) -> Office:
+def other_process(database: CountingDatabase, secret: Secret, clock: Clock, stores: Stores) -> Stores:
     """The stores of another process on the same database."""
-    return office_on(database, secret, clock)
+    return stores_on(database, secret, clock)

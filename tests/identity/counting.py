@@ -1,4 +1,4 @@
-"""A database that counts how often it was asked."""
+"""A database that counts its transactions."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import Unavailable
-from ragstone.storage.database import Database, Whose
+from ragstone.storage.database import Database, TenantSelector
 from ragstone.storage.transactions import Backend
 
 
 class CountingDatabase(Database):
-    """See the module. While `broken`, it is as if nobody could reach it; `meanwhile` happens after the next read."""
+    """Counts transactions. While `broken`, each one fails; `after_next_read` runs once, after the next read."""
 
     def __init__(self, backend: Backend, dialect: str) -> None:
         super().__init__(backend, dialect)
         self.asked = 0
         self.broken = False
-        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        self.after_next_read: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager
-    async def read(self, whose: Whose, *, snapshot: bool = True) -> AsyncIterator[AsyncConnection]:
+    async def read(self, selector: TenantSelector, *, snapshot: bool = True) -> AsyncIterator[AsyncConnection]:
         self._count()
-        async with super().read(whose, snapshot=snapshot) as connection:
+        async with super().read(selector, snapshot=snapshot) as connection:
             yield connection
-        if happening := self.meanwhile:
-            self.meanwhile = None
+        if happening := self.after_next_read:
+            self.after_next_read = None
             await happening()
 
     @asynccontextmanager
-    async def write(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+    async def write(self, selector: TenantSelector) -> AsyncIterator[AsyncConnection]:
         self._count()
-        async with super().write(whose) as connection:
+        async with super().write(selector) as connection:
             yield connection
 
     def _count(self) -> None:

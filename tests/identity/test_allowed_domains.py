@@ -1,4 +1,4 @@
-"""Which origins a publishable key answers: exactly those on its list."""
+"""A publishable key allows exactly the origins on its list."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_domain_is_made_canonical_and_stays_so(text: str):
 
 
 @pytest.mark.parametrize("text", UNUSABLE)
-def test_what_is_no_domain_or_allows_everybody_is_refused(text: str):
+def test_an_invalid_domain_or_one_that_allows_every_site_is_refused(text: str):
     with pytest.raises(InvalidInput):
         checked_domain(text)
 
@@ -152,18 +152,18 @@ def test_a_foreign_origin_is_not_allowed(origin: str):
     assert not allows(["shop.example", "*.shop.example"], origin)
 
 
-def test_a_star_means_what_is_below_and_not_the_host_itself():
+def test_a_wildcard_allows_subdomains_and_not_the_host_itself():
     assert allows(["*.shop.example"], "https://www.shop.example")
     assert allows(["*.shop.example"], "https://a.b.shop.example")
     assert not allows(["*.shop.example"], "https://shop.example")
     assert not allows(["shop.example"], "https://www.shop.example")
 
 
-def test_a_letter_that_only_becomes_the_same_in_small_is_another():
+def test_a_letter_that_equals_another_only_in_lower_case_is_not_allowed():
     assert not allows(["kiosk.example"], "https://\u212aiosk.example")
 
 
-def test_a_port_and_a_scheme_that_are_named_are_meant():
+def test_an_explicit_port_and_scheme_have_to_match():
     assert allows(["http://localhost:3000"], "http://localhost:3000")
     for origin in ("https://localhost:3000", "http://localhost", "http://localhost:3001", "http://127.0.0.1:3000"):
         assert not allows(["http://localhost:3000"], origin)
@@ -171,5 +171,5 @@ def test_a_port_and_a_scheme_that_are_named_are_meant():
 
 
 @pytest.mark.parametrize("origin", ["", "null", "https://shop.example", "http://localhost"])
-def test_an_empty_list_allows_nobody(origin: str):
+def test_an_empty_list_allows_no_origin(origin: str):
     assert not allows([], origin)

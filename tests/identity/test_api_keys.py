@@ -1,4 +1,4 @@
-"""Keys: of full strength, shown once, kept as hashes, rotated with an overlap."""
+"""API keys: of full strength, shown once, stored as hashes, rotated with an overlap."""
 
 from __future__ import annotations
 
@@ -13,25 +13,34 @@ from pathlib import Path
 import pytest
 
 from ragstone.errors import Conflict, InvalidInput, NotFound, Unauthenticated
-from ragstone.identity.api_keys import MAX_OVERLAP_S, PUBLISHABLE_PREFIX, SECRET_PREFIX, NewKey, grantable, well_formed
+from ragstone.identity.api_keys import MAX_OVERLAP_S, PUBLISHABLE_PREFIX, SECRET_PREFIX, NewKey, well_formed
 from ragstone.identity.tenants import TenantChange, TenantState
-from ragstone.principals import LOCAL, PERMISSIONS, SECRET_KEY_PERMISSIONS, CredentialType, Permission, Principal, Role
-from tests.identity.conftest import Office, on_both
+from ragstone.principals import (
+    LOCAL,
+    PERMISSIONS,
+    SECRET_KEY_PERMISSIONS,
+    CredentialType,
+    Permission,
+    Principal,
+    Role,
+    grantable,
+)
+from tests.identity.conftest import Stores, on_both
 
 BASE_62 = set(string.ascii_letters + string.digits)
 
 
-async def works(office: Office, shown: str) -> bool:
+async def works(stores: Stores, shown: str) -> bool:
     try:
-        await office.admission.admit(shown)
+        await stores.admission.admit(shown)
     except Unauthenticated:
         return False
     return True
 
 
-async def test_a_key_says_its_kind_and_is_strong_enough(office: Office):
+async def test_a_key_says_its_kind_and_is_strong_enough(stores: Stores):
     for new, prefix in ((NewKey(), SECRET_PREFIX), (NewKey(kind="publishable"), PUBLISHABLE_PREFIX)):
-        key, shown = await office.keys.create("local", "acme", new)
+        key, shown = await stores.keys.create("local", "acme", new)
         assert shown.startswith(prefix)
         assert set(shown.removeprefix(prefix)) <= BASE_62
         assert len(shown) == len(prefix) + 32 + 6
@@ -41,14 +50,14 @@ async def test_a_key_says_its_kind_and_is_strong_enough(office: Office):
         assert well_formed(shown)
 
 
-async def test_two_keys_of_a_moment_have_nothing_in_common(office: Office):
-    shown = [(await office.key())[1] for _ in range(30)]
+async def test_two_keys_made_at_the_same_time_share_nothing(stores: Stores):
+    shown = [(await stores.key())[1] for _ in range(30)]
     tails = {each[6:] for each in shown}
     assert len(tails) == len({tail[:8] for tail in tails}) == len({tail[-8:] for tail in tails}) == 30
 
 
-async def test_any_single_typing_error_is_seen(office: Office):
-    _, shown = await office.key()
+async def test_any_single_typing_error_is_detected(stores: Stores):
+    _, shown = await stores.key()
     random = secrets.SystemRandom()
     for place, letter in enumerate(shown):
         other = random.choice(sorted(BASE_62 - {letter}))
@@ -57,10 +66,10 @@ async def test_any_single_typing_error_is_seen(office: Office):
         assert not well_formed(wrong)
 
 
-async def test_the_database_holds_no_key(office: Office, tmp_path: Path):
-    _, shown = await office.key(name="ci")
-    await office.user()
-    token = await office.login()
+async def test_the_database_holds_no_key(stores: Stores, tmp_path: Path):
+    _, shown = await stores.key(name="ci")
+    await stores.user()
+    token = await stores.login()
     with sqlite3.connect(tmp_path / "ragstone.db") as connection:
         dump = "\n".join(connection.iterdump())
     connection.close()
@@ -70,20 +79,20 @@ async def test_the_database_holds_no_key(office: Office, tmp_path: Path):
 
 
 @on_both
-async def test_what_a_key_was_made_with_is_read_back(office: Office):
-    ends = datetime.fromtimestamp(office.clock.now, UTC) + timedelta(days=30)
+async def test_what_a_key_was_made_with_is_read_back(stores: Stores):
+    ends = datetime.fromtimestamp(stores.clock.now, UTC) + timedelta(days=30)
     new = NewKey(name=" ci ", permissions=frozenset({Permission.READ}), collections=["docs", "faq"], expires_at=ends)
-    made, _ = await office.keys.create("user:1", "acme", new)
-    assert await office.keys.get("acme", made.id) == made
+    made, _ = await stores.keys.create("user:1", "acme", new)
+    assert await stores.keys.get("acme", made.id) == made
     assert (made.name, made.created_by, made.expires_at) == ("ci", "user:1", ends)
     assert made.collections == frozenset({"docs", "faq"})
     assert made.permissions == {Permission.READ}
 
 
-async def test_a_secret_key_may_all_but_manage_unless_its_maker_says_otherwise(office: Office):
-    usual, _ = await office.keys.create("local", "acme", NewKey())
+async def test_a_secret_key_has_every_permission_but_manage_by_default(stores: Stores):
+    usual, _ = await stores.keys.create("local", "acme", NewKey())
     assert usual.permissions == SECRET_KEY_PERMISSIONS - {Permission.MANAGE}
-    managing, _ = await office.keys.create("local", "acme", NewKey(permissions=SECRET_KEY_PERMISSIONS))
+    managing, _ = await stores.keys.create("local", "acme", NewKey(permissions=SECRET_KEY_PERMISSIONS))
     assert Permission.MANAGE in managing.permissions
 
 
@@ -115,19 +124,19 @@ def permissions(*names: Permission) -> frozenset[Permission]:
         NewKey(expires_at=datetime(2020, 1, 1, tzinfo=UTC)),
     ],
 )
-async def test_what_no_key_can_be_is_refused(office: Office, new: NewKey):
+async def test_an_invalid_key_is_refused(stores: Stores, new: NewKey):
     with pytest.raises(InvalidInput):
-        await office.keys.create("local", "acme", new)
-    assert await office.keys.all("acme") == []
+        await stores.keys.create("local", "acme", new)
+    assert await stores.keys.all("acme") == []
 
 
 @on_both
-async def test_a_key_belongs_to_a_tenant_that_there_is(office: Office):
+async def test_a_key_needs_an_existing_tenant(stores: Stores):
     with pytest.raises(NotFound):
-        await office.keys.create("local", "nobody", NewKey())
+        await stores.keys.create("local", "nobody", NewKey())
 
 
-def test_nobody_gives_what_he_has_not():
+def test_a_principal_grants_only_permissions_that_it_has():
     owner = Principal("user:1", CredentialType.SESSION, permissions=PERMISSIONS[Role.OWNER])
     editor = Principal("user:2", CredentialType.SESSION, permissions=PERMISSIONS[Role.EDITOR])
     assert grantable(owner, SECRET_KEY_PERMISSIONS)
@@ -137,129 +146,129 @@ def test_nobody_gives_what_he_has_not():
 
 
 @on_both
-async def test_another_tenant_s_key_is_not_there(office: Office):
-    key_id, shown = await office.key()
+async def test_a_key_of_another_tenant_is_not_found(stores: Stores):
+    key_id, shown = await stores.key()
     for call in (
-        office.keys.get("other", key_id),
-        office.keys.change("local", "other", key_id, name="mine"),
-        office.keys.rotate("local", "other", key_id),
-        office.keys.revoke("local", "other", key_id),
-        office.keys.all("other", after=key_id),
+        stores.keys.get("other", key_id),
+        stores.keys.change("local", "other", key_id, name="mine"),
+        stores.keys.rotate("local", "other", key_id),
+        stores.keys.revoke("local", "other", key_id),
+        stores.keys.all("other", after=key_id),
     ):
         with pytest.raises(NotFound):
             await call
-    assert await office.keys.all("other") == []
-    assert await works(office, shown)
+    assert await stores.keys.all("other") == []
+    assert await works(stores, shown)
 
 
 @on_both
-async def test_keys_are_listed_newest_first_in_pages(office: Office):
+async def test_keys_are_listed_newest_first_in_pages(stores: Stores):
     made = []
     for number in range(5):
-        office.clock.now += number % 2  # some in the same second
-        made.append((await office.key(name=str(number)))[0])
-    everything = [key.id for key in await office.keys.all("acme")]
+        stores.clock.now += number % 2  # some in the same second
+        made.append((await stores.key(name=str(number)))[0])
+    everything = [key.id for key in await stores.keys.all("acme")]
     assert sorted(everything) == sorted(made)
-    page = await office.keys.all("acme", limit=2)
-    rest = await office.keys.all("acme", limit=10, after=page[-1].id)
+    page = await stores.keys.all("acme", limit=2)
+    rest = await stores.keys.all("acme", limit=10, after=page[-1].id)
     assert [key.id for key in (*page, *rest)] == everything
     assert everything[-1] in made[:1]
 
 
-async def test_a_key_is_renamed_and_given_other_domains(office: Office):
-    key_id, shown = await office.key(kind="publishable", domains=["old.example"])
-    await office.admission.admit(shown)
-    changed = await office.keys.change(
+async def test_a_key_can_be_renamed_and_its_domains_replaced(stores: Stores):
+    key_id, shown = await stores.key(kind="publishable", domains=["old.example"])
+    await stores.admission.admit(shown)
+    changed = await stores.keys.change(
         "local", "acme", key_id, name="Shop", domains=["B.example", "a.example", "a.example"]
     )
     assert (changed.name, changed.domains) == ("Shop", ("a.example", "b.example"))
-    assert (await office.admission.admit(shown)).domains == ("a.example", "b.example")
-    assert await office.keys.change("local", "acme", key_id) == changed
-    secret_id, _ = await office.key()
+    assert (await stores.admission.admit(shown)).domains == ("a.example", "b.example")
+    assert await stores.keys.change("local", "acme", key_id) == changed
+    secret_id, _ = await stores.key()
     with pytest.raises(InvalidInput):
-        await office.keys.change("local", "acme", secret_id, domains=["a.example"])
+        await stores.keys.change("local", "acme", secret_id, domains=["a.example"])
 
 
 @on_both
-async def test_of_a_rotated_key_both_work_for_the_overlap_and_then_only_the_new(office: Office):
-    key_id, old = await office.key(kind="publishable", name="shop", domains=["shop.example"])
-    made, new = await office.keys.rotate("user:1", "acme", key_id, overlap_s=60)
+async def test_of_a_rotated_key_both_work_for_the_overlap_and_then_only_the_new(stores: Stores):
+    key_id, old = await stores.key(kind="publishable", name="shop", domains=["shop.example"])
+    made, new = await stores.keys.rotate("user:1", "acme", key_id, overlap_s=60)
     assert (made.name, made.domains, made.created_by) == ("shop", ("shop.example",), "user:1")
     assert made.id != key_id
-    assert (await office.keys.get("acme", key_id)).replaced_by == made.id
-    assert [await works(office, each) for each in (old, new)] == [True, True]
-    office.clock.now += 60
-    assert [await works(office, each) for each in (old, new)] == [False, True]
+    assert (await stores.keys.get("acme", key_id)).replaced_by == made.id
+    assert [await works(stores, each) for each in (old, new)] == [True, True]
+    stores.clock.now += 60
+    assert [await works(stores, each) for each in (old, new)] == [False, True]
 
 
-async def test_an_overlap_does_not_make_a_key_live_longer(office: Office):
-    ends = datetime.fromtimestamp(office.clock.now + 60, UTC)
-    key_id, old = await office.key(expires_at=ends)
-    made, new = await office.keys.rotate("local", "acme", key_id)
+async def test_an_overlap_does_not_make_a_key_live_longer(stores: Stores):
+    ends = datetime.fromtimestamp(stores.clock.now + 60, UTC)
+    key_id, old = await stores.key(expires_at=ends)
+    made, new = await stores.keys.rotate("local", "acme", key_id)
     assert made.expires_at == ends
-    office.clock.now += 60
-    assert [await works(office, each) for each in (old, new)] == [False, False]
+    stores.clock.now += 60
+    assert [await works(stores, each) for each in (old, new)] == [False, False]
 
 
-async def test_an_overlap_may_be_none(office: Office):
-    key_id, old = await office.key()
-    await office.keys.rotate("local", "acme", key_id, overlap_s=0)
-    assert not await works(office, old)
+async def test_an_overlap_can_be_zero(stores: Stores):
+    key_id, old = await stores.key()
+    await stores.keys.rotate("local", "acme", key_id, overlap_s=0)
+    assert not await works(stores, old)
 
 
 @pytest.mark.parametrize("overlap_s", [-1, MAX_OVERLAP_S + 1, math.inf, math.nan])
-async def test_an_overlap_has_a_length(office: Office, overlap_s: float):
-    key_id, _ = await office.key()
+async def test_an_overlap_outside_the_bounds_is_refused(stores: Stores, overlap_s: float):
+    key_id, _ = await stores.key()
     with pytest.raises(InvalidInput):
-        await office.keys.rotate("local", "acme", key_id, overlap_s=overlap_s)
+        await stores.keys.rotate("local", "acme", key_id, overlap_s=overlap_s)
 
 
-async def test_a_key_that_has_ended_is_not_rotated(office: Office):
-    revoked, _ = await office.key()
-    await office.keys.revoke("local", "acme", revoked)
-    rotated, _ = await office.key()
-    await office.keys.rotate("local", "acme", rotated)
-    expired, _ = await office.key(expires_at=datetime.fromtimestamp(office.clock.now + 1, UTC))
-    office.clock.now += 1
+async def test_a_key_that_has_ended_is_not_rotated(stores: Stores):
+    revoked, _ = await stores.key()
+    await stores.keys.revoke("local", "acme", revoked)
+    rotated, _ = await stores.key()
+    await stores.keys.rotate("local", "acme", rotated)
+    expired, _ = await stores.key(expires_at=datetime.fromtimestamp(stores.clock.now + 1, UTC))
+    stores.clock.now += 1
     for key_id in (revoked, rotated, expired):
         with pytest.raises(Conflict):
-            await office.keys.rotate("local", "acme", key_id)
+            await stores.keys.rotate("local", "acme", key_id)
 
 
-async def test_revoking_twice_is_one_revocation(office: Office):
-    key_id, shown = await office.key()
-    await office.keys.revoke("local", "acme", key_id)
-    first = (await office.keys.get("acme", key_id)).revoked_at
-    office.clock.now += 5
-    await office.keys.revoke("local", "acme", key_id)
-    assert (await office.keys.get("acme", key_id)).revoked_at == first
-    assert not await works(office, shown)
+async def test_revoking_twice_is_one_revocation(stores: Stores):
+    key_id, shown = await stores.key()
+    await stores.keys.revoke("local", "acme", key_id)
+    first = (await stores.keys.get("acme", key_id)).revoked_at
+    stores.clock.now += 5
+    await stores.keys.revoke("local", "acme", key_id)
+    assert (await stores.keys.get("acme", key_id)).revoked_at == first
+    assert not await works(stores, shown)
 
 
 @on_both
-async def test_origins_are_those_of_keys_that_work(office: Office):
-    await office.key(kind="publishable", domains=["a.example", "*.b.example"])
-    await office.key("other", kind="publishable", domains=["c.example"])
-    revoked, _ = await office.key(kind="publishable", domains=["revoked.example"])
-    await office.keys.revoke("local", "acme", revoked)
-    ends = datetime.fromtimestamp(office.clock.now + 1, UTC)
-    await office.key(kind="publishable", domains=["expired.example"], expires_at=ends)
-    office.clock.now += 1
-    assert await office.keys.origins() == {"a.example", "*.b.example", "c.example"}
-    await office.tenants.change("local", "other", TenantChange(state=TenantState.SUSPENDED))
-    assert await office.keys.origins() == {"a.example", "*.b.example"}
+async def test_origins_are_those_of_valid_keys(stores: Stores):
+    await stores.key(kind="publishable", domains=["a.example", "*.b.example"])
+    await stores.key("other", kind="publishable", domains=["c.example"])
+    revoked, _ = await stores.key(kind="publishable", domains=["revoked.example"])
+    await stores.keys.revoke("local", "acme", revoked)
+    ends = datetime.fromtimestamp(stores.clock.now + 1, UTC)
+    await stores.key(kind="publishable", domains=["expired.example"], expires_at=ends)
+    stores.clock.now += 1
+    assert await stores.keys.origins() == {"a.example", "*.b.example", "c.example"}
+    await stores.tenants.change("local", "other", TenantChange(state=TenantState.SUSPENDED))
+    assert await stores.keys.origins() == {"a.example", "*.b.example"}
 
 
-async def test_each_change_is_recorded_and_no_record_has_a_key(office: Office):
-    key_id, shown = await office.key(kind="publishable", domains=["a.example"])
-    await office.keys.change("user:1", "acme", key_id, name="Shop")
-    _, second = await office.keys.rotate("user:1", "acme", key_id)
-    await office.keys.revoke("user:1", "acme", key_id)
-    entries = await office.audit.entries("acme")
+async def test_each_change_is_recorded_and_no_record_has_a_key(stores: Stores):
+    key_id, shown = await stores.key(kind="publishable", domains=["a.example"])
+    await stores.keys.change("user:1", "acme", key_id, name="Shop")
+    _, second = await stores.keys.rotate("user:1", "acme", key_id)
+    await stores.keys.revoke("user:1", "acme", key_id)
+    entries = await stores.audit.entries("acme")
     actions = [each.action for each in reversed(entries)]
     assert actions == ["tenant.created", "key.created", "key.changed", "key.rotated", "key.revoked"]
     assert {each.target for each in entries[:-1]} == {key_id}
     recorded = json.dumps([dict(each.details) for each in entries])
     assert shown[6:] not in recorded
     assert second[6:] not in recorded
-    assert await office.audit.verify() == []
+    assert await stores.audit.verify() == []

@@ -1,4 +1,4 @@
-"""The record of who did what: one chain a tenant, and every way to break it shows."""
+"""The audit log: one chain per tenant, and verification detects every way to break it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def audit(database: Database, secret: Secret) -> Audit:
 
 @pytest.fixture
 async def chain(audit: Audit) -> Audit:
-    """Five records of acme, and one of other, which nobody touches."""
+    """Five records of acme, and one of other, which no test changes."""
     await audit.note("other", actor="key:9", action="document.removed")
     for number in range(1, LAST + 1):
         details: dict[str, Detail] = {"name": f"Ünïcode {number}", "size": number, "sure": True, "why": None}
@@ -34,7 +34,7 @@ async def chain(audit: Audit) -> Audit:
 
 
 async def tamper(database: Database, *statements: str, values: dict[str, Any] | None = None) -> None:
-    """As somebody who has the database, but not the secret."""
+    """Change rows as an attacker who has the database but not the secret."""
     async with database.write(EVERY_TENANT) as connection:
         for trigger in ("update", "delete"):
             await connection.execute(text(f"DROP TRIGGER IF EXISTS audit_log_no_{trigger}"))
@@ -61,7 +61,7 @@ async def test_what_was_recorded_is_read_back_newest_first(chain: Audit):
 
 
 @on_both
-async def test_a_chain_that_nobody_touched_is_whole(chain: Audit):
+async def test_an_unchanged_chain_is_valid(chain: Audit):
     assert await chain.verify() == []
     assert await chain.verify("acme") == []
     assert await chain.verify("nobody") == []
@@ -160,14 +160,14 @@ async def test_an_older_end_shows_what_came_after_it(audit: Audit, database: Dat
     assert await first_broken(audit) == ("acme", 2)
 
 
-async def test_another_secret_finds_nothing_of_it_true(chain: Audit, database: Database):
+async def test_another_secret_verifies_no_record(chain: Audit, database: Database):
     broken: Sequence[Any] = await Audit(database, Secret(b"another")).verify()
     assert [(each.tenant, each.number) for each in broken] == [("acme", 1), ("other", 1)]
 
 
 @on_both
-@pytest.mark.parametrize("whose", ["acme", EVERY_TENANT], ids=["a tenant's", "everybody's"])
-async def test_fifty_writers_at_once_make_one_chain(
+@pytest.mark.parametrize("whose", ["acme", EVERY_TENANT], ids=["a tenant's", "every tenant's"])
+async def test_fifty_concurrent_writers_make_one_chain(
     audit: Audit, database: Database, whose: str, kind_of_database: str
 ):
     async def write(number: int) -> None:

@@ -1,4 +1,4 @@
-"""ADMIT: who comes in, at what cost, and for how long."""
+"""Authentication of keys and sessions: its outcome, its cost, and how long it is cached."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from ragstone.errors import Unauthenticated, Unavailable
 from ragstone.identity.api_keys import well_formed
-from ragstone.identity.authenticate import REMEMBER_S, USED_EVERY_S, Admission
+from ragstone.identity.authenticate import CACHE_S, USED_EVERY_S, Admission
 from ragstone.identity.tenants import TenantChange, TenantState
 from ragstone.identity.users import UserChange, UserState
 from ragstone.principals import LOCAL, PERMISSIONS, CredentialType, Permission, Principal, Role
-from tests.identity.conftest import PASSWORD, Office, on_both
+from tests.identity.conftest import PASSWORD, Stores, on_both
 from tests.waiting import until
 
 
@@ -27,9 +27,9 @@ async def refused(admission: Admission, presented: str) -> str:
 
 
 @on_both
-async def test_a_secret_key_is_admitted_as_what_it_was_made_for(office: Office):
-    key_id, shown = await office.key(permissions=frozenset({Permission.CHAT}), collections=["docs"])
-    assert await office.admission.admit(shown) == Principal(
+async def test_a_secret_key_authenticates_with_its_own_permissions(stores: Stores):
+    key_id, shown = await stores.key(permissions=frozenset({Permission.CHAT}), collections=["docs"])
+    assert await stores.admission.admit(shown) == Principal(
         id=f"key:{key_id}",
         kind=CredentialType.SECRET,
         tenant="acme",
@@ -40,40 +40,40 @@ async def test_a_secret_key_is_admitted_as_what_it_was_made_for(office: Office):
     )
 
 
-async def test_a_publishable_key_brings_its_domains_and_nothing_but_the_widget(office: Office):
-    _, shown = await office.key(kind="publishable", domains=["Shop.Example"])
-    principal = await office.admission.admit(shown)
+async def test_a_publishable_key_has_its_domains_and_the_widget_permission_only(stores: Stores):
+    _, shown = await stores.key(kind="publishable", domains=["Shop.Example"])
+    principal = await stores.admission.admit(shown)
     assert principal.kind is CredentialType.PUBLISHABLE
     assert principal.permissions == {Permission.WIDGET}
     assert principal.domains == ("shop.example",)
 
 
 @on_both
-async def test_a_session_is_admitted_as_its_user(office: Office):
-    user = await office.user(role=Role.EDITOR)
-    principal = await office.admission.admit(await office.login())
+async def test_a_session_authenticates_its_user(stores: Stores):
+    user = await stores.user(role=Role.EDITOR)
+    principal = await stores.admission.admit(await stores.login())
     assert (principal.id, principal.kind, principal.tenant) == (f"user:{user.id}", CredentialType.SESSION, "acme")
     assert principal.permissions == PERMISSIONS[Role.EDITOR]
 
 
-async def test_admission_is_warm_after_the_first_time(office: Office):
-    await office.user()
-    for presented in ((await office.key())[1], await office.login()):
-        principal = await office.admission.admit(presented)
-        before = office.database.asked
+async def test_the_second_authentication_needs_no_statement(stores: Stores):
+    await stores.user()
+    for presented in ((await stores.key())[1], await stores.login()):
+        principal = await stores.admission.admit(presented)
+        before = stores.database.asked
         for _ in range(100):
-            assert await office.admission.admit(presented) is principal
-            assert await office.admission.still(principal)
-        assert office.database.asked == before
+            assert await stores.admission.admit(presented) is principal
+            assert await stores.admission.is_still_valid(principal)
+        assert stores.database.asked == before
 
 
-async def test_nothing_is_remembered_for_longer_than_it_may(office: Office):
-    _, shown = await office.key()
-    await office.admission.admit(shown)
-    office.clock.now += REMEMBER_S
-    before = office.database.asked
-    await office.admission.admit(shown)
-    assert office.database.asked == before + 1
+async def test_a_cached_principal_expires(stores: Stores):
+    _, shown = await stores.key()
+    await stores.admission.admit(shown)
+    stores.clock.now += CACHE_S
+    before = stores.database.asked
+    await stores.admission.admit(shown)
+    assert stores.database.asked == before + 1
 
 
 HOSTILE = [
@@ -93,20 +93,20 @@ HOSTILE = [
 ]
 
 
-async def test_ten_thousand_hostile_keys_are_refused_without_a_statement_and_without_an_echo(office: Office):
-    _, good = await office.key()
+async def test_ten_thousand_hostile_keys_are_refused_without_a_statement_and_without_an_echo(stores: Stores):
+    _, good = await stores.key()
     random = secrets.SystemRandom()
     broken = [good[:place] + random.choice(string.ascii_letters + "_ é") + good[place + 1 :] for place in range(44)]
     noise = ["".join(random.choices(string.printable, k=random.randrange(80))) for _ in range(9_900)]
     tried = [text for text in (*HOSTILE, *broken, *noise) if text != good]
-    before = office.database.asked
-    messages = {await refused(office.admission, text) for text in tried}
-    assert office.database.asked == before
+    before = stores.database.asked
+    messages = {await refused(stores.admission, text) for text in tried}
+    assert stores.database.asked == before
     assert len(messages) == 1
 
 
 def forged() -> str:
-    """A key of the right form and checksum that nobody made."""
+    """A key of the right form and checksum that does not exist."""
     digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
     body = "rs_sk_" + "".join(secrets.choice(digits) for _ in range(32))
     number, checksum = zlib.crc32(body.encode()), ""
@@ -116,51 +116,51 @@ def forged() -> str:
     return body + checksum
 
 
-async def test_one_that_has_the_form_is_looked_up_and_refused_with_the_same_sentence(office: Office):
+async def test_a_well_formed_unknown_key_is_refused_with_the_same_message(stores: Stores):
     assert well_formed(forged())
     session = f"rs_se_{secrets.token_urlsafe(32)}"
-    before = office.database.asked
-    sentences = {await refused(office.admission, each) for each in (forged(), session, "nonsense")}
-    assert office.database.asked == before + 2
+    before = stores.database.asked
+    sentences = {await refused(stores.admission, each) for each in (forged(), session, "nonsense")}
+    assert stores.database.asked == before + 2
     assert len(sentences) == 1
 
 
-async def test_a_refusal_is_not_remembered(office: Office):
-    await office.user()
-    token = await office.login()
-    office.clock.now += 1801
-    await refused(office.admission, token)
-    office.clock.now -= 1801
-    assert await office.admission.admit(token)
+async def test_a_refusal_is_not_cached(stores: Stores):
+    await stores.user()
+    token = await stores.login()
+    stores.clock.now += 1801
+    await refused(stores.admission, token)
+    stores.clock.now -= 1801
+    assert await stores.admission.admit(token)
 
 
-async def test_a_revoked_key_is_refused_at_once(office: Office):
-    key_id, shown = await office.key()
-    principal = await office.admission.admit(shown)
-    await office.keys.revoke("local", "acme", key_id)
-    await refused(office.admission, shown)
-    assert not await office.admission.still(principal)
+async def test_a_revoked_key_is_refused_immediately(stores: Stores):
+    key_id, shown = await stores.key()
+    principal = await stores.admission.admit(shown)
+    await stores.keys.revoke("local", "acme", key_id)
+    await refused(stores.admission, shown)
+    assert not await stores.admission.is_still_valid(principal)
 
 
 @on_both
-async def test_a_key_revoked_elsewhere_is_refused_after_the_next_look(office: Office, elsewhere: Office):
-    key_id, shown = await office.key()
-    await office.admission.look()
-    principal = await office.admission.admit(shown)
-    await elsewhere.keys.revoke("local", "acme", key_id)
-    assert await office.admission.admit(shown)  # not yet known here
-    await office.admission.look()
-    await refused(office.admission, shown)
-    assert not await office.admission.still(principal)
+async def test_a_key_revoked_by_another_process_is_refused_after_the_next_check(stores: Stores, other_process: Stores):
+    key_id, shown = await stores.key()
+    await stores.admission.check_revision()
+    principal = await stores.admission.admit(shown)
+    await other_process.keys.revoke("local", "acme", key_id)
+    assert await stores.admission.admit(shown)  # not yet known here
+    await stores.admission.check_revision()
+    await refused(stores.admission, shown)
+    assert not await stores.admission.is_still_valid(principal)
 
 
-async def test_a_watching_process_notices_by_itself(office: Office, elsewhere: Office):
-    key_id, shown = await office.key()
-    watching = asyncio.create_task(office.admission.watch())
-    principal = await office.admission.admit(shown)
+async def test_a_watching_process_detects_a_revocation(stores: Stores, other_process: Stores):
+    key_id, shown = await stores.key()
+    watching = asyncio.create_task(stores.admission.watch())
+    principal = await stores.admission.admit(shown)
     started = asyncio.get_running_loop().time()
-    await elsewhere.keys.revoke("local", "acme", key_id)
-    while await office.admission.still(principal):
+    await other_process.keys.revoke("local", "acme", key_id)
+    while await stores.admission.is_still_valid(principal):
         assert asyncio.get_running_loop().time() < started + 5
         await asyncio.sleep(0)
     assert asyncio.get_running_loop().time() < started + 1
@@ -170,17 +170,17 @@ async def test_a_watching_process_notices_by_itself(office: Office, elsewhere: O
 
 @on_both
 @pytest.mark.parametrize("state", [TenantState.SUSPENDED, TenantState.DELETING])
-async def test_nobody_of_a_tenant_that_is_not_active_comes_in(office: Office, state: TenantState):
-    await office.user()
-    _, key = await office.key()
-    token = await office.login()
-    inside = [await office.admission.admit(each) for each in (key, token)]
-    await office.tenants.change("local", "acme", TenantChange(state=state))
+async def test_credentials_of_an_inactive_tenant_are_refused(stores: Stores, state: TenantState):
+    await stores.user()
+    _, key = await stores.key()
+    token = await stores.login()
+    inside = [await stores.admission.admit(each) for each in (key, token)]
+    await stores.tenants.change("local", "acme", TenantChange(state=state))
     for each in (key, token):
-        await refused(office.admission, each)
-    assert [await office.admission.still(each) for each in inside] == [False, False]
+        await refused(stores.admission, each)
+    assert [await stores.admission.is_still_valid(each) for each in inside] == [False, False]
     with pytest.raises(Unauthenticated):
-        await office.login()
+        await stores.login()
 
 
 @on_both
@@ -189,169 +189,173 @@ async def test_nobody_of_a_tenant_that_is_not_active_comes_in(office: Office, st
     [UserChange(role=Role.VIEWER), UserChange(state=UserState.SUSPENDED), UserChange(password="another long password")],
     ids=["role", "state", "password"],
 )
-async def test_what_changes_a_user_ends_the_sessions(office: Office, change: UserChange):
-    await office.user(email="bob@acme.example")
-    user = await office.user()
-    token = await office.login()
-    principal = await office.admission.admit(token)
-    await office.users.change("local", "acme", user.id, change)
-    await refused(office.admission, token)
-    assert not await office.admission.still(principal)
+async def test_a_change_of_a_user_ends_its_sessions(stores: Stores, change: UserChange):
+    await stores.user(email="bob@acme.example")
+    user = await stores.user()
+    token = await stores.login()
+    principal = await stores.admission.admit(token)
+    await stores.users.change("local", "acme", user.id, change)
+    await refused(stores.admission, token)
+    assert not await stores.admission.is_still_valid(principal)
 
 
-async def test_a_new_name_does_not_end_the_session(office: Office):
-    user = await office.user()
-    token = await office.login()
-    await office.users.change("local", "acme", user.id, UserChange(name="Ann"))
-    assert await office.admission.admit(token)
+async def test_a_new_name_does_not_end_the_session(stores: Stores):
+    user = await stores.user()
+    token = await stores.login()
+    await stores.users.change("local", "acme", user.id, UserChange(name="Ann"))
+    assert await stores.admission.admit(token)
 
 
 @on_both
-async def test_a_removed_user_is_out(office: Office):
-    await office.user(email="bob@acme.example")
-    user = await office.user()
-    token = await office.login()
-    await office.admission.admit(token)
-    await office.users.remove("local", "acme", user.id)
-    await refused(office.admission, token)
+async def test_a_removed_user_is_refused(stores: Stores):
+    await stores.user(email="bob@acme.example")
+    user = await stores.user()
+    token = await stores.login()
+    await stores.admission.admit(token)
+    await stores.users.remove("local", "acme", user.id)
+    await refused(stores.admission, token)
 
 
-async def test_a_key_that_expires_is_refused_though_it_is_remembered(office: Office):
-    ends = datetime.fromtimestamp(office.clock.now + 10, UTC)
-    _, shown = await office.key(expires_at=ends)
-    principal = await office.admission.admit(shown)
-    office.clock.now += 9
-    assert await office.admission.admit(shown)
-    office.clock.now += 1
-    await refused(office.admission, shown)
-    assert not await office.admission.still(principal)
+async def test_an_expired_key_is_refused_although_it_is_cached(stores: Stores):
+    ends = datetime.fromtimestamp(stores.clock.now + 10, UTC)
+    _, shown = await stores.key(expires_at=ends)
+    principal = await stores.admission.admit(shown)
+    stores.clock.now += 9
+    assert await stores.admission.admit(shown)
+    stores.clock.now += 1
+    await refused(stores.admission, shown)
+    assert not await stores.admission.is_still_valid(principal)
 
 
-async def test_a_session_ends_when_it_is_idle_and_lives_while_it_is_used(office: Office):
-    await office.user()
-    token = await office.login()
+async def test_a_session_expires_when_idle_and_lasts_while_used(stores: Stores):
+    await stores.user()
+    token = await stores.login()
     for _ in range(5):
-        office.clock.now += 1790
-        principal = await office.admission.admit(token)
-        await office.admission.write_uses()
-    office.clock.now += 1800
-    await refused(office.admission, token)
-    assert not await office.admission.still(principal)
+        stores.clock.now += 1790
+        principal = await stores.admission.admit(token)
+        await stores.admission.write_uses()
+    stores.clock.now += 1800
+    await refused(stores.admission, token)
+    assert not await stores.admission.is_still_valid(principal)
 
 
-async def test_a_session_ends_at_last_though_it_is_used(office: Office):
-    await office.user()
-    token = await office.login()
+async def test_a_session_has_a_maximum_lifetime(stores: Stores):
+    await stores.user()
+    token = await stores.login()
     for _ in range(24):
-        await office.admission.admit(token)
-        office.clock.now += 1795
-    await office.admission.admit(token)
-    office.clock.now += 43_200 - 24 * 1795
-    await refused(office.admission, token)
+        await stores.admission.admit(token)
+        stores.clock.now += 1795
+    await stores.admission.admit(token)
+    stores.clock.now += 43_200 - 24 * 1795
+    await refused(stores.admission, token)
 
 
 @on_both
-async def test_use_is_written_once_a_minute_and_not_on_the_way_in(office: Office):
-    key_id, shown = await office.key()
-    start = office.clock.now
+async def test_use_is_written_once_a_minute_and_not_during_authentication(stores: Stores):
+    key_id, shown = await stores.key()
+    start = stores.clock.now
     for _ in range(10):
-        await office.admission.admit(shown)
-        office.clock.now += 5
-    await office.admission.write_uses()
-    assert (await office.keys.get("acme", key_id)).last_used_at == datetime.fromtimestamp(start, UTC)
-    before = office.database.asked
-    await office.admission.write_uses()
-    assert office.database.asked == before
-    office.clock.now = start + USED_EVERY_S
-    await office.admission.admit(shown)
-    await office.admission.write_uses()
-    used = (await office.keys.get("acme", key_id)).last_used_at
+        await stores.admission.admit(shown)
+        stores.clock.now += 5
+    await stores.admission.write_uses()
+    assert (await stores.keys.get("acme", key_id)).last_used_at == datetime.fromtimestamp(start, UTC)
+    before = stores.database.asked
+    await stores.admission.write_uses()
+    assert stores.database.asked == before
+    stores.clock.now = start + USED_EVERY_S
+    await stores.admission.admit(shown)
+    await stores.admission.write_uses()
+    used = (await stores.keys.get("acme", key_id)).last_used_at
     assert used == datetime.fromtimestamp(start, UTC) + timedelta(seconds=USED_EVERY_S)
 
 
-async def test_without_a_database_what_is_known_runs_out_and_then_the_door_is_closed(office: Office):
-    _, shown = await office.key()
-    principal = await office.admission.admit(shown)
-    assert await office.admission.has_accounts()
-    watching = asyncio.create_task(office.admission.watch())
-    office.database.broken = True
-    asked = office.database.asked
-    await until(lambda: office.database.asked > asked)  # it has seen that nothing answers
-    office.clock.now += REMEMBER_S - 1
-    assert await office.admission.admit(shown) is principal
-    office.clock.now += 1
-    for question in (office.admission.admit(shown), office.admission.still(principal), office.admission.has_accounts()):
+async def test_without_a_database_cached_principals_expire_and_then_all_are_refused(stores: Stores):
+    _, shown = await stores.key()
+    principal = await stores.admission.admit(shown)
+    assert await stores.admission.has_accounts()
+    watching = asyncio.create_task(stores.admission.watch())
+    stores.database.broken = True
+    asked = stores.database.asked
+    await until(lambda: stores.database.asked > asked)  # it has seen that nothing answers
+    stores.clock.now += CACHE_S - 1
+    assert await stores.admission.admit(shown) is principal
+    stores.clock.now += 1
+    for question in (
+        stores.admission.admit(shown),
+        stores.admission.is_still_valid(principal),
+        stores.admission.has_accounts(),
+    ):
         with pytest.raises(Unavailable):
             await question
-    office.database.broken = False
-    assert await office.admission.admit(shown) == principal
+    stores.database.broken = False
+    assert await stores.admission.admit(shown) == principal
     assert not watching.done()
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
 
 
-async def test_uses_that_could_not_be_written_are_written_later(office: Office):
-    key_id, shown = await office.key()
-    await office.admission.admit(shown)
-    office.database.broken = True
+async def test_uses_that_could_not_be_written_are_written_later(stores: Stores):
+    key_id, shown = await stores.key()
+    await stores.admission.admit(shown)
+    stores.database.broken = True
     with pytest.raises(Unavailable):
-        await office.admission.write_uses()
-    office.database.broken = False
-    await office.admission.write_uses()
-    assert (await office.keys.get("acme", key_id)).last_used_at is not None
+        await stores.admission.write_uses()
+    stores.database.broken = False
+    await stores.admission.write_uses()
+    assert (await stores.keys.get("acme", key_id)).last_used_at is not None
 
 
 @on_both
-async def test_there_are_accounts_from_the_first_user_or_key_on(office: Office, elsewhere: Office):
-    assert not await office.admission.has_accounts()
-    assert await office.admission.still(LOCAL)
-    await office.admission.look()
-    await elsewhere.key()
-    await office.admission.look()
-    assert await office.admission.has_accounts()
-    assert not await office.admission.still(LOCAL)
+async def test_there_are_accounts_from_the_first_user_or_key_on(stores: Stores, other_process: Stores):
+    assert not await stores.admission.has_accounts()
+    assert await stores.admission.is_still_valid(LOCAL)
+    await stores.admission.check_revision()
+    await other_process.key()
+    await stores.admission.check_revision()
+    assert await stores.admission.has_accounts()
+    assert not await stores.admission.is_still_valid(LOCAL)
 
 
-@pytest.mark.parametrize("elsewhere_too", [False, True])
-async def test_what_was_read_before_a_change_is_not_remembered_after_it(
-    office: Office, elsewhere: Office, elsewhere_too: bool
+@pytest.mark.parametrize("in_other_process", [False, True])
+async def test_what_was_read_before_a_change_is_not_cached_after_it(
+    stores: Stores, other_process: Stores, in_other_process: bool
 ):
-    key_id, shown = await office.key()
-    await office.admission.look()
-    maker = elsewhere if elsewhere_too else office
+    key_id, shown = await stores.key()
+    await stores.admission.check_revision()
+    maker = other_process if in_other_process else stores
 
     async def revoke() -> None:
         await maker.keys.revoke("local", "acme", key_id)
-        await office.admission.look()
+        await stores.admission.check_revision()
 
-    office.database.meanwhile = revoke
-    principal = await office.admission.admit(shown)  # it came in just before
-    await refused(office.admission, shown)
-    assert not await office.admission.still(principal)
+    stores.database.after_next_read = revoke
+    principal = await stores.admission.admit(shown)  # it came in just before
+    await refused(stores.admission, shown)
+    assert not await stores.admission.is_still_valid(principal)
 
 
-async def test_the_first_account_counts_though_it_is_made_while_somebody_looks(office: Office):
+async def test_the_first_account_counts_although_it_is_created_during_the_check(stores: Stores):
     async def make() -> None:
-        await office.key()
+        await stores.key()
 
-    office.database.meanwhile = make
-    assert not await office.admission.has_accounts()
-    assert await office.admission.has_accounts()
+    stores.database.after_next_read = make
+    assert not await stores.admission.has_accounts()
+    assert await stores.admission.has_accounts()
 
 
-async def test_memory_is_bounded_and_the_oldest_goes_first(office: Office):
-    admission = Admission(office.database, office.secret, remember_most=3, clock=office.clock)
-    shown = [(await office.key())[1] for _ in range(4)]
+async def test_the_cache_is_bounded_and_drops_the_oldest_first(stores: Stores):
+    admission = Admission(stores.database, stores.secret, max_cached=3, clock=stores.clock)
+    shown = [(await stores.key())[1] for _ in range(4)]
     for each in shown:
         await admission.admit(each)
-    before = office.database.asked
+    before = stores.database.asked
     for each in shown[1:]:
         await admission.admit(each)
-    assert office.database.asked == before
+    assert stores.database.asked == before
     await admission.admit(shown[0])
-    assert office.database.asked == before + 1
+    assert stores.database.asked == before + 1
 
 
-async def test_a_password_opens_nothing_by_itself(office: Office):
-    await office.user()
-    await refused(office.admission, PASSWORD)
+async def test_a_password_is_no_credential(stores: Stores):
+    await stores.user()
+    await refused(stores.admission, PASSWORD)

@@ -1,4 +1,4 @@
-"""CacheRevision of accounts: counted in SQL, told in this process at once, and to others through Redis."""
+"""The cache revision: counted in SQL, with notifications within the process and through Redis."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ragstone.errors import Conflict
 from ragstone.identity.cache_revision import CacheRevision, current
 from ragstone.storage.database import Database
 from ragstone.storage.redis import Redis
-from tests.identity.conftest import Office, on_both
+from tests.identity.conftest import Stores, on_both
 from tests.waiting import PATIENCE_S
 
 
 @on_both
-async def test_each_change_is_counted_whoever_makes_it(database: Database):
+async def test_each_change_by_any_process_increments_the_revision(database: Database):
     before = await current(database)
     changes = [CacheRevision(database), CacheRevision(database)]
 
@@ -29,7 +29,7 @@ async def test_each_change_is_counted_whoever_makes_it(database: Database):
     assert await current(database) == before + 20
 
 
-async def test_listeners_hear_after_the_commit(database: Database):
+async def test_listeners_are_called_after_the_commit(database: Database):
     changes = CacheRevision(database)
     heard: list[str] = []
     changes.listen(lambda: heard.append("told"))
@@ -40,7 +40,7 @@ async def test_listeners_hear_after_the_commit(database: Database):
     assert await current(database) == before + 1
 
 
-async def test_what_fails_is_not_counted(database: Database):
+async def test_a_failed_change_does_not_increment_the_revision(database: Database):
     before = await current(database)
 
     async def fail() -> None:
@@ -52,20 +52,20 @@ async def test_what_fails_is_not_counted(database: Database):
     assert await current(database) == before
 
 
-async def test_a_login_is_no_change_that_makes_others_forget(office: Office):
-    await office.user()
-    before = await current(office.database)
-    await office.login()
-    assert await current(office.database) == before
+async def test_a_login_does_not_invalidate_caches(stores: Stores):
+    await stores.user()
+    before = await current(stores.database)
+    await stores.login()
+    assert await current(stores.database) == before
 
 
-async def test_other_processes_hear_through_redis(database: Database, redis_url: str):
+async def test_other_processes_are_notified_through_redis(database: Database, redis_url: str):
     here, there = Redis(redis_url), Redis(redis_url)
     heard = asyncio.Event()
 
     async def listen() -> None:
-        async with aclosing(CacheRevision(database, here).news()) as news:
-            async for _ in news:
+        async with aclosing(CacheRevision(database, here).notifications()) as notifications:
+            async for _ in notifications:
                 heard.set()
 
     listening = asyncio.create_task(listen())
@@ -89,6 +89,6 @@ async def test_a_change_does_not_need_redis(database: Database):
     await nobody.close()
 
 
-async def test_without_redis_there_is_no_news(database: Database):
-    news: list[Any] = [each async for each in CacheRevision(database).news()]
+async def test_without_redis_there_are_no_notifications(database: Database):
+    news: list[Any] = [each async for each in CacheRevision(database).notifications()]
     assert news == []

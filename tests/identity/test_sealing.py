@@ -1,4 +1,4 @@
-"""A sealed secret opens in its place, with its secret, and nowhere else."""
+"""A sealed key opens only for its tenant and name, with the secret that sealed it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SEALING = Sealing(Secret(b"a secret for tests"))
 
 
 @given(st.text(max_size=200))
-def test_what_was_sealed_is_what_is_opened(text: str):
+def test_a_sealed_text_opens_unchanged(text: str):
     assert SEALING.open("acme", "upstream", SEALING.seal("acme", "upstream", text)) == text
 
 
-def test_nothing_of_a_secret_shows_and_equal_ones_look_different():
+def test_sealed_texts_show_nothing_and_equal_texts_differ():
     first, second = (SEALING.seal("acme", "upstream", KEY) for _ in range(2))
     assert first != second
     raw = base64.b64decode(first.removeprefix("v1:"))
@@ -31,7 +31,7 @@ def test_nothing_of_a_secret_shows_and_equal_ones_look_different():
 @pytest.mark.parametrize(
     ("tenant", "name"), [("rival", "upstream"), ("acme", "anthropic"), ("acmeu", "pstream"), ("", "acmeupstream")]
 )
-def test_a_sealed_key_cannot_be_moved_to_another_place(tenant: str, name: str):
+def test_a_sealed_key_does_not_open_for_another_tenant_or_name(tenant: str, name: str):
     sealed = SEALING.seal("acme", "upstream", KEY)
     with pytest.raises(ConfigurationError, match="Set it again"):
         SEALING.open(tenant, name, sealed)
@@ -42,7 +42,7 @@ def test_another_secret_opens_nothing():
         Sealing(Secret(b"another secret")).open("acme", "upstream", SEALING.seal("acme", "upstream", KEY))
 
 
-def test_no_changed_byte_goes_unseen():
+def test_every_changed_byte_is_detected():
     raw = base64.b64decode(SEALING.seal("acme", "upstream", KEY).removeprefix("v1:"))
     for place in range(len(raw)):
         changed = bytearray(raw)
@@ -66,7 +66,7 @@ def test_no_changed_byte_goes_unseen():
     ],
     ids=["none", "number", "empty", "nothing", "short", "no-base64", "no-ascii", "another-form", "long"],
 )
-def test_what_was_never_sealed_is_refused_in_a_sentence(sealed: object):
+def test_a_text_that_was_not_sealed_is_refused(sealed: object):
     with pytest.raises(ConfigurationError, match="upstream key of the tenant 'acme'"):
         SEALING.open("acme", "upstream", sealed)
 

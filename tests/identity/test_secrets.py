@@ -1,4 +1,4 @@
-"""The installation's secret: made once, kept to its owner, and bound to the database."""
+"""The installation's secret: created once, readable by its owner only, and bound to the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ print(asyncio.run(Secret.load(None, Path(sys.argv[1]))).digest("test", ""))
 """
 
 
-def test_processes_that_make_it_at_once_have_the_same(tmp_path: Path):
+def test_concurrent_processes_create_one_secret(tmp_path: Path):
     command = [sys.executable, "-c", LOAD, str(tmp_path)]
     started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for process in started:
@@ -37,7 +37,7 @@ def test_processes_that_make_it_at_once_have_the_same(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
 
 
-async def test_threads_that_make_it_at_once_have_the_same(tmp_path: Path):
+async def test_concurrent_threads_create_one_secret(tmp_path: Path):
     loaded = await asyncio.gather(*(Secret.load(None, tmp_path) for _ in range(20)))
     assert len({secret.digest("test", "") for secret in loaded}) == 1
     assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
@@ -59,7 +59,7 @@ async def test_the_setting_wins_and_makes_no_file(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_digest_is_of_its_purpose_and_tells_where_that_ends():
+def test_a_digest_depends_on_its_purpose():
     secret = Secret(b"secret")
     digests = {secret.digest(purpose, text) for purpose, text in [("ab", "c"), ("a", "bc"), ("", "abc"), ("ab", "")]}
     assert len(digests) == 4
@@ -67,7 +67,7 @@ def test_a_digest_is_of_its_purpose_and_tells_where_that_ends():
     assert secret.digest("key", "\ud800")  # whatever somebody sends
 
 
-async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
+async def test_a_missing_folder_is_reported(tmp_path: Path):
     with pytest.raises(DataDirectoryError):
         await Secret.load(None, tmp_path / "gone")
 
@@ -87,7 +87,7 @@ async def test_a_database_stays_with_its_secret(database: Database):
         await Secret(b"another").prove(database)
 
 
-async def test_of_two_secrets_that_prove_themselves_at_once_one_is_refused(database: Database):
+async def test_of_two_concurrent_secrets_one_is_refused(database: Database):
     secrets = [Secret(str(number).encode()) for number in range(10)]
     results = await asyncio.gather(*(secret.prove(database) for secret in secrets), return_exceptions=True)
     assert results.count(None) == 1

@@ -1,4 +1,4 @@
-"""A link shows the passage it was made for, for a while, and cannot be made or changed by anybody else."""
+"""Source links: each shows its own passage until it expires, and cannot be forged or changed."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def token(made: SourceLinks, *where: object) -> str:
     return link.removeprefix(f"{URL}/sources/")
 
 
-def test_a_link_opens_what_it_was_made_for():
-    assert links().opened(token(links())) == REF
+def test_a_link_shows_its_own_span():
+    assert links().verify(token(links())) == REF
 
 
 def test_a_link_is_short_and_safe_in_a_url_and_in_markdown():
@@ -61,10 +61,10 @@ def test_a_link_is_good_for_its_lifetime_at_least_and_for_a_day_more_at_most():
     made = links(clock)
     of_noon = token(made)
     clock.now = NOON + LIFETIME_S
-    assert made.opened(of_noon) == REF
+    assert made.verify(of_noon) == REF
     clock.now = NOON + LIFETIME_S + DAY_S
-    with pytest.raises(NotFound, match=r"was good until 12 October 2024. Ask the question again"):
-        made.opened(of_noon)
+    with pytest.raises(NotFound, match=r"expired on 12 October 2024. Ask the question again"):
+        made.verify(of_noon)
 
 
 @pytest.mark.parametrize(
@@ -81,22 +81,22 @@ def test_a_link_is_good_for_its_lifetime_at_least_and_for_a_day_more_at_most():
 )
 def test_what_is_shown_depends_on_every_part(other: tuple[object, ...]):
     assert token(links(), *other) != token(links())
-    assert links().opened(token(links(), *other)) != REF
+    assert links().verify(token(links(), *other)) != REF
 
 
-def test_no_changed_bit_opens_anything():
+def test_a_changed_bit_invalidates_a_link():
     made = token(links())
     raw = base64.urlsafe_b64decode(made + "=" * (-len(made) % 4))
     for place in range(len(raw) * 8):
         changed = bytearray(raw)
         changed[place // 8] ^= 1 << place % 8
-        with pytest.raises(NotFound, match="not whole"):
-            links().opened(base64.urlsafe_b64encode(bytes(changed)).rstrip(b"=").decode())
+        with pytest.raises(NotFound, match="incomplete or was changed"):
+            links().verify(base64.urlsafe_b64encode(bytes(changed)).rstrip(b"=").decode())
 
 
-def test_a_link_of_another_installation_opens_nothing():
+def test_a_link_of_another_installation_is_invalid():
     with pytest.raises(NotFound):
-        links(secret=b"another secret").opened(token(links()))
+        links(secret=b"another secret").verify(token(links()))
 
 
 def test_a_hash_made_for_something_else_is_no_signature():
@@ -106,26 +106,26 @@ def test_a_hash_made_for_something_else_is_no_signature():
     for purpose in ("key", "session", "callback", "sealing"):
         mac = bytes.fromhex(secret.digest(purpose, payload.hex()))[:16]
         with pytest.raises(NotFound):
-            links().opened(base64.urlsafe_b64encode(payload + mac).rstrip(b"=").decode())
+            links().verify(base64.urlsafe_b64encode(payload + mac).rstrip(b"=").decode())
 
 
 def test_each_link_has_one_form():
     made = token(links(), "acme", "books", "0f" * 15, 3, 120, 480)
     for other in (made + "=", made + "==", made + "\n", made.swapcase(), f" {made}", made + "A"):
         with pytest.raises(NotFound):
-            links().opened(other)
+            links().verify(other)
 
 
 @given(st.text(max_size=2 * MAX_TOKEN_CHARS))
 def test_a_text_that_is_no_token_is_not_found(text: str):
     with pytest.raises(NotFound):
-        links().opened(text)
+        links().verify(text)
 
 
 @given(st.binary(max_size=400))
-def test_bytes_that_nobody_signed_are_not_found(raw: bytes):
+def test_unsigned_bytes_are_not_found(raw: bytes):
     with pytest.raises(NotFound):
-        links().opened(base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+        links().verify(base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
 
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,63}", fullmatch=True)
@@ -133,17 +133,15 @@ NUMBERS = st.integers(0, 2**32 - 1)
 
 
 @given(NAMES, NAMES, st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), NUMBERS, NUMBERS, NUMBERS)
-def test_every_place_there_can_be_has_a_link(
-    tenant: str, collection: str, document: str, version: int, start: int, end: int
-):
+def test_every_valid_span_has_a_link(tenant: str, collection: str, document: str, version: int, start: int, end: int):
     made = token(links(), tenant, collection, document, version, start, end)
     assert len(made) <= MAX_TOKEN_CHARS
     expected = SourceRef(Scope(tenant, collection), document, version, start, end, REF.until)
-    assert links().opened(made) == expected
+    assert links().verify(made) == expected
 
 
 @given(NAMES, NAMES, NAMES, NAMES)
-def test_no_two_places_share_a_link(tenant: str, collection: str, other_tenant: str, other_collection: str):
+def test_no_two_spans_share_a_link(tenant: str, collection: str, other_tenant: str, other_collection: str):
     assume((tenant, collection) != (other_tenant, other_collection))
     first, second = (
         token(links(), *each, *WHERE[2:]) for each in ((tenant, collection), (other_tenant, other_collection))
@@ -152,6 +150,6 @@ def test_no_two_places_share_a_link(tenant: str, collection: str, other_tenant: 
 
 
 @pytest.mark.parametrize("where", [replace(REF, start=-1), replace(REF, end=2**32), replace(REF, version=-1)], ids=str)
-def test_a_span_that_cannot_be_has_no_link(where: SourceRef):
+def test_an_invalid_span_has_no_link(where: SourceRef):
     with pytest.raises(InvalidInput):
         links().link("acme", "books", where.document_id, where.version, where.start, where.end)

@@ -118,7 +118,7 @@ def test_a_full_url_goes_before_the_ids_and_says_itself_whether_it_is_of_the_old
         {"url": "https://vectorize.example/" + "x" * 2048},
     ],
 )
-def test_what_is_no_address_is_refused(given):
+def test_an_invalid_address_is_refused(given):
     with pytest.raises(ConfigurationError):
         pipeline_address(**given)
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, text, update
 
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput, RagstoneError, Unavailable
-from ragstone.storage.database import EVERY_TENANT, Database, hold, scoped, scoped_insert, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, lock_tenant, scoped, scoped_insert, unscoped
 from ragstone.storage.schema import HEAD_REVISION, collections, documents, metadata, plans
 from ragstone.vocabulary import Scope
 from tests.postgres import APP, PostgresServer, database_name
@@ -236,7 +236,7 @@ async def test_tenants_do_not_wait_for_each_other_nor_use_up_the_pool(postgres_u
 async def test_the_operator_holds_a_tenant_where_it_has_to(postgres_url: str, database: Database):
     other = await Database.open(postgres_url)
     async with database.write(EVERY_TENANT) as connection:
-        await hold(connection, "us")
+        await lock_tenant(connection, "us")
         waiting = asyncio.create_task(add_document(other, OURS, "ours", "text"))
         await add_document(other, OTHERS, "theirs", "text")
         assert not waiting.done()

@@ -68,7 +68,7 @@ def test_memory_is_bounded_by_dropping_what_was_unused_for_longest():
     windows = LocalWindows(Clock(), max_names=2)
     for name in ("a", "b", "a", "c"):
         windows.take(name, 2, 60)
-    assert [windows.look(name, 2, 60).held for name in "abc"] == [2, 0, 1]
+    assert [windows.peek(name, 2, 60).held for name in "abc"] == [2, 0, 1]
 
 
 async def test_a_shared_window_counts_like_a_local_one(redis_url: str):

@@ -10,7 +10,7 @@ from sqlalchemy import Executable, Table, func, insert, text, update
 from sqlalchemy import delete as delete_from
 
 from ragstone.errors import RagstoneError
-from ragstone.storage.database import EVERY_TENANT, Database, Whose, scoped_insert, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, TenantSelector, scoped_insert, unscoped
 from ragstone.storage.schema import OPERATORS_TABLES, audit_log, chunks, collections, documents, metadata, plans
 from ragstone.vocabulary import Scope
 from tests.postgres import APP, OWNER, PostgresServer, database_name
@@ -31,9 +31,9 @@ async def database(postgres_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-async def seen(database: Database, whose: Whose, table: Table = documents) -> list[str]:
+async def seen(database: Database, selector: TenantSelector, table: Table = documents) -> list[str]:
     """What a statement finds that forgot its scope."""
-    async with database.read(whose) as connection:
+    async with database.read(selector) as connection:
         return list(await connection.scalars(unscoped(table, table.c.tenant)))
 
 
@@ -101,14 +101,14 @@ async def test_no_row_is_written_for_another_tenant(database: Database, statemen
 
 
 async def test_the_next_transaction_of_a_connection_sees_only_its_own_tenant(database: Database):
-    async def crash(whose: Whose) -> None:
-        async with database.write(whose) as connection:
+    async def crash(selector: TenantSelector) -> None:
+        async with database.write(selector) as connection:
             await connection.execute(update(documents).values(title="half"))
             raise KeyboardInterrupt
 
-    for whose in ("us", EVERY_TENANT):
+    for selector in ("us", EVERY_TENANT):
         with pytest.raises(KeyboardInterrupt):
-            await crash(whose)
+            await crash(selector)
         assert await seen(database, "them") == ["them"]
         assert await seen(database, "") == []
 
@@ -144,13 +144,13 @@ def test_the_audit_log_is_append_only_even_for_the_owner(postgres: PostgresServe
         postgres.execute(change, database=name)
 
 
-@pytest.mark.parametrize("whose", ["us", EVERY_TENANT])
-async def test_no_role_of_the_platform_may_change_the_audit_log(database: Database, whose: Whose):
-    async with database.write(whose) as connection:
+@pytest.mark.parametrize("selector", ["us", EVERY_TENANT])
+async def test_no_role_of_the_platform_may_change_the_audit_log(database: Database, selector: TenantSelector):
+    async with database.write(selector) as connection:
         await connection.execute(insert(audit_log).values(tenant="us", **AUDIT_ROW))
 
     async def change() -> None:
-        async with database.write(whose) as connection:
+        async with database.write(selector) as connection:
             await connection.execute(update(audit_log).values(actor="you"))
 
     with pytest.raises(RagstoneError, match="permission denied"):
@@ -158,7 +158,7 @@ async def test_no_role_of_the_platform_may_change_the_audit_log(database: Databa
 
 
 def unprotected(postgres: PostgresServer, database: str) -> list[str]:
-    """Tables with a tenant whose rows the server would show to anybody."""
+    """Tables with a tenant whose rows the server would show to any login."""
     rows = postgres.execute(
         """
         SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

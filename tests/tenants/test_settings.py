@@ -30,7 +30,7 @@ from ragstone.tenants.settings import (
 )
 from ragstone.tenants.settings_store import StoreOptions, TenantSettingsStore
 from ragstone.vocabulary import Scope
-from tests.identity.conftest import Office, on_both
+from tests.identity.conftest import Stores, on_both
 
 KEY = "sk-canary-7c41"
 OPERATORS = with_keys(from_flat({"upstream_url": "http://10.0.0.7:8000/v1"}), {"upstream": "op"})
@@ -92,25 +92,25 @@ def keys_of(settings: TenantSettings) -> dict[str, str]:
     return {name: secret.get_secret_value() for name, secret in found.items() if secret}
 
 
-def store_of(office: Office, changes: CacheRevision | None = None, **options: Any) -> TenantSettingsStore:
+def store_of(stores: Stores, changes: CacheRevision | None = None, **options: Any) -> TenantSettingsStore:
     made = {"defaults": lambda tenant: OPERATORS if tenant == "acme" else TenantSettings(), **options}
-    revision = changes or CacheRevision(office.database)
-    return TenantSettingsStore(office.database, office.secret, office.audit, revision, StoreOptions(**made))
+    revision = changes or CacheRevision(stores.database)
+    return TenantSettingsStore(stores.database, stores.secret, stores.audit, revision, StoreOptions(**made))
 
 
 @pytest.fixture
-def store(office: Office) -> TenantSettingsStore:
-    return store_of(office)
+def store(stores: Stores) -> TenantSettingsStore:
+    return store_of(stores)
 
 
-async def stored_row(office: Office, tenant: str = "acme") -> Any:
-    async with office.database.read(tenant) as connection:
+async def stored_row(stores: Stores, tenant: str = "acme") -> Any:
+    async with stores.database.read(tenant) as connection:
         return (await connection.execute(scoped(schema.interceptors, tenant))).one()
 
 
-async def write_row(office: Office, settings: object, keys: object) -> None:
+async def write_row(stores: Stores, settings: object, keys: object) -> None:
     """Write past the code under test."""
-    async with office.database.write("acme") as connection:
+    async with stores.database.write("acme") as connection:
         now = datetime.fromisoformat("2026-11-21T10:00:00+00:00")
         values = {"settings": settings, "keys": keys, "updated_at": now}
         await connection.execute(scoped_insert(schema.interceptors, Scope("acme")), values)
@@ -150,8 +150,8 @@ async def test_a_tenant_that_set_up_nothing_has_the_defaults_and_goes_back_to_th
     ],
     ids=["upstream", "anthropic", "pipeline"],
 )
-async def test_a_url_of_the_tenant_never_gets_a_key_of_the_operator(office: Office, settings: TenantSettings):
-    store = store_of(office, defaults=lambda _: ALL_OPERATORS)
+async def test_a_url_of_the_tenant_never_gets_a_key_of_the_operator(stores: Stores, settings: TenantSettings):
+    store = store_of(stores, defaults=lambda _: ALL_OPERATORS)
     await store.change("user:ann", "acme", settings)
     found = await store.get("acme")
     assert keys_of(found).keys() & {"upstream", "anthropic"} == set()
@@ -159,21 +159,21 @@ async def test_a_url_of_the_tenant_never_gets_a_key_of_the_operator(office: Offi
     assert keys_of(found).get("pipeline") == (None if settings.knowledge.pipeline else "op-token")
 
 
-async def test_who_names_no_server_has_the_operator_s_with_its_key_and_its_models_alone(office: Office):
-    store = store_of(office, defaults=lambda _: ALL_OPERATORS)
+async def test_who_names_no_server_has_the_operator_s_with_its_key_and_its_models_alone(stores: Stores):
+    store = store_of(stores, defaults=lambda _: ALL_OPERATORS)
     own = settings_of(limit=3, models={"dear": "gpt-dear"}, knowledge="pipeline")
     await store.change("user:ann", "acme", own, {"upstream": "mine", "librechat": "l" * 16})
     found = await store.get("acme")
     assert found == with_keys(altered(ALL_OPERATORS, limit=3, knowledge="pipeline"), {"librechat": "l" * 16})
 
 
-async def test_a_pipeline_that_the_operator_takes_away_is_done_without(office: Office):
-    await store_of(office, defaults=lambda _: ALL_OPERATORS).change("user:ann", "acme", settings_of(knowledge="both"))
-    assert await store_of(office, defaults=lambda _: TenantSettings()).get("acme") == TenantSettings()
+async def test_a_pipeline_that_the_operator_takes_away_is_done_without(stores: Stores):
+    await store_of(stores, defaults=lambda _: ALL_OPERATORS).change("user:ann", "acme", settings_of(knowledge="both"))
+    assert await store_of(stores, defaults=lambda _: TenantSettings()).get("acme") == TenantSettings()
 
 
-async def test_a_change_begins_with_what_holds_but_for_the_operator_s_servers(office: Office):
-    store = store_of(office, defaults=lambda _: altered(ALL_OPERATORS, limit=5))
+async def test_a_change_begins_with_what_holds_but_for_the_operator_s_servers(stores: Stores):
+    store = store_of(stores, defaults=lambda _: altered(ALL_OPERATORS, limit=5))
     begun = await store.to_change("acme")
     assert begun == settings_of(limit=5, knowledge="both")
     before = await store.get("acme")
@@ -183,22 +183,22 @@ async def test_a_change_begins_with_what_holds_but_for_the_operator_s_servers(of
 
 
 async def test_no_key_stands_in_the_database_or_the_record_or_a_representation(
-    store: TenantSettingsStore, office: Office
+    store: TenantSettingsStore, stores: Stores
 ):
     await store.change("user:ann", "acme", UPSTREAM, {"upstream": KEY})
-    row = await stored_row(office)
-    (entry,) = await office.audit.entries("acme", limit=1)
+    row = await stored_row(stores)
+    (entry,) = await stores.audit.entries("acme", limit=1)
     for shown in (row.settings, row.keys, entry, await store.get("acme"), await store.stored("acme")):
         assert KEY not in repr(shown)
 
 
-async def test_each_change_is_on_record_with_names_of_keys_and_hosts_alone(store: TenantSettingsStore, office: Office):
+async def test_each_change_is_on_record_with_names_of_keys_and_hosts_alone(store: TenantSettingsStore, stores: Stores):
     url = "https://models.example.com/v1/token-in-the-path"
     await store.change("user:ann", "acme", settings_of(upstream_url=url), {"upstream": KEY})
     await store.change("user:bob", "acme", TenantSettings(), {"upstream": None, "librechat": "s" * 16})
     await store.remove("key:1", "acme")
     await store.remove("key:1", "acme")
-    entries = [each for each in await office.audit.entries("acme") if each.action.startswith("interceptor")][::-1]
+    entries = [each for each in await stores.audit.entries("acme") if each.action.startswith("interceptor")][::-1]
     assert [(each.actor, each.action) for each in entries] == [
         ("user:ann", "interceptor.changed"),
         ("user:bob", "interceptor.changed"),
@@ -209,50 +209,50 @@ async def test_each_change_is_on_record_with_names_of_keys_and_hosts_alone(store
     assert (entries[1].details["keys_set"], entries[1].details["keys_removed"]) == ("librechat", "upstream")
 
 
-async def test_what_is_known_costs_no_statement_until_something_changes(store: TenantSettingsStore, office: Office):
+async def test_what_is_known_costs_no_statement_until_something_changes(store: TenantSettingsStore, stores: Stores):
     await store.change("user:ann", "acme", UPSTREAM, {"upstream": KEY})
     await store.get("acme")
     await store.get("other")
-    asked = office.database.asked
+    asked = stores.database.asked
     for _ in range(3):
         await store.get("acme")
         await store.get("other")
-    assert office.database.asked == asked
-    store.forget()
+    assert stores.database.asked == asked
+    store.clear_cache()
     await store.get("acme")
-    assert office.database.asked == asked + 1
+    assert stores.database.asked == asked + 1
 
 
-async def test_a_change_holds_in_this_process_at_once_and_elsewhere_when_it_is_told(office: Office):
-    changes = CacheRevision(office.database)
-    here, there = store_of(office), store_of(office, changes)
+async def test_a_change_holds_in_this_process_at_once_and_elsewhere_when_it_is_told(stores: Stores):
+    changes = CacheRevision(stores.database)
+    here, there = store_of(stores), store_of(stores, changes)
     assert [await each.get("other") for each in (here, there)] == [TenantSettings()] * 2
     await here.change("user:ann", "other", ELABORATE)
     assert without_keys(await here.get("other")) == ELABORATE
     assert without_keys(await there.get("other")) == TenantSettings()
-    changes.tell()
+    changes.notify_listeners()
     assert without_keys(await there.get("other")) == ELABORATE
 
 
-async def test_what_was_read_while_it_changed_is_not_remembered(store: TenantSettingsStore, office: Office):
+async def test_what_was_read_while_it_changed_is_not_remembered(store: TenantSettingsStore, stores: Stores):
     async def change() -> None:
         await store.change("user:ann", "acme", UPSTREAM)
 
-    office.database.meanwhile = change
+    stores.database.after_next_read = change
     assert await store.get("acme") == OPERATORS
     assert without_keys(await store.get("acme")) == UPSTREAM
 
 
-async def test_only_so_many_tenants_are_remembered(office: Office):
-    store = store_of(office, remember_most=2)
+async def test_only_so_many_tenants_are_remembered(stores: Stores):
+    store = store_of(stores, max_cached=2)
     for tenant in ("acme", "other", "third"):
         await store.get(tenant)
-    asked = office.database.asked
+    asked = stores.database.asked
     await store.get("third")
     await store.get("other")
-    assert office.database.asked == asked
+    assert stores.database.asked == asked
     await store.get("acme")
-    assert office.database.asked == asked + 1
+    assert stores.database.asked == asked + 1
 
 
 @pytest.mark.parametrize(
@@ -288,20 +288,20 @@ async def test_a_pipeline_s_token_goes_to_its_place_alone(store: TenantSettingsS
         await store.change("user:eve", "acme", moved)
 
 
-async def test_a_sealed_key_of_another_tenant_opens_nothing(store: TenantSettingsStore, office: Office):
+async def test_a_sealed_key_of_another_tenant_opens_nothing(store: TenantSettingsStore, stores: Stores):
     await store.change("user:ann", "acme", UPSTREAM, {"upstream": KEY})
     await store.change("user:eve", "other", UPSTREAM, {"upstream": "mine"})
-    row = await stored_row(office)
-    async with office.database.write("other") as connection:
+    row = await stored_row(stores)
+    async with stores.database.write("other") as connection:
         await connection.execute(scoped_update(schema.interceptors, "other").values(keys=row.keys))
-    store.forget()
+    store.clear_cache()
     with pytest.raises(ConfigurationError, match="upstream key of the tenant 'other'"):
         await store.get("other")
 
 
-async def test_a_key_that_cannot_be_opened_is_mended_by_setting_it_again(store: TenantSettingsStore, office: Office):
+async def test_a_key_that_cannot_be_opened_is_mended_by_setting_it_again(store: TenantSettingsStore, stores: Stores):
     keys = {"upstream": {"sealed": "v1:AAAA", "at": "yesterday"}}
-    await write_row(office, {"upstream_url": "https://models.example.com/v1"}, keys)
+    await write_row(stores, {"upstream_url": "https://models.example.com/v1"}, keys)
     with pytest.raises(ConfigurationError, match="Set it again"):
         await store.get("acme")
     stored = await store.stored("acme")
@@ -334,9 +334,9 @@ async def test_a_key_that_cannot_be_opened_is_mended_by_setting_it_again(store: 
     ids=str,
 )
 async def test_a_stored_value_that_cannot_be_is_named_in_a_sentence(
-    store: TenantSettingsStore, office: Office, settings: object, field: str
+    store: TenantSettingsStore, stores: Stores, settings: object, field: str
 ):
-    await write_row(office, settings, {})
+    await write_row(stores, settings, {})
     with pytest.raises(ConfigurationError, match=field):
         await store.get("acme")
     await store.change("user:ann", "acme", UPSTREAM)
@@ -344,9 +344,9 @@ async def test_a_stored_value_that_cannot_be_is_named_in_a_sentence(
 
 
 @pytest.mark.parametrize("keys", [None, [], "x", {"upstream": None}, {"upstream": "sealed"}, {"upstream": {"at": 7}}])
-async def test_stored_keys_of_no_form_are_refused_or_nothing(office: Office, keys: object):
-    store = store_of(office, defaults=lambda _: TenantSettings())
-    await write_row(office, {}, keys)
+async def test_stored_keys_of_no_form_are_refused_or_nothing(stores: Stores, keys: object):
+    store = store_of(stores, defaults=lambda _: TenantSettings())
+    await write_row(stores, {}, keys)
     if isinstance(keys, dict):
         with pytest.raises(ConfigurationError):
             await store.get("acme")
@@ -354,25 +354,25 @@ async def test_stored_keys_of_no_form_are_refused_or_nothing(office: Office, key
         assert keys_of(await store.get("acme")) == {}
 
 
-async def test_what_an_older_or_newer_version_wrote_is_read(office: Office):
-    store = store_of(office, defaults=lambda _: TenantSettings())
-    await write_row(office, {"limit": 3, "telepathy": {"on": True}}, {"telepathy": {"sealed": "v9:…"}})
+async def test_what_an_older_or_newer_version_wrote_is_read(stores: Stores):
+    store = store_of(stores, defaults=lambda _: TenantSettings())
+    await write_row(stores, {"limit": 3, "telepathy": {"on": True}}, {"telepathy": {"sealed": "v9:…"}})
     assert await store.get("acme") == settings_of(limit=3)
 
 
-async def test_a_row_of_an_earlier_installation_opens(office: Office):
-    sealed = Sealing(office.secret).seal("acme", "upstream", KEY)
-    await write_row(office, ELABORATE_VALUES, {"upstream": {"sealed": sealed, "at": "2026-11-20T09:30:00+00:00"}})
-    store = store_of(office)
+async def test_a_row_of_an_earlier_installation_opens(stores: Stores):
+    sealed = Sealing(stores.secret).seal("acme", "upstream", KEY)
+    await write_row(stores, ELABORATE_VALUES, {"upstream": {"sealed": sealed, "at": "2026-11-20T09:30:00+00:00"}})
+    store = store_of(stores)
     assert await store.get("acme") == with_keys(ELABORATE, {"upstream": KEY})
     stored = await store.stored("acme")
     assert stored
     assert stored.keys_set == {"upstream": datetime.fromisoformat("2026-11-20T09:30:00+00:00")}
 
 
-async def test_the_columns_stay_as_earlier_installations_wrote_them(store: TenantSettingsStore, office: Office):
+async def test_the_columns_stay_as_earlier_installations_wrote_them(store: TenantSettingsStore, stores: Stores):
     await store.change("user:ann", "acme", ELABORATE, {"upstream": KEY})
-    row = await stored_row(office)
+    row = await stored_row(stores)
     assert row.settings == ELABORATE_VALUES
     assert {name: sorted(each) for name, each in row.keys.items()} == {"upstream": ["at", "sealed"]}
 
@@ -497,12 +497,12 @@ async def test_a_key_that_cannot_be_one_is_refused_without_being_quoted(
     assert await store.stored("acme") is None
 
 
-async def test_the_form_of_a_pipeline_s_token_is_checked_before_it_is_kept(office: Office):
+async def test_the_form_of_a_pipeline_s_token_is_checked_before_it_is_kept(stores: Stores):
     def refuse(token: str, pipeline: Pipeline | None) -> None:
         assert (token, pipeline) == (KEY, ELABORATE.knowledge.pipeline)
         raise ConfigurationError("The token has expired. Make another one.")
 
-    store = store_of(office, check_token=refuse)
+    store = store_of(stores, check_token=refuse)
     with pytest.raises(InvalidInput, match="expired"):
         await store.change("user:ann", "acme", ELABORATE, {"pipeline": KEY})
     await store.change("user:ann", "acme", UPSTREAM, {"upstream": KEY, "pipeline": None})

@@ -11,14 +11,14 @@ from ragstone.storage import schema
 from ragstone.storage.database import scoped_insert
 from ragstone.tenants.widgets import MAX_WIDGETS, Widgets
 from ragstone.vocabulary import Scope
-from tests.identity.conftest import Office, on_both
+from tests.identity.conftest import Stores, on_both
 
 HERE = Scope("acme", "shop")
 
 
 @pytest.fixture
-def widgets(office: Office) -> Widgets:
-    return Widgets(office.database, office.audit)
+def widgets(stores: Stores) -> Widgets:
+    return Widgets(stores.database, stores.audit)
 
 
 @on_both
@@ -33,11 +33,11 @@ async def test_a_widget_comes_back_as_it_was_made_and_changed(widgets: Widgets):
         await widgets.get("acme", made.id)
 
 
-async def test_every_change_is_on_record(widgets: Widgets, office: Office):
+async def test_every_change_is_on_record(widgets: Widgets, stores: Stores):
     made = await widgets.create("user:ann", HERE, name="Shop", settings={})
     await widgets.change("user:bob", HERE, made.id, name="Books", settings={})
     await widgets.remove("key:1", "acme", made.id)
-    entries = [entry for entry in await office.audit.entries("acme") if entry.action.startswith("widget.")]
+    entries = [entry for entry in await stores.audit.entries("acme") if entry.action.startswith("widget.")]
     assert [(entry.actor, entry.action, entry.target) for entry in reversed(entries)] == [
         ("user:ann", "widget.created", made.id),
         ("user:bob", "widget.changed", made.id),
@@ -81,10 +81,10 @@ async def test_pages_cover_every_widget_once(widgets: Widgets):
     assert [each.id for each in [*first, *rest]] == made[::-1]
 
 
-async def test_there_is_an_end_to_widgets(widgets: Widgets, office: Office):
+async def test_there_is_an_end_to_widgets(widgets: Widgets, stores: Stores):
     now = datetime.now(UTC)
     same = {"name": "w", "settings": {}, "created_at": now, "updated_at": now}
-    async with office.database.write("acme") as connection:
+    async with stores.database.write("acme") as connection:
         rows = [{"id": f"{number:032}", **same} for number in range(MAX_WIDGETS - 1)]
         await connection.execute(scoped_insert(schema.widgets, HERE), rows)
     await widgets.create("a", HERE, name="the last", settings={})

@@ -11,8 +11,7 @@ from ragstone.http.capabilities import ApiKeysDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import ActingTenant, Admitted, PathId, admitted_router
 from ragstone.identity.api_keys import ApiKey, NewKey
-from ragstone.identity.granting import check_key
-from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission
+from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission, check_key
 
 MAX_PAGE = 500
 

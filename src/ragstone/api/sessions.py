@@ -10,7 +10,6 @@ from ragstone.http.capabilities import RateLimitsDep, SessionsDep, SettingsDep, 
 from ragstone.http.context import context_of
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import ActingTenant, Admitted, PathId, admitted_router, open_router
-from ragstone.identity.granting import user_of
 from ragstone.identity.sessions import Session, Sessions
 from ragstone.identity.users import UserChange
 from ragstone.principals import Permission, Principal
@@ -48,7 +47,7 @@ async def log_in(
 @router.post("/api/accounts/logout", status_code=status.HTTP_204_NO_CONTENT, summary="Log out", responses=problems(400))
 async def log_out(principal: Admitted, sessions: SessionsDep, request: Request, response: Response) -> None:
     """End the session of this request, everywhere, and have the browser forget its cookie."""
-    if user_of(principal) is None:
+    if principal.user_id is None:
         raise InvalidInput("Only sessions log out. Revoke a key with DELETE /api/accounts/keys/{key_id}.")
     await sessions.end(principal.id, principal.tenant, principal.credential)
     site = context_of(request).server.authenticator.site
@@ -58,7 +57,7 @@ async def log_out(principal: Admitted, sessions: SessionsDep, request: Request, 
 @router.get("/api/accounts/me", response_model=MeOut, summary="Who am I?")
 async def show_me(principal: Admitted, users: UsersDep) -> MeOut:
     """Who asks, as the server sees it: tenant, plan, permissions, and the person behind a session."""
-    user_id = user_of(principal)
+    user_id = principal.user_id
     user = await users.get(principal.tenant, user_id) if user_id else None
     return MeOut(
         id=principal.id,
@@ -79,7 +78,7 @@ async def show_me(principal: Admitted, users: UsersDep) -> MeOut:
 )
 async def change_my_password(body: PasswordBody, principal: Admitted, limits: RateLimitsDep, users: UsersDep) -> None:
     """Set a new password of one's own. All sessions end, also this one: log in anew."""
-    user_id = user_of(principal)
+    user_id = principal.user_id
     if user_id is None:
         raise InvalidInput("A key has no password. Rotate it with POST /api/accounts/keys/{key_id}/rotate.")
     await limits.windows.attempt(f"password:{user_id}", limit=PASSWORDS_PER_MINUTE, window_s=60)
@@ -112,7 +111,7 @@ async def end_session(session_id: PathId, principal: Admitted, tenant: ActingTen
 async def _visible(sessions: Sessions, principal: Principal, tenant: str) -> list[Session]:
     if principal.may(Permission.MANAGE):
         return await sessions.all(tenant)
-    user_id = user_of(principal)
+    user_id = principal.user_id
     return await sessions.all(tenant, user_id) if user_id else []
 
 

@@ -231,7 +231,7 @@ class SourcePages:
             NotFound: the token is not valid, has expired, or what it shows has been removed.
             RateLimited: the pages of this tenant are looked at too often.
         """
-        ref = self.links.opened(token)
+        ref = self.links.verify(token)
         key = f"sources:{ref.scope.tenant}"
         await self.limits.windows.attempt(key, limit=PAGES_PER_MINUTE, window_s=60)
         try:

@@ -131,7 +131,7 @@ class Plans:
                 raise InvalidInput(f"There is no model {missing[0]!r}. Add it first, or name one of {_list(known)}.")
             await _put(connection, schema.plans, values)
             await self._changed(connection, actor, "plan.saved", plan.id, {**values, "models": ",".join(plan.models)})
-        self.forget()
+        self.clear_cache()
         return plan
 
     async def remove(self, actor: str, plan_id: str) -> None:
@@ -151,7 +151,7 @@ class Plans:
                 raise Conflict(f"A tenant has the plan {plan_id!r}. Give its tenants another one first.")
             await connection.execute(schema.plans.delete().where(schema.plans.c.id == plan_id))
             await self._changed(connection, actor, "plan.removed", plan_id)
-        self.forget()
+        self.clear_cache()
 
     async def model(self, model_id: str) -> ModelEntry:
         """One model. Raises: NotFound."""
@@ -170,7 +170,7 @@ class Plans:
         async with self._database.write(EVERY_TENANT) as connection:
             await _put(connection, schema.models, values)
             await self._changed(connection, actor, "model.saved", entry.id, values)
-        self.forget()
+        self.clear_cache()
         return entry
 
     async def remove_model(self, actor: str, model_id: str) -> None:
@@ -183,9 +183,9 @@ class Plans:
                 raise Conflict(f"The plan {users[0]!r} names the model {model_id!r}. Take it out there first.")
             await connection.execute(schema.models.delete().where(schema.models.c.id == model_id))
             await self._changed(connection, actor, "model.removed", model_id)
-        self.forget()
+        self.clear_cache()
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Read everything anew from now on."""
         self._known = None
         self._times_forgotten += 1

@@ -77,7 +77,7 @@ class RateLimits:
         """
         if (await self._plans.get(principal.plan)).requests_per_hour is None:
             return
-        count = self.windows.take_here(f"calls:{principal.tenant}", CALLS_PER_MINUTE, 60.0)
+        count = self.windows.take_locally(f"calls:{principal.tenant}", CALLS_PER_MINUTE, 60.0)
         if not count.granted:
             raise RateLimited(
                 f"These are more than {CALLS_PER_MINUTE} requests a minute. "

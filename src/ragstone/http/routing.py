@@ -145,7 +145,7 @@ async def _stream(
     principal: Annotated[Principal, Depends(_principal)],
     admission: AdmissionDep,
 ) -> StreamFactory:
-    return partial(EventStream, still=partial(admission.still, principal))
+    return partial(EventStream, still=partial(admission.is_still_valid, principal))
 
 
 Admitted = Annotated[Principal, Depends(_principal)]

@@ -1,1 +1,1 @@
-"""Tenants, users, keys and sessions: who calls, and what they may do."""
+"""Tenants, users, API keys and sessions, their authentication, and the audit log."""

@@ -1,4 +1,4 @@
-"""The origins that a publishable key answers."""
+"""The allow-list of web origins of a publishable key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_CHARS = 300
 
 
 def checked_domain(text: str) -> str:
-    """A domain of an allow-list, made canonical: `shop.example`, `*.shop.example`, `http://localhost:3000`.
+    """The canonical form of a domain for an allow-list: `shop.example`, `*.shop.example`, `http://localhost:3000`.
 
     A bare host means https on its default port.
 
     Raises:
-        InvalidInput: it is no host, or so wide that it allows everybody.
+        InvalidInput: the text is not a host, or it is a wildcard below a top-level domain.
     """
     domain = text.strip()
     if len(domain) > MAX_CHARS or not domain.isprintable() or set(domain) & set("\\%") or domain == "null":
@@ -30,34 +30,36 @@ def checked_domain(text: str) -> str:
     if domain.startswith("*."):
         host = _host(domain[2:], text)
         if "." not in host:
-            raise InvalidInput(f"{text[:80]!r} would allow every site below {host!r}. Name the site's own domain.")
+            raise InvalidInput(f"{text[:80]!r} would allow every site below {host!r}. Use the domain of one site.")
         return f"*.{host}"
-    return _explicit(domain, text) if "://" in domain else _host(domain, text)
+    return _origin(domain, text) if "://" in domain else _host(domain, text)
 
 
 def allows(domains: Iterable[str], origin: str) -> bool:
-    """Whether a browser's `Origin` is on the list; an empty list allows none, nor does the origin `null`."""
-    scheme, separator, place = origin.lower().partition("://")
+    """Whether a browser's `Origin` is on the list. An empty list allows none; the origin `null` is never allowed."""
+    scheme, separator, authority = origin.lower().partition("://")
     if not separator or not origin.isascii() or len(origin) > MAX_CHARS:
         return False
-    exact = f"{scheme}://{place}"
-    return any(_allows(domain, exact, place) for domain in domains)
+    exact = f"{scheme}://{authority}"
+    return any(_allows(domain, exact, authority) for domain in domains)
 
 
-def _allows(domain: str, origin: str, place: str) -> bool:
+def _allows(domain: str, origin: str, authority: str) -> bool:
     if "://" in domain:
         return origin == domain
     if not origin.startswith("https://"):
         return False
-    return place.endswith(domain[1:]) and _is_below(place, domain[2:]) if domain[0] == "*" else place == domain
+    if domain[0] != "*":
+        return authority == domain
+    return authority.endswith(domain[1:]) and _is_below(authority, domain[2:])
 
 
-def _is_below(place: str, host: str) -> bool:
-    return all(_LABEL.fullmatch(label) for label in place.removesuffix(f".{host}").split("."))
+def _is_below(authority: str, host: str) -> bool:
+    return all(_LABEL.fullmatch(label) for label in authority.removesuffix(f".{host}").split("."))
 
 
-def _explicit(domain: str, text: str) -> str:
-    """A whole origin: scheme, host, and the port where it is not the scheme's own."""
+def _origin(domain: str, text: str) -> str:
+    """A complete origin: scheme, host, and the port unless it is the default port of the scheme."""
     parts, port = _split(domain, text)
     name = parts.hostname or ""
     host = _address(name) or _host(name, text)
@@ -92,7 +94,7 @@ def _address(host: str) -> str | None:
 
 
 def _host(host: str, text: str) -> str:
-    """The host's name in small letters and, where it is not ASCII, in punycode."""
+    """The host name in lower case; a name that is not ASCII is encoded in punycode."""
     name = host.removesuffix(".")
     try:
         name = name.lower() if name.isascii() else idna.encode(name, uts46=True).decode()
@@ -106,5 +108,5 @@ def _host(host: str, text: str) -> str:
 
 def _unusable(text: str) -> InvalidInput:
     return InvalidInput(
-        f"{text[:80]!r} is no domain. Use one like shop.example, *.shop.example or http://localhost:3000."
+        f"{text[:80]!r} is not a domain. Use one like shop.example, *.shop.example or http://localhost:3000."
     )

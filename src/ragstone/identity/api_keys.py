@@ -1,4 +1,4 @@
-"""API keys: secret ones for programs, publishable ones for web sites. Shown once, kept as keyed hashes."""
+"""API keys: secret keys for programs, publishable keys for web sites. Each is shown once and stored as a keyed hash."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ from ragstone.identity.audit import Audit, Detail
 from ragstone.identity.cache_revision import CacheRevision
 from ragstone.identity.secrets import Secret
 from ragstone.identity.tenants import checked_name
-from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission, Principal
+from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
 from ragstone.storage.schema import api_keys, tenants
 from ragstone.vocabulary import COLLECTION_PATTERN, Scope
 
-SECRET_PREFIX = "rs_sk_"  # noqa: S105 — how a key begins, no key
+SECRET_PREFIX = "rs_sk_"  # noqa: S105 — a prefix, not a key
 PUBLISHABLE_PREFIX = "rs_pk_"
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM_CHARS = 32  # 190 bits
-_SHOWN_CHARS = 4  # of them, to tell keys apart; 166 bits stay unknown
+_SHOWN_CHARS = 4  # of the random characters, to identify keys in lists; 166 bits stay unknown
 _CHECKSUM_CHARS = 6  # 62 ** 6 > 2 ** 32
 _FORM = re.compile(rf"rs_[sp]k_[0-9A-Za-z]{{{_RANDOM_CHARS + _CHECKSUM_CHARS}}}")
 
 
 def well_formed(presented: str) -> bool:
-    """Whether it has the form and the checksum of a key; tells typing errors apart without the database."""
+    """Whether the text has the form and the checksum of a key; detects typing errors without the database."""
     if not _FORM.fullmatch(presented):
         return False
     return presented[-_CHECKSUM_CHARS:] == _checksum(presented[:-_CHECKSUM_CHARS])
 
 
 def new_key(kind: Literal["secret", "publishable"]) -> str:
-    """A key that nobody has."""
+    """Generate a random key."""
     prefix = SECRET_PREFIX if kind == "secret" else PUBLISHABLE_PREFIX
     body = prefix + "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM_CHARS))
     return body + _checksum(body)
 
 
 def start_of(key: str) -> str:
-    """Its first characters, to tell it by; what is left is as hard to guess as ever."""
+    """The first characters of the key, which identify it in lists."""
     return key[: len(SECRET_PREFIX) + _SHOWN_CHARS]
 
 
 def _checksum(body: str) -> str:
     """CRC-32 in base 62."""
-    rest, digits = zlib.crc32(body.encode()), ""
+    remainder, digits = zlib.crc32(body.encode()), ""
     for _ in range(_CHECKSUM_CHARS):
-        rest, digit = divmod(rest, len(_DIGITS))
+        remainder, digit = divmod(remainder, len(_DIGITS))
         digits = _DIGITS[digit] + digits
     return digits
 
@@ -75,20 +75,19 @@ __all__ = [
     "ApiKey",
     "ApiKeys",
     "NewKey",
-    "grantable",
     "well_formed",
 ]
 
-ROTATION_OVERLAP_S = 86_400  # the old key works for a day, unless said otherwise
+ROTATION_OVERLAP_S = 86_400  # default: the old key works for one more day
 MAX_OVERLAP_S = 30 * 86_400
-PURPOSE = "api_key"  # of the keyed hash
+PURPOSE = "api_key"  # purpose of the keyed hash
 MAX_COLLECTIONS = 100
 MAX_DOMAINS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key; never the key itself. `start` are its first characters."""
+    """The stored properties of a key, without the key itself. `start` holds its first characters."""
 
     id: str
     tenant: str
@@ -108,7 +107,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """What a key is to be. `permissions` None: all of a secret key but `manage`."""
+    """The properties of a key to create. `permissions` None: all permissions of a secret key except `manage`."""
 
     kind: Literal["secret", "publishable"] = "secret"
     name: str = ""
@@ -118,15 +117,10 @@ class NewKey:
     expires_at: datetime | None = None
 
 
-def grantable(principal: Principal, permissions: frozenset[Permission]) -> bool:
-    """Whether the principal may give these to a key or a person: nobody gives what he has not."""
-    return permissions <= principal.permissions
-
-
 class ApiKeys:
-    """Makes, lists, changes, rotates and revokes the keys of a tenant.
+    """Creates, lists, changes, rotates and revokes the keys of a tenant.
 
-    Whoever calls decides that the actor may give the permissions (`grantable`).
+    The caller checks that the actor may grant the permissions (`principals.check_key`).
     """
 
     def __init__(
@@ -145,11 +139,11 @@ class ApiKeys:
         self._clock = clock
 
     async def create(self, actor: str, tenant: str, new: NewKey) -> tuple[ApiKey, str]:
-        """Make a key; returns what is known of it, and the key, which nobody can show again.
+        """Create a key. Returns its properties and the key itself, which cannot be shown again.
 
         Raises:
-            InvalidInput: permissions, collections, domains or expiry that cannot be used.
-            NotFound: there is no such tenant.
+            InvalidInput: permissions, collections, domains or expiry are not valid.
+            NotFound: the tenant does not exist.
         """
         shown = new_key(new.kind)
         key = self._checked(actor, tenant, new, shown)
@@ -167,7 +161,7 @@ class ApiKeys:
             return await _found(connection, tenant, key_id)
 
     async def all(self, tenant: str, *, limit: int = 100, after: str | None = None) -> list[ApiKey]:
-        """Up to `limit` keys, newest first; `after` is the id of the last one seen."""
+        """Up to `limit` keys, newest first; `after` is the id of the last key of the previous page."""
         wanted = scoped(api_keys, tenant).order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc()).limit(limit)
         async with self._database.read(tenant) as connection:
             if after is not None:
@@ -177,7 +171,7 @@ class ApiKeys:
     async def change(
         self, actor: str, tenant: str, key_id: str, *, name: str | None = None, domains: Sequence[str] | None = None
     ) -> ApiKey:
-        """Rename a key, or give it other domains. Raises: NotFound, InvalidInput."""
+        """Rename a key or replace its domains. Raises: NotFound, InvalidInput."""
         async with self._changes.change(tenant) as connection:
             before = await _found(connection, tenant, key_id)
             after = replace(
@@ -197,9 +191,14 @@ class ApiKeys:
     async def rotate(
         self, actor: str, tenant: str, key_id: str, *, overlap_s: float = ROTATION_OVERLAP_S
     ) -> tuple[ApiKey, str]:
-        """A new key with everything of the old one, which ends after `overlap_s`. Raises: NotFound, Conflict."""
+        """Replace a key by a new one with the same properties; the old key expires after `overlap_s`.
+
+        Raises:
+            NotFound: the key does not exist.
+            Conflict: the key was revoked or rotated, or it has expired.
+        """
         if not 0 <= overlap_s <= MAX_OVERLAP_S:
-            raise InvalidInput(f"Two keys cannot overlap for {overlap_s} seconds. Say 0 to {MAX_OVERLAP_S}.")
+            raise InvalidInput(f"Two keys cannot overlap for {overlap_s} seconds. Use 0 to {MAX_OVERLAP_S}.")
         async with self._changes.change(tenant) as connection:
             old = await _found(connection, tenant, key_id)
             self._check_rotatable(old)
@@ -222,7 +221,7 @@ class ApiKeys:
         return new, shown
 
     async def revoke(self, actor: str, tenant: str, key_id: str) -> None:
-        """End a key, effective within a second everywhere. Raises: NotFound."""
+        """Revoke a key; every process refuses it within a second. Raises: NotFound."""
         async with self._changes.change(tenant) as connection:
             key = await _found(connection, tenant, key_id)
             if key.revoked_at is not None:
@@ -231,7 +230,7 @@ class ApiKeys:
             await self._audit.record(connection, tenant, actor=actor, action="key.revoked", target=key_id)
 
     async def origins(self) -> frozenset[str]:
-        """The domains of all publishable keys that work, for answering preflights, which carry no key."""
+        """The domains of all valid publishable keys, against which preflight requests without a key are checked."""
         wanted = unscoped(api_keys, api_keys.c.domains).join(tenants, tenants.c.tenant == api_keys.c.tenant)
         wanted = wanted.where(
             api_keys.c.kind == "publishable",
@@ -276,7 +275,7 @@ class ApiKeys:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
         }
-        if key.collections is not None:  # JSON would keep None as `null`, which is not NULL
+        if key.collections is not None:  # JSON would store None as `null`, which is not NULL
             row["collections"] = sorted(key.collections)
         await connection.execute(scoped_insert(api_keys, Scope(key.tenant)), row)
 
@@ -291,14 +290,14 @@ class ApiKeys:
 def _checked_permissions(new: NewKey) -> frozenset[Permission]:
     if new.kind == "publishable":
         if new.permissions not in {None, PUBLISHABLE_KEY_PERMISSIONS}:
-            raise InvalidInput("A publishable key only answers visitors of a web site. Leave its permissions out.")
+            raise InvalidInput("The permissions of a publishable key are fixed. Leave `permissions` out.")
         return PUBLISHABLE_KEY_PERMISSIONS
     if new.permissions is None:
         return SECRET_KEY_PERMISSIONS - {Permission.MANAGE}
     if new.permissions and new.permissions <= SECRET_KEY_PERMISSIONS:
         return new.permissions
     raise InvalidInput(
-        f"A secret key has one or more of these permissions: {', '.join(sorted(SECRET_KEY_PERMISSIONS))}."
+        f"A secret key needs one or more of these permissions: {', '.join(sorted(SECRET_KEY_PERMISSIONS))}."
     )
 
 
@@ -306,18 +305,22 @@ def _checked_collections(names: Sequence[str] | None) -> frozenset[str] | None:
     if names is None:
         return None
     if not 1 <= len(names) <= MAX_COLLECTIONS:
-        raise InvalidInput(f"A key is made for 1 to {MAX_COLLECTIONS} collections, or for all if none is named.")
+        raise InvalidInput(
+            f"A key is limited to 1 to {MAX_COLLECTIONS} collections. Leave `collections` out to allow all."
+        )
     for name in names:
         if not re.fullmatch(COLLECTION_PATTERN, name):
-            raise InvalidInput(f"{name[:80]!r} cannot name a collection. Use up to 64 small letters, digits, - and _.")
+            raise InvalidInput(
+                f"{name[:80]!r} is not a valid collection name. Use up to 64 lower-case letters, digits, - and _."
+            )
     return frozenset(names)
 
 
 def _checked_domains(kind: str, domains: Sequence[str]) -> tuple[str, ...]:
     if domains and kind != "publishable":
-        raise InvalidInput("A secret key is for programs, not for web sites. Leave its domains out.")
+        raise InvalidInput("Only publishable keys have domains. Leave `domains` out for a secret key.")
     if len(domains) > MAX_DOMAINS:
-        raise InvalidInput(f"A key has {MAX_DOMAINS} domains at most. Make several keys.")
+        raise InvalidInput(f"A key has at most {MAX_DOMAINS} domains. Create several keys.")
     return tuple(sorted({checked_domain(domain) for domain in domains}))
 
 
@@ -325,9 +328,9 @@ def _checked_expiry(ends: datetime | None, now: datetime) -> datetime | None:
     if ends is None:
         return None
     if ends.tzinfo is None:
-        raise InvalidInput("The time of expiry has no time zone. Write it like 2030-01-31T12:00:00Z.")
+        raise InvalidInput("The expiry time has no time zone. Write it like 2030-01-31T12:00:00Z.")
     if ends <= now:
-        raise InvalidInput("The time of expiry is over. Choose one in the future.")
+        raise InvalidInput("The expiry time is in the past. Choose one in the future.")
     return ends.astimezone(UTC)
 
 
@@ -343,7 +346,7 @@ async def _update(connection: AsyncConnection, key: ApiKey, **values: object) ->
 async def _found(connection: AsyncConnection, tenant: str, key_id: str) -> ApiKey:
     row = (await connection.execute(scoped(api_keys, tenant).where(api_keys.c.id == key_id))).first()
     if row is None:
-        raise NotFound("There is no such key. List them with `ragstone accounts keys list`.")
+        raise NotFound("There is no such key. List the keys with `ragstone accounts keys list`.")
     return _key(row)
 
 

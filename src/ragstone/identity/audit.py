@@ -1,4 +1,8 @@
-"""RECORD: who brought documents in and took them out, in the transaction that does so."""
+"""The audit log: one chain of keyed hashes per tenant, written in the transaction of the change it records.
+
+Each record's hash covers the hash of the record before it, and a sealed head stores where the
+chain ends. So `verify` finds records that were changed, removed, or added from outside.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import ConfigurationError
 from ragstone.identity.secrets import Secret
-from ragstone.storage.database import EVERY_TENANT, Database, hold, scoped, scoped_insert, scoped_update, unscoped
+from ragstone.storage.database import (
+    EVERY_TENANT,
+    Database,
+    lock_tenant,
+    scoped,
+    scoped_insert,
+    scoped_update,
+    unscoped,
+)
 from ragstone.storage.schema import audit_heads, audit_log, tenants
 from ragstone.vocabulary import Scope
 
@@ -38,7 +50,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The first record of a chain that is not as it was written."""
+    """The first record of a chain that fails verification."""
 
     tenant: str
     number: int
@@ -53,7 +65,7 @@ class _Head:
 
 
 class Audit:
-    """Writes, reads and verifies the chains."""
+    """Writes, reads and verifies the audit logs."""
 
     def __init__(self, database: Database, secret: Secret) -> None:
         self._database = database
@@ -69,10 +81,10 @@ class Audit:
         target: str = "",
         details: Mapping[str, Detail] | None = None,
     ) -> None:
-        """Append a record, in the caller's write transaction: what is not recorded does not happen.
+        """Append a record in the caller's write transaction: if the record fails, so does the change.
 
         Raises:
-            ConfigurationError: the chain's end is not as it was written, so nothing can be appended.
+            ConfigurationError: the chain's head was changed from outside, so nothing can be appended.
         """
         head = await self._locked_head(connection, tenant)
         entry = AuditEntry(tenant, head.number + 1, datetime.now(UTC), actor, action, target, dict(details or {}))
@@ -96,12 +108,12 @@ class Audit:
         target: str = "",
         details: Mapping[str, Detail] | None = None,
     ) -> None:
-        """Append a record in a transaction of its own, for what changes nothing else."""
+        """Append a record in a transaction of its own, for events that change no other table."""
         async with self._database.write(tenant) as connection:
             await self.record(connection, tenant, actor=actor, action=action, target=target, details=details)
 
     async def entries(self, tenant: str, *, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
-        """The newest records, newest first; `before` is the smallest number seen so far."""
+        """Up to `limit` records, newest first; `before` is the smallest number of the previous page."""
         wanted = scoped(audit_log, tenant).order_by(audit_log.c.number.desc()).limit(limit)
         if before is not None:
             wanted = wanted.where(audit_log.c.number < before)
@@ -109,15 +121,15 @@ class Audit:
             return [_entry(row) for row in await connection.execute(wanted)]
 
     async def verify(self, tenant: str | None = None) -> Sequence[Broken]:
-        """The first broken record of each chain, of one tenant or of all; none if all are whole."""
+        """The first broken record of each chain, for one tenant or all; empty if every chain is intact."""
         async with self._database.read(EVERY_TENANT) as connection:
             tenants = [tenant] if tenant else await _chains(connection)
             found = [await self._first_broken(connection, each) for each in tenants]
         return [broken for broken in found if broken]
 
     async def _locked_head(self, connection: AsyncConnection, tenant: str) -> _Head:
-        """The end of the chain; who wants to append waits here for who does, also where there is no chain yet."""
-        await hold(connection, tenant)
+        """The chain's head, locked until the transaction ends; creates it for the tenant's first record."""
+        await lock_tenant(connection, tenant)
         wanted = scoped(audit_heads, tenant)
         row = (await connection.execute(wanted)).first()
         if row is None:
@@ -143,14 +155,14 @@ class Audit:
             if entry.number != number:
                 return Broken(tenant, number, "It is missing, or its number was changed.")
             if not hmac.compare_digest(sealed, self._hash(entry, before)):
-                return Broken(tenant, number, "It is not as it was written.")
+                return Broken(tenant, number, "It was changed.")
             before = sealed
         if row is None:
-            return Broken(tenant, number, "The chain's end is not recorded.") if number else None
+            return Broken(tenant, number, "The record of the chain's end is missing.") if number else None
         if not self._is_sealed(tenant, head):
-            return Broken(tenant, number, "The record of the chain's end is not as it was written.")
+            return Broken(tenant, number, "The record of the chain's end was changed.")
         if head.number > number:
-            return Broken(tenant, number + 1, f"It is missing, as is all up to {head.number}.")
+            return Broken(tenant, number + 1, f"It is missing, and so are all up to {head.number}.")
         if head.number < number or head.hash != before:
             return Broken(tenant, head.number + 1, "It was added after the chain's end.")
         return None
@@ -169,8 +181,8 @@ class Audit:
 
 def _cannot_append(tenant: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The audit log of {tenant!r} was changed from outside, so nothing can be added to it, and nothing that has "
-        f"to be recorded can be done. Run `ragstone accounts audit verify --tenant {tenant}`, and restore a backup."
+        f"The audit log of {tenant!r} was changed from outside, so changes that it must record are refused. "
+        f"Run `ragstone accounts audit verify --tenant {tenant}`, then restore a backup."
     )
 
 
@@ -179,7 +191,7 @@ def _canonical(value: object) -> str:
 
 
 async def _chains(connection: AsyncConnection) -> list[str]:
-    """Every tenant that has records or an end of them."""
+    """Every tenant that has records or a chain head."""
     heads = await connection.scalars(unscoped(audit_heads, audit_heads.c.tenant))
     records = await connection.scalars(unscoped(audit_log, audit_log.c.tenant).distinct())
     return sorted({*heads, *records})
@@ -212,9 +224,10 @@ async def record_change(
     target: str,
     **counts: int,
 ) -> None:
-    """Append to the tenant's audit log: ids and counts, no names and no text, for it outlives the documents.
+    """Append ids and counts of a change of documents to the tenant's audit log.
 
-    Names that no tenant has belong to the program that embeds the platform, and have no log.
+    Names and text are left out, because the log outlives the documents. A tenant name that has
+    no row in `tenants` belongs to a program that embeds the platform; it has no audit log.
     """
     if audit is None:
         return

@@ -1,11 +1,11 @@
-"""The story ADMIT: what somebody shows becomes a principal, or nothing.
+"""AUTHENTICATE: resolves a presented API key or session token to a principal.
 
-known a moment ago? → form and checksum → keyed hash → key or session → its tenant is active → principal
+cached? → form and checksum → keyed hash → key or session → active tenant → principal
 
-What is remembered holds for half a minute at most, and until anything of accounts
-changes: changes of this process count at once, those of others when the number in SQL
-is looked at next. If SQL cannot be read, what is remembered runs out, and the door is
-closed.
+A cached principal is valid for 30 seconds at most, and only until accounts change. A change
+made by this process invalidates the cache immediately; a change made by another process does
+so at the next check of the revision number in SQL. While SQL cannot be read, cached principals
+expire and every other request is refused.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from ragstone.storage.database import Database
 log = structlog.get_logger()
 K = TypeVar("K")
 
-REMEMBER_S = 30.0  # a principal is looked up anew after this, whatever else happens
-WATCH_S = 0.5  # how often another process's changes are looked for
-REMEMBER_MOST = 10_000  # credentials; about 1 KiB each
-USED_EVERY_S = 60.0  # how exactly it is known when a credential was last used
-WRITE_USES_S = 5.0  # how long such notes are collected
-_REFUSED = "This key or session opens nothing here, or no longer. Send a valid key as `Authorization: Bearer <key>`."
+CACHE_S = 30.0  # how long a cached principal is valid
+POLL_S = 0.5  # between two checks for changes of other processes
+MAX_CACHED = 10_000  # credentials; about 1 KiB each
+USED_EVERY_S = 60.0  # resolution of a credential's `last_used_at`
+WRITE_USES_S = 5.0  # between two writes of `last_used_at`
+_REFUSED = "This key or session is not valid. Send a valid key as `Authorization: Bearer <key>`."
 
 
 @dataclass(slots=True)
-class _Seen:
-    """A credential that opened the door: until when that needs no look, and when it was used."""
+class _CachedCredential:
+    """A credential that was authenticated; it must be read again at `cached_until`."""
 
     credential: Credential
-    until: float
-    used: float
+    cached_until: float
+    last_used: float
 
-    def holds(self, now: float) -> bool:
-        known = self.credential
-        return now < self.until and now < known.ends and now < self.used + known.idle_s
+    def is_valid(self, now: float) -> bool:
+        read = self.credential
+        return now < self.cached_until and now < read.ends and now < self.last_used + read.idle_s
 
 
 class Admission:
-    """Knows keys and sessions. What it has seen it remembers until something changes."""
+    """Authenticates API keys and session tokens, with a cache that account changes invalidate."""
 
     def __init__(
         self,
@@ -62,151 +62,151 @@ class Admission:
         *,
         changes: CacheRevision | None = None,
         session_idle_s: float = SessionOptions().idle_s,
-        remember_most: int = REMEMBER_MOST,
+        max_cached: int = MAX_CACHED,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._credentials = Credentials(database, secret, session_idle_s=session_idle_s)
-        self._remember_most = remember_most
+        self._max_cached = max_cached
         self._clock = clock
         self._changes = changes or CacheRevision(database)
-        self._changes.listen(self.forget)
-        self._by_text: dict[bytes, _Seen] = {}  # keys are hashes: what was shown is kept nowhere
-        self._by_id: dict[str, _Seen] = {}
-        self._accounts: tuple[bool, float] | None = None
-        self._epoch = 0  # what was read before a change is not remembered after it
+        self._changes.listen(self.clear_cache)
+        self._by_digest: dict[bytes, _CachedCredential] = {}  # SHA-256 of the presented text, which is not stored
+        self._by_id: dict[str, _CachedCredential] = {}
+        self._accounts: tuple[bool, float] | None = None  # whether there are any, and until when that is cached
+        self._epoch = 0  # counts invalidations: what was read before one is not cached after it
         self._uses: dict[str, tuple[Principal, float]] = {}
         self._revision: int | None = None
-        self._blind = False  # changes could not be looked for, and the log says so
+        self._database_failed = False  # the last check for changes failed, which the log reports once
 
     async def admit(self, presented: str) -> Principal:
-        """Who holds this key or session token. Warm, it costs no statement.
+        """The principal of a key or session token. A cached one needs no SQL statement.
 
         Raises:
-            Unauthenticated: unknown, expired, revoked, or its tenant or user is not active; always the same sentence.
+            Unauthenticated: unknown, expired, revoked, or its tenant or user is not active; always the same message.
         """
-        text = hashlib.sha256(presented.encode(errors="surrogatepass")).digest()
-        seen = self._by_text.get(text)
-        if seen is None or not seen.holds(self._clock()):
+        digest = hashlib.sha256(presented.encode(errors="surrogatepass")).digest()
+        cached = self._by_digest.get(digest)
+        if cached is None or not cached.is_valid(self._clock()):
             epoch = self._epoch
-            seen = self._checked(await self._credentials.presented(presented))
-            if seen is None:
+            cached = self._valid(await self._credentials.presented(presented))
+            if cached is None:
                 raise Unauthenticated(_REFUSED)
-            self._remember(seen, epoch, text)
-        self._note_use(seen)
-        return seen.credential.principal
+            self._cache(cached, epoch, digest)
+        self._note_use(cached)
+        return cached.credential.principal
 
     async def has_accounts(self) -> bool:
-        """Whether any user or key exists: then nobody enters without one."""
+        """Whether any user or key exists; if so, every request must be authenticated."""
         if self._accounts and self._clock() < self._accounts[1]:
             return self._accounts[0]
         epoch = self._epoch
         exist = await self._credentials.any_exist()
         if epoch == self._epoch:
-            self._accounts = (exist, self._clock() + REMEMBER_S)
+            self._accounts = (exist, self._clock() + CACHE_S)
         return exist
 
-    async def still(self, principal: Principal) -> bool:
-        """Whether somebody who was admitted would be admitted again, for streams that run."""
+    async def is_still_valid(self, principal: Principal) -> bool:
+        """Whether a principal still has all it had when it was authenticated; checked while its stream runs."""
         if principal.kind is CredentialType.SETTING:
-            return True  # settings hold as long as the process
+            return True  # settings do not change while the process runs
         if principal.kind is CredentialType.LOCAL:
             return not await self.has_accounts()
-        seen = self._by_id.get(principal.credential)
-        if seen is None or not seen.holds(self._clock()):
+        cached = self._by_id.get(principal.credential)
+        if cached is None or not cached.is_valid(self._clock()):
             epoch = self._epoch
-            seen = self._checked(await self._credentials.of(principal))
-            if seen is None:
+            cached = self._valid(await self._credentials.of(principal))
+            if cached is None:
                 return False
-            self._remember(seen, epoch)
-        return _covers(seen.credential.principal, principal)
+            self._cache(cached, epoch)
+        return _covers(cached.credential.principal, principal)
 
     async def watch(self) -> None:
-        """Notice changes, also those of other processes, within a second; runs until cancelled."""
+        """Detect changes of accounts by any process within a second; runs until cancelled."""
         async with asyncio.TaskGroup() as both:
-            both.create_task(self._look_now_and_then())
-            both.create_task(self._look_when_told())
+            both.create_task(self._poll())
+            both.create_task(self._follow_notifications())
 
-    async def look(self) -> None:
-        """Forget, if anything changed since the last look. Raises: Unavailable."""
+    async def check_revision(self) -> None:
+        """Clear the caches if the revision has changed since the last check. Raises: Unavailable."""
         revision = await current(self._database)
         if self._revision not in {None, revision}:
-            self._changes.tell()
+            self._changes.notify_listeners()
         self._revision = revision
 
     async def write_uses(self) -> None:
-        """Write down which credentials were used, and when. Raises: Unavailable; then they are kept for later."""
+        """Store when credentials were last used. Raises: Unavailable; the times are then written by the next call."""
         uses = dict(self._uses)
         if uses:
-            # In one order everywhere, so that two processes do not wait for each other.
+            # All processes write in the same order, so that they cannot deadlock.
             await self._credentials.note_use(uses[credential] for credential in sorted(uses))
         for credential, use in uses.items():
             if self._uses.get(credential) == use:
                 del self._uses[credential]
 
-    def forget(self) -> None:
-        """Look everybody up anew from now on."""
+    def clear_cache(self) -> None:
+        """Drop all cached credentials."""
         self._epoch += 1
-        self._by_text.clear()
+        self._by_digest.clear()
         self._by_id.clear()
         self._accounts = None
 
-    async def _look_now_and_then(self) -> None:
+    async def _poll(self) -> None:
         written = self._clock()
         while True:
-            await self._try(self.look)
+            await self._attempt(self.check_revision)
             if self._clock() >= written + WRITE_USES_S:
                 written = self._clock()
-                await self._try(self.write_uses)
-            await asyncio.sleep(WATCH_S)
+                await self._attempt(self.write_uses)
+            await asyncio.sleep(POLL_S)
 
-    async def _look_when_told(self) -> None:
-        async with aclosing(self._changes.news()) as news:
-            async for _ in news:
-                await self._try(self.look)
+    async def _follow_notifications(self) -> None:
+        async with aclosing(self._changes.notifications()) as notifications:
+            async for _ in notifications:
+                await self._attempt(self.check_revision)
 
-    async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Whatever is down may come back; until then, what is remembered runs out by itself."""
+    async def _attempt(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Run a step and log its failure; the next step tries again, and cached credentials expire until one works."""
         try:
             await step()
         except RagstoneError as error:
-            if not self._blind:
+            if not self._database_failed:
                 log.warning("admission.cannot_look", error=error.message)
-            self._blind = True
+            self._database_failed = True
         else:
-            self._blind = False
+            self._database_failed = False
 
-    def _checked(self, found: Credential | None) -> _Seen | None:
-        """What SQL knows of a credential, if it is in force by this process's clock."""
+    def _valid(self, found: Credential | None) -> _CachedCredential | None:
+        """A credential that was read from SQL, if it is valid by the clock of this process."""
         if found is None:
             return None
         now = self._clock()
         _, used = self._uses.get(found.principal.credential, (None, 0.0))
-        seen = _Seen(found, now + REMEMBER_S, max(found.used, used))
-        return seen if seen.holds(now) else None
+        read = _CachedCredential(found, now + CACHE_S, max(found.used, used))
+        return read if read.is_valid(now) else None
 
-    def _remember(self, seen: _Seen, epoch: int, text: bytes | None = None) -> None:
+    def _cache(self, read: _CachedCredential, epoch: int, digest: bytes | None = None) -> None:
         if epoch != self._epoch:
             return
-        if text is not None:
-            _put(self._by_text, text, seen, self._remember_most)
-        _put(self._by_id, seen.credential.principal.credential, seen, self._remember_most)
+        if digest is not None:
+            _put(self._by_digest, digest, read, self._max_cached)
+        _put(self._by_id, read.credential.principal.credential, read, self._max_cached)
 
-    def _note_use(self, seen: _Seen) -> None:
+    def _note_use(self, cached: _CachedCredential) -> None:
         now = self._clock()
-        if now >= seen.used + USED_EVERY_S:
-            seen.used = now
-            principal = seen.credential.principal
+        if now >= cached.last_used + USED_EVERY_S:
+            cached.last_used = now
+            principal = cached.credential.principal
             self._uses[principal.credential] = (principal, now)
 
 
-def _put(memory: dict[K, _Seen], key: K, seen: _Seen, most: int) -> None:
-    memory.pop(key, None)
-    if len(memory) >= most:
-        del memory[next(iter(memory))]  # the oldest
-    memory[key] = seen
+def _put(cache: dict[K, _CachedCredential], key: K, value: _CachedCredential, max_entries: int) -> None:
+    cache.pop(key, None)
+    if len(cache) >= max_entries:
+        del cache[next(iter(cache))]  # the oldest
+    cache[key] = value
 
 
 def _covers(now: Principal, then: Principal) -> bool:
-    """Whether nothing was taken from it meanwhile."""
+    """Whether the principal has lost no permission or domain since `then`."""
     return now.tenant == then.tenant and now.permissions >= then.permissions and set(now.domains) >= set(then.domains)

@@ -1,4 +1,7 @@
-"""A number in SQL that grows with each change of what processes remember: who may come in, and under which plan."""
+"""The cache revision: a number in SQL that every change of accounts, plans or tenant settings increments.
+
+Processes compare it with the number they saw last, and clear their caches when it has changed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ragstone.storage.database import EVERY_TENANT, Database, Whose, unscoped
+from ragstone.storage.database import EVERY_TENANT, Database, TenantSelector, unscoped
 from ragstone.storage.redis import Redis
 from ragstone.storage.schema import revisions
 
@@ -15,25 +18,22 @@ _NAME = "accounts"
 
 
 async def bump(connection: AsyncConnection) -> None:
-    """Tell all processes, when the caller's transaction commits, that something changed.
-
-    The last statement of its transaction: all such transactions queue for this one row.
-    """
+    """Increment the revision. Call it last in the transaction: every such transaction locks this row."""
     row = revisions.update().where(revisions.c.name == _NAME)
     await connection.execute(row.values(value=revisions.c.value + 1))
 
 
 async def current(database: Database) -> int:
-    """The number now."""
+    """The current revision."""
     async with database.read(EVERY_TENANT) as connection:
         found = await connection.execute(unscoped(revisions, revisions.c.value).where(revisions.c.name == _NAME))
         return int(found.scalar_one())
 
 
 class CacheRevision:
-    """Makes changes of accounts, and tells this process of them at once.
+    """Runs transactions that change accounts, increments the revision and notifies the caches of this process.
 
-    Other processes look at the number; where there is Redis, they hear when to look.
+    Other processes poll the revision; with Redis, a message tells them when to read it.
     """
 
     def __init__(self, database: Database, redis: Redis | None = None) -> None:
@@ -42,28 +42,28 @@ class CacheRevision:
         self._listeners: list[Callable[[], None]] = []
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after each change; it forgets what it remembers."""
+        """Register a function that clears a cache; it is called after each change."""
         self._listeners.append(listener)
 
-    def tell(self) -> None:
-        """Something changed, here or in another process."""
+    def notify_listeners(self) -> None:
+        """Call all listeners after a change by this process or another."""
         for listener in self._listeners:
             listener()
 
     @asynccontextmanager
-    async def change(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
-        """A transaction whose changes are in force, in this process, once the block has ended."""
+    async def change(self, selector: TenantSelector) -> AsyncIterator[AsyncConnection]:
+        """A write transaction; when the block has ended, this process has cleared its caches."""
         try:
-            async with self._database.write(whose) as connection:
+            async with self._database.write(selector) as connection:
                 yield connection
                 await bump(connection)
         finally:
-            self.tell()  # also if it is not known whether the commit arrived
+            self.notify_listeners()  # also after an error: the commit may have succeeded
         if self._redis:
             await self._redis.publish(_NAME, "changed")
 
-    async def news(self) -> AsyncGenerator[None, None]:
-        """Yields whenever another process says that it changed something; never, without Redis."""
+    async def notifications(self) -> AsyncGenerator[None, None]:
+        """Yields once per change that another process published; without Redis, it yields nothing."""
         if self._redis:
             async with aclosing(self._redis.messages(_NAME)) as messages:
                 async for _ in messages:

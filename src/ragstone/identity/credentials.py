@@ -1,4 +1,4 @@
-"""Keys and sessions as the door sees them: whom each stands for, and until when."""
+"""Credentials: keys and sessions read from SQL, each with its principal and its expiry."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ _ACTIVE = "active"  # a tenant's state, and a user's
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key or session that is in force but for the clock. All times are Unix seconds.
+    """A key or session that was not revoked; its expiry is not checked yet. All times are Unix seconds.
 
-    It ends at `ends`, and before that if it was not used for `idle_s`. `used` is when it
-    last was, as far as SQL knows.
+    It expires at `ends`, or after `idle_s` without use. `used` is its last use that SQL recorded.
     """
 
     principal: Principal
@@ -45,7 +44,7 @@ class Credential:
 
 
 class Credentials:
-    """Looks keys and sessions up, and notes when they were used."""
+    """Looks up keys and sessions, and stores when they were used."""
 
     def __init__(self, database: Database, secret: Secret, *, session_idle_s: float) -> None:
         self._database = database
@@ -53,7 +52,7 @@ class Credentials:
         self._session_idle_s = session_idle_s
 
     async def presented(self, text: str) -> Credential | None:
-        """The one whose key or token this is. What has not the form of one costs no statement."""
+        """The credential of a presented key or token. A text of another form needs no SQL statement."""
         if keys.well_formed(text):
             digest = self._secret.digest(keys.PURPOSE, text)
             return await self._key(api_keys.c.key_hash == digest, digest)
@@ -63,7 +62,7 @@ class Credentials:
         return None
 
     async def of(self, principal: Principal) -> Credential | None:
-        """The one that the principal came in with."""
+        """The credential that the principal authenticated with."""
         if principal.kind is CredentialType.SESSION:
             return await self._session(sessions.c.id == principal.credential)
         return await self._key(api_keys.c.id == principal.credential)
@@ -77,7 +76,7 @@ class Credentials:
         return False
 
     async def note_use(self, uses: Iterable[tuple[Principal, float]]) -> None:
-        """Write down when the credentials of principals were last used."""
+        """Store when the credentials of principals were last used."""
         async with self._database.write(EVERY_TENANT) as connection:
             for principal, used in uses:
                 await _note_use(connection, principal, datetime.fromtimestamp(used, UTC))
@@ -85,7 +84,7 @@ class Credentials:
     async def _key(self, which: ColumnElement[bool], digest: str | None = None) -> Credential | None:
         wanted = unscoped(api_keys, api_keys, tenants.c.plan, tenants.c.state.label("tenant_state"))
         row = await self._row(wanted.join(tenants, tenants.c.tenant == api_keys.c.tenant).where(which))
-        if row is None or row.revoked_at or row.tenant_state != _ACTIVE or not _is(row.key_hash, digest):
+        if row is None or row.revoked_at or row.tenant_state != _ACTIVE or not _matches(row.key_hash, digest):
             return None
         return Credential(_of_key(row), _seconds(row.expires_at, math.inf), math.inf, _seconds(row.last_used_at, 0.0))
 
@@ -96,7 +95,7 @@ class Credentials:
         row = await self._row(wanted.join(tenants, tenants.c.tenant == sessions.c.tenant).where(which))
         if row is None or row.revoked_at or (row.tenant_state, row.state) != (_ACTIVE, _ACTIVE):
             return None
-        if not _is(row.token_hash, digest):
+        if not _matches(row.token_hash, digest):
             return None
         ends, used = row.expires_at.timestamp(), row.last_used_at.timestamp()
         return Credential(_of_session(row), ends, self._session_idle_s, used)
@@ -107,20 +106,20 @@ class Credentials:
         return row
 
 
-def _is(kept: str, digest: str | None) -> bool:
-    """The database found it by its hash; that it did is checked in constant time."""
-    return digest is None or hmac.compare_digest(kept, digest)
+def _matches(stored: str, digest: str | None) -> bool:
+    """Whether the hashes are equal, compared in constant time after the database's own comparison."""
+    return digest is None or hmac.compare_digest(stored, digest)
 
 
 def _of_key(row: Row[Any]) -> Principal:
     kind = CredentialType(row.kind)
-    most = PUBLISHABLE_KEY_PERMISSIONS if kind is CredentialType.PUBLISHABLE else SECRET_KEY_PERMISSIONS
+    grantable = PUBLISHABLE_KEY_PERMISSIONS if kind is CredentialType.PUBLISHABLE else SECRET_KEY_PERMISSIONS
     return Principal(
         id=f"key:{row.id}",
         kind=kind,
         tenant=row.tenant,
         plan=row.plan,
-        permissions=most & {Permission(each) for each in row.permissions},
+        permissions=grantable & {Permission(each) for each in row.permissions},
         collections=None if row.collections is None else frozenset(row.collections),
         domains=tuple(row.domains),
         credential=row.id,

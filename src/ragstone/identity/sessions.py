@@ -1,4 +1,4 @@
-"""Sessions: opaque tokens that SQL knows, and so can end."""
+"""Sessions: logins with opaque tokens, stored in SQL, so that they can be ended."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ragstone.storage.schema import sessions
 from ragstone.vocabulary import DEFAULT_TENANT, Scope
 
 SESSION_PREFIX = "rs_se_"
-PURPOSE = "session"  # of the keyed hash
+PURPOSE = "session"  # purpose of the keyed hash
 _TOKEN = re.compile(rf"{SESSION_PREFIX}[A-Za-z0-9_-]{{43}}")  # 256 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
-    """How long a session lasts, unused and at all, and how many failed logins are heard."""
+    """How long a session lasts without use (`idle_s`) and at most, and how many failed logins are accepted."""
 
     idle_s: float = 1800
     max_s: float = 43_200
@@ -50,12 +50,12 @@ class Session:
 
 
 def is_token(presented: str) -> bool:
-    """Whether it has the form of a session's token."""
+    """Whether the text has the form of a session token."""
     return _TOKEN.fullmatch(presented) is not None
 
 
 class Sessions:
-    """Opens, lists and ends sessions."""
+    """Creates, lists and ends sessions."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Sessions:
         self._clock = clock
 
     async def login(self, email: str, password: str, *, address: str) -> tuple[Session, str]:
-        """Open a session; returns it and its token, which nobody can show again.
+        """Create a session. Returns it and its token, which cannot be shown again.
 
         Raises:
             Unauthenticated: see `Users.authenticate`.
@@ -91,14 +91,14 @@ class Sessions:
         try:
             user = await self._users.authenticate(email, password)
         except Unauthenticated:
-            await self._note_refusal(email, address)
+            await self._record_refusal(email, address)
             raise
         for name, _, _ in attempts:
-            await self._windows.take_back(name)
-        return await self._open(user, address)
+            await self._windows.undo_attempt(name)
+        return await self._create(user, address)
 
     async def all(self, tenant: str, user_id: str | None = None) -> list[Session]:
-        """The sessions that run, of one user or of all the tenant's, newest first."""
+        """The active sessions of one user, or of all users of the tenant, newest first."""
         now = self._now()
         idle_since = now - timedelta(seconds=self._options.idle_s)
         wanted = scoped(sessions, tenant).where(
@@ -111,26 +111,26 @@ class Sessions:
             return [_session(row) for row in rows]
 
     async def end(self, actor: str, tenant: str, session_id: str) -> None:
-        """End a session, effective within a second everywhere. Raises: NotFound."""
+        """End a session; every process refuses it within a second. Raises: NotFound."""
         running = (sessions.c.id == session_id) & sessions.c.revoked_at.is_(None)
         async with self._changes.change(tenant) as connection:
             ended = await connection.execute(
                 scoped_update(sessions, tenant).where(running).values(revoked_at=self._now())
             )
             if not ended.rowcount:
-                raise NotFound("There is no such session, or it has ended.")
+                raise NotFound("There is no such session, or it has ended already. List the sessions for their ids.")
             await self._audit.record(connection, tenant, actor=actor, action="session.ended", target=session_id)
 
-    async def _open(self, user: User, address: str) -> tuple[Session, str]:
+    async def _create(self, user: User, address: str) -> tuple[Session, str]:
         token = SESSION_PREFIX + secrets.token_urlsafe(32)
         now = self._now()
         ends = now + timedelta(seconds=self._options.max_s)
         new = Session(secrets.token_hex(16), user.tenant, user.id, now, now, ends)
         row = {"id": new.id, "user_id": user.id, "token_hash": self._secret.digest(PURPOSE, token)}
         times = {"created_at": now, "last_used_at": now, "expires_at": ends}
-        over = (sessions.c.user_id == user.id) & (sessions.c.expires_at < now)
+        expired = (sessions.c.user_id == user.id) & (sessions.c.expires_at < now)
         async with self._database.write(user.tenant) as connection:
-            await connection.execute(scoped_delete(sessions, user.tenant).where(over))
+            await connection.execute(scoped_delete(sessions, user.tenant).where(expired))
             await connection.execute(scoped_insert(sessions, Scope(user.tenant)), row | times)
             await self._audit.record(
                 connection,
@@ -143,9 +143,10 @@ class Sessions:
         return new, token
 
     def _attempts(self, email: str, address: str) -> list[tuple[str, int, int]]:
-        """What an attempt counts against: name, limit, seconds. Counted before it is made, lest many be made at once.
+        """The rate windows of a login attempt: name, limit, seconds.
 
-        Somebody far away can use up the second, and so keep the owner out, for an hour at most.
+        An attempt is counted before it is made, so that concurrent attempts cannot exceed the limit.
+        An attacker can exhaust the second window, and so lock the owner out for an hour at most.
         """
         account = email.strip().lower()[:MAX_EMAIL_CHARS]
         return [
@@ -153,8 +154,11 @@ class Sessions:
             (f"login:{account}", self._options.per_hour, 3600),
         ]
 
-    async def _note_refusal(self, email: str, address: str) -> None:
-        """Record it with the account's tenant; that of nobody's account with the installation's, at the same cost."""
+    async def _record_refusal(self, email: str, address: str) -> None:
+        """Record a refused login in the audit log of the account's tenant, or of the default tenant if unknown.
+
+        Both cost the same, so that the time of the answer does not tell whether the account exists.
+        """
         user = await self._users.by_email(email)
         tenant, target = (user.tenant, user.id) if user else (DEFAULT_TENANT, "")
         await self._audit.note(

@@ -1,9 +1,9 @@
-"""Links to the passages that answers cite: whoever has one sees this passage, for a while, and nothing else.
+"""Source links: signed URLs, each of which shows one cited passage without authentication until it expires.
 
-A token holds what it shows and until when, and 16 bytes of HMAC-SHA256 over that under
-the installation's secret; nothing is stored. Its end is rounded up to a whole day, so
-that the same passage has the same link throughout a conversation: a text that differs
-in a link would be read anew by the model, instead of from its prompt cache.
+A token holds the span and the expiry, signed with 16 bytes of HMAC-SHA256 under the
+installation's secret; nothing is stored. The expiry is rounded up to a whole day, so
+that a passage has the same link throughout a conversation: a prompt that differs in a
+link would miss the model's prompt cache.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ragstone.vocabulary import Scope
 
 LIFETIME_S = 7 * 86_400.0
 DAY_S = 86_400
-MAX_TOKEN_CHARS = 512  # the longest that are made have 323
+MAX_TOKEN_CHARS = 512  # the longest valid token has 323
 _MAC_BYTES = 16  # RFC 2104: half of the hash, and no less than 80 bits
-_FORM = 1  # of the bytes; a later one is told apart by it
-_HEAD = struct.Struct(">BHIIIBB")  # form, last day, version, start, end, bytes of tenant and of collection
+_FORMAT = 1  # version of the binary format
+_HEAD = struct.Struct(">BHIIIBB")  # format, last day, version, start, end, bytes of tenant and of collection
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRef:
-    """A span of one version of a document, and until when it may be looked at."""
+    """A span of one version of a document, and the time until which it may be shown."""
 
     scope: Scope
     document_id: str
@@ -43,7 +43,7 @@ class SourceRef:
 
 
 class SourceLinks:
-    """Makes and opens links. Without a `public_url` there are none, as nobody could follow them."""
+    """Creates and verifies source links. Without a `public_url`, there are no links."""
 
     def __init__(
         self,
@@ -59,35 +59,35 @@ class SourceLinks:
         self._clock = clock
 
     def link(self, tenant: str, collection: str, document_id: str, version: int, start: int, end: int) -> str | None:
-        """The URL that shows `text[start:end]`; good for `lifetime_s`, and for a day more at most.
+        """The URL that shows `text[start:end]`. It is valid for `lifetime_s` plus at most one day.
 
         Raises:
-            InvalidInput: there can be no such span.
+            InvalidInput: the span is not valid.
         """
         if self._public_url is None:
             return None
         last_day = ceil((self._clock() + self._lifetime_s) / DAY_S)
         names = [name.encode() for name in (tenant, collection, document_id)]
         try:
-            head = _HEAD.pack(_FORM, last_day, version, start, end, len(names[0]), len(names[1]))
+            head = _HEAD.pack(_FORMAT, last_day, version, start, end, len(names[0]), len(names[1]))
         except struct.error as error:
-            raise InvalidInput("There is no such span of a document. Give numbers that are not negative.") from error
+            raise InvalidInput("The span of a document is not valid. Use numbers that are not negative.") from error
         payload = head + b"".join(names)
         return f"{self._public_url}/sources/{_text(payload + self._mac(payload))}"
 
-    def opened(self, token: str) -> SourceRef:
-        """What a token shows.
+    def verify(self, token: str) -> SourceRef:
+        """The span that a token shows.
 
         Raises:
-            NotFound: it was not made here, was changed, or its time is over.
+            NotFound: the token was not made by this installation, was changed, or has expired.
         """
         raw = _bytes(token)
         payload, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(payload)):
-            raise NotFound("This link leads nowhere: it is not whole, or it was changed. Follow it from the answer.")
+            raise NotFound("This link is incomplete or was changed. Follow it from the answer.")
         ref = _ref(payload)
         if self._clock() >= ref.until.timestamp():
-            raise NotFound(f"This link was good until {ref.until:%d %B %Y}. Ask the question again for a fresh one.")
+            raise NotFound(f"This link expired on {ref.until:%d %B %Y}. Ask the question again for a new one.")
         return ref
 
     def _mac(self, payload: bytes) -> bytes:
@@ -95,7 +95,7 @@ class SourceLinks:
 
 
 def _ref(payload: bytes) -> SourceRef:
-    """What was packed; only ever of bytes that were signed here."""
+    """Unpack a payload whose signature was verified."""
     _, last_day, version, start, end, tenant_bytes, collection_bytes = _HEAD.unpack_from(payload)
     names = payload[_HEAD.size :]
     tenant = names[:tenant_bytes].decode()
@@ -110,7 +110,7 @@ def _text(raw: bytes) -> str:
 
 
 def _bytes(token: str) -> bytes:
-    """The bytes of a token; none of a text that is not written as tokens are, so that each has one form."""
+    """The bytes of a token; empty if the text is not the canonical encoding, so that each token has one form."""
     if len(token) > MAX_TOKEN_CHARS or not token.isascii():
         return b""
     try:

@@ -1,4 +1,4 @@
-"""Tenants: the customers of an installation, who know nothing of each other."""
+"""Tenants: the customers of an installation, isolated from each other."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MAX_NAME_CHARS = 200
 
 
 def checked_name(text: str) -> str:
-    """The name without blanks around it; it may be empty.
+    """The name without surrounding blanks; it may be empty.
 
     Raises:
-        InvalidInput: it is too long, or has characters that are not seen.
+        InvalidInput: it is too long or has control characters.
     """
     name = text.strip()
     if len(name) > MAX_NAME_CHARS:
-        raise InvalidInput(f"The name has {len(name)} characters. Use {MAX_NAME_CHARS} at most.")
+        raise InvalidInput(f"The name has {len(name)} characters. Use at most {MAX_NAME_CHARS}.")
     if not name.isprintable():
-        raise InvalidInput("The name has control characters in it. Use letters, digits, blanks and signs.")
+        raise InvalidInput("The name contains control characters. Use letters, digits, blanks and punctuation.")
     return name
 
 
@@ -40,7 +40,7 @@ MAX_RETENTION_DAYS = 36_500  # a hundred years
 
 
 class TenantState(StrEnum):
-    """`suspended` and `deleting` tenants are not let in."""
+    """The state of a tenant. Keys and users of a suspended or deleting tenant are not authenticated."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -49,7 +49,7 @@ class TenantState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One customer. `retention_days`: conversations older than that are deleted; None keeps them."""
+    """One customer. `retention_days`: older conversations are deleted; None: none are."""
 
     id: str
     name: str
@@ -61,7 +61,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantChange:
-    """What to change of a tenant; None leaves it. `retention_days` 0 keeps conversations for ever."""
+    """Changes of a tenant; None leaves a field as it is. `retention_days` 0: conversations are never deleted."""
 
     name: str | None = None
     plan: str | None = None
@@ -70,7 +70,7 @@ class TenantChange:
 
 
 class Tenants:
-    """Makes, reads and changes tenants. `actor` is the id of the principal who asks for it."""
+    """Creates, reads and changes tenants. `actor` is the id of the principal that requests the change."""
 
     def __init__(self, database: Database, audit: Audit, changes: CacheRevision | None = None) -> None:
         self._database = database
@@ -78,14 +78,16 @@ class Tenants:
         self._changes = changes or CacheRevision(database)
 
     async def create(self, actor: str, tenant: str, *, name: str = "", plan: str = "free") -> Tenant:
-        """Make a tenant.
+        """Create a tenant.
 
         Raises:
-            InvalidInput: the id cannot be used (see `COLLECTION_PATTERN`), or there is no such plan.
-            Conflict: there is a tenant of that id, or there was one.
+            InvalidInput: the id is not valid (see `COLLECTION_PATTERN`), or the plan does not exist.
+            Conflict: a tenant has the id, or had it before.
         """
         if not re.fullmatch(COLLECTION_PATTERN, tenant):
-            raise InvalidInput(f"{tenant[:80]!r} cannot name a tenant. Use up to 64 small letters, digits, - and _.")
+            raise InvalidInput(
+                f"{tenant[:80]!r} is not a valid tenant id. Use up to 64 lower-case letters, digits, - and _."
+            )
         named = checked_name(name) or tenant
         new = Tenant(tenant, named, plan, TenantState.ACTIVE, None, datetime.now(UTC))
         try:
@@ -105,13 +107,13 @@ class Tenants:
             return await _found(connection, tenant)
 
     async def all(self, *, limit: int = 100, after: str = "") -> list[Tenant]:
-        """Up to `limit` tenants by id; `after` is the last id seen."""
+        """Up to `limit` tenants by id; `after` is the last id of the previous page."""
         wanted = unscoped(tenants).where(tenants.c.tenant > after).order_by(tenants.c.tenant).limit(limit)
         async with self._database.read(EVERY_TENANT) as connection:
             return [_tenant(row) for row in await connection.execute(wanted)]
 
     async def change(self, actor: str, tenant: str, change: TenantChange) -> Tenant:
-        """Change a tenant, effective within a second. Raises: NotFound, InvalidInput, Conflict."""
+        """Change a tenant; every process applies it within a second. Raises: NotFound, InvalidInput, Conflict."""
         values = _values(change)
         async with self._changes.change(tenant) as connection:
             before = await _found(connection, tenant)
@@ -127,7 +129,7 @@ class Tenants:
 
     async def _add(self, connection: AsyncConnection, new: Tenant) -> None:
         await _check_plan(connection, new.plan)
-        # The audit log outlives its tenant: who came later would stand in the other's name.
+        # The audit log outlives its tenant: a new tenant of the same id would appear under the old one's records.
         for table in (tenants, audit_heads):
             if (await connection.execute(scoped(table, new.id, table.c.tenant))).first():
                 raise _taken(new.id)
@@ -136,28 +138,30 @@ class Tenants:
 
 
 def _taken(tenant: str) -> Conflict:
-    return Conflict(f"There is a tenant {tenant!r}, or there was one. Ids are not used twice; choose another.")
+    return Conflict(f"The tenant id {tenant!r} is in use or was used before. Choose another.")
 
 
 async def _found(connection: AsyncConnection, tenant: str) -> Tenant:
     row = (await connection.execute(scoped(tenants, tenant))).first()
     if row is None:
-        raise NotFound(f"There is no tenant {tenant[:80]!r}. List them with `ragstone accounts tenants list`.")
+        raise NotFound(f"There is no tenant {tenant[:80]!r}. List the tenants with `ragstone accounts tenants list`.")
     return _tenant(row)
 
 
 async def _check_plan(connection: AsyncConnection, plan: str) -> None:
     if (await connection.execute(unscoped(plans, plans.c.id).where(plans.c.id == plan))).first() is None:
-        raise InvalidInput(f"There is no plan {plan[:80]!r}. List them with `ragstone accounts plans list`.")
+        raise InvalidInput(f"There is no plan {plan[:80]!r}. List the plans with `ragstone accounts plans list`.")
 
 
 def _check_state(before: Tenant, wanted: TenantState | None) -> None:
     if wanted in {None, before.state}:
         return
     if before.id == DEFAULT_TENANT:
-        raise Conflict(f"The tenant {DEFAULT_TENANT!r} is the installation's own, and stays active.")
+        raise Conflict(
+            f"The state of the tenant {DEFAULT_TENANT!r} cannot be changed. Suspend its users or keys instead."
+        )
     if before.state is TenantState.DELETING:
-        raise Conflict(f"The tenant {before.id!r} is being deleted, which cannot be taken back.")
+        raise Conflict(f"The tenant {before.id!r} is being deleted, which cannot be undone. Create another tenant.")
 
 
 def _values(change: TenantChange) -> dict[str, Detail]:
@@ -176,7 +180,9 @@ def _values(change: TenantChange) -> dict[str, Detail]:
 def _checked_retention(days: int) -> int | None:
     if 0 <= days <= MAX_RETENTION_DAYS:
         return days or None
-    raise InvalidInput(f"Conversations cannot be kept for {days} days. Say 1 to {MAX_RETENTION_DAYS}, or 0 for ever.")
+    raise InvalidInput(
+        f"Conversations cannot be stored for {days} days. Use 1 to {MAX_RETENTION_DAYS}, or 0 for no limit."
+    )
 
 
 def _tenant(row: Row[Any]) -> Tenant:

@@ -52,7 +52,7 @@ def services_of(platform: Services) -> InterceptorServices:
         chats=chats,
         models=ModelList(tenancy.tenant_settings, upstreams, embedding_model=embeddings.name),
         embeddings=embeddings,
-        still_admitted=platform.identity.admission.still,
+        still_admitted=platform.identity.admission.is_still_valid,
         policies=operations.policies,
     )
 

@@ -41,17 +41,17 @@ from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput
 from ragstone.storage.error_translation import NOT_TEXT
 from ragstone.storage.schema import HEAD_REVISION, facts
 from ragstone.storage.sqlite import Sqlite
-from ragstone.storage.transactions import EVERY_TENANT, Backend, EveryTenant, Whose, revision_of
+from ragstone.storage.transactions import EVERY_TENANT, Backend, EveryTenant, TenantSelector, revision_of
 from ragstone.vocabulary import Scope
 
 __all__ = [
     "EVERY_TENANT",
     "Database",
     "EveryTenant",
-    "Whose",
+    "TenantSelector",
     "any_of",
-    "hold",
     "installation_id",
+    "lock_tenant",
     "scoped",
     "scoped_delete",
     "scoped_insert",
@@ -101,7 +101,7 @@ def any_of(column: ColumnElement[Any], values: Sequence[str] | Sequence[int]) ->
     return _AnyOf(column, bindparam("values", list(values), _Values(numbers=numbers), unique=True))
 
 
-async def hold(connection: AsyncConnection, tenant: str) -> None:
+async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:
     """In a transaction of `EVERY_TENANT`: be the only one that writes for `tenant` until it ends.
 
     One of the tenant's own is that already, and on SQLite every one is.
@@ -230,26 +230,26 @@ class Database:
         await self._backend.close()
 
     @asynccontextmanager
-    async def read(self, whose: Whose, *, snapshot: bool = True) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the database throughout the block, and of it the rows of `whose`.
+    async def read(self, selector: TenantSelector, *, snapshot: bool = True) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the database throughout the block, and of it the rows of `selector`.
 
         Who sends one statement only may do without the `snapshot`, which is quicker on SQLite.
 
-        On SQLite, and for `EVERY_TENANT`, it is the statements that keep to the rows of `whose`.
+        On SQLite, and for `EVERY_TENANT`, it is the statements that keep to the rows of `selector`.
         """
         with self._translated():
-            async with self._backend.reading(whose, snapshot=snapshot) as connection:
+            async with self._backend.reading(selector, snapshot=snapshot) as connection:
                 yield connection
 
     @asynccontextmanager
-    async def write(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
-        """One transaction on the rows of `whose`, alone with them from its start; commits at the block's end.
+    async def write(self, selector: TenantSelector) -> AsyncIterator[AsyncConnection]:
+        """One transaction on the rows of `selector`, alone with them from its start; commits at the block's end.
 
         What it reads nobody else changes before it ends, as far as they are rows of
-        `whose`: SQLite lets one write at a time, and on PostgreSQL each transaction
+        `selector`: SQLite lets one write at a time, and on PostgreSQL each transaction
         holds its tenant's lock. So the same code, which reads and then writes, is right on
         both. A transaction of `EVERY_TENANT` on PostgreSQL holds no lock, lest one
-        worker keep every tenant waiting: it locks the rows it depends on, or calls `hold`.
+        worker keep every tenant waiting: it locks the rows it depends on, or calls `lock_tenant`.
 
         Keep it short, and never wait for anything but the database in it.
 
@@ -258,11 +258,11 @@ class Database:
             Unavailable: others kept the rows locked for too long, or the connection broke.
         """
         with self._translated():
-            async with self._backend.writing(whose) as connection:
+            async with self._backend.writing(selector) as connection:
                 yield connection
 
     def insert_missing(self, table: Table) -> Insert:
-        """An insert that leaves rows alone whose key is already there."""
+        """An insert that leaves rows alone selector key is already there."""
         # Late: a process speaks one dialect, and each takes 2 MiB.
         if self._dialect == "sqlite":
             from sqlalchemy.dialects import sqlite

@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from ragstone.errors import ConfigurationError, RagstoneError
 from ragstone.storage.error_translation import CONFUSED, postgres_failure
-from ragstone.storage.transactions import Whose, compact_json, revision_of, tenant_of
+from ragstone.storage.transactions import TenantSelector, compact_json, revision_of, tenant_of
 
 TENANT_ROLE = "ragstone_tenant"
 SYSTEM_ROLE = "ragstone_system"
@@ -82,21 +82,21 @@ class Postgres:
             return await connection.run_sync(revision_of)
 
     @asynccontextmanager
-    async def reading(self, whose: Whose, *, snapshot: bool) -> AsyncIterator[AsyncConnection]:
+    async def reading(self, selector: TenantSelector, *, snapshot: bool) -> AsyncIterator[AsyncConnection]:
         """See `Backend`."""
-        async with self._begun(self._snapshots, _READ, _binding(whose)) as connection:
+        async with self._begun(self._snapshots, _READ, _binding(selector)) as connection:
             yield connection
 
     @asynccontextmanager
-    async def writing(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, selector: TenantSelector) -> AsyncIterator[AsyncConnection]:
         """See `Backend`."""
-        tenant = tenant_of(whose)
+        tenant = tenant_of(selector)
         async with AsyncExitStack() as stack:
             if tenant is None:
-                begun = self._begun(self._engine, _READ, _binding(whose))
+                begun = self._begun(self._engine, _READ, _binding(selector))
             else:
                 await stack.enter_async_context(self._writers.setdefault(tenant, asyncio.Lock()))
-                begun = self._begun(self._engine, _WRITE, {**_binding(whose), "lock": lock_number(tenant)})
+                begun = self._begun(self._engine, _WRITE, {**_binding(selector), "lock": lock_number(tenant)})
             connection = await stack.enter_async_context(begun)
             yield connection
             await connection.commit()
@@ -125,7 +125,7 @@ class Postgres:
     async def _begun(
         self, engine: AsyncEngine, first: TextClause, values: dict[str, Any]
     ) -> AsyncIterator[AsyncConnection]:
-        """A transaction whose first statement has run. What is not committed at the end is rolled back."""
+        """A transaction selector first statement has run. What is not committed at the end is rolled back."""
         async with AsyncExitStack() as stack:
             connection = await self._connected(engine, stack)
             try:
@@ -172,8 +172,8 @@ def _give_up_confused_connections(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _binding(whose: Whose) -> dict[str, Any]:
-    tenant = tenant_of(whose)
+def _binding(selector: TenantSelector) -> dict[str, Any]:
+    tenant = tenant_of(selector)
     if tenant is None:
         return {"role": SYSTEM_ROLE, "tenant": ""}
     return {"role": TENANT_ROLE, "tenant": tenant}

@@ -1,7 +1,7 @@
 """Sliding rate windows: never more than `limit` events within any `window_s` seconds.
 
-Each event is remembered by its time until the window has passed over it, so the count
-is exact at every moment: no double share at the turn of an hour.
+The time of each event is stored until it has left the window, so the count is exact at
+every moment; a fixed window would allow twice the limit at the turn of an hour.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ragstone.errors import RateLimited, Unavailable
 from ragstone.storage.redis import Redis, Script
 from ragstone.telemetry.metrics import Metrics
 
-MAX_NAMES = 50_000  # windows kept by one process; beyond, the one unused for longest is dropped
+MAX_NAMES = 50_000  # windows of one process; beyond it, the least recently used is dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Whether one more was `granted`, how many the window then holds, and when there is room again."""
+    """Whether an event was `granted`, how many the window then holds, and when there is room again."""
 
     granted: bool
     held: int
@@ -31,7 +31,7 @@ class Count:
 
 
 class LocalWindows:
-    """Windows of this process."""
+    """Rate windows in the memory of this process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, max_names: int = MAX_NAMES) -> None:
         self._clock = clock
@@ -39,15 +39,15 @@ class LocalWindows:
         self._windows: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, name: str, limit: int, window_s: float) -> Count:
-        """Count one more, if there is room."""
-        count = self.look(name, limit, window_s)
+        """Count an event if there is room."""
+        count = self.peek(name, limit, window_s)
         if not count.granted:
             return count
         self.add(name)
         return Count(True, count.held + 1, count.reset_s)
 
-    def look(self, name: str, limit: int, window_s: float) -> Count:
-        """Whether there is room for one more, without taking it."""
+    def peek(self, name: str, limit: int, window_s: float) -> Count:
+        """Whether there is room for an event, without counting one."""
         now, times = self._clock(), self._windows.get(name, ())
         if isinstance(times, deque):
             while times and times[0] <= now - window_s:
@@ -55,44 +55,44 @@ class LocalWindows:
         held = len(times)
         if held < limit:
             return Count(True, held, times[0] + window_s - now if times else window_s)
-        # Room comes when so many have passed that fewer than `limit` are left, and `limit` may have shrunk.
+        # There is room when fewer than `limit` events are left in the window; `limit` may have become smaller.
         return Count(False, held, times[held - limit] + window_s - now if limit else window_s)
 
     def add(self, name: str) -> None:
-        """Count one more, whether there is room or not."""
+        """Count an event, whether there is room or not."""
         self._windows.setdefault(name, deque()).append(self._clock())
         self._windows.move_to_end(name)
         if len(self._windows) > self._max_names:
             self._windows.popitem(last=False)
 
-    def take_back(self, name: str) -> None:
-        """Count the newest one no longer."""
+    def remove_newest(self, name: str) -> None:
+        """Remove the newest event."""
         if window := self._windows.get(name):
             window.pop()
 
 
 class SharedWindows:
-    """Windows in Redis, by its clock: exact however many processes and machines count."""
+    """Rate windows in Redis, by its clock: exact for any number of processes and machines."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def take(self, name: str, limit: int, window_s: float) -> Count:
-        """Count one more, if there is room. Raises: Unavailable."""
+        """Count an event if there is room. Raises: Unavailable."""
         arguments = (limit, round(window_s * 1_000_000))
         granted, held, reset_us = await self._redis.run_script(_TAKE, [self._redis.key("limit", name)], arguments)
         return Count(bool(granted), held, reset_us / 1_000_000)
 
-    async def take_back(self, name: str) -> None:
-        """Count the newest one no longer. Raises: Unavailable."""
+    async def remove_newest(self, name: str) -> None:
+        """Remove the newest event. Raises: Unavailable."""
         await self._redis.run(lambda client: client.lpop(self._redis.key("limit", name)))
 
 
 class RateWindows:
-    """Windows counted by all servers together where there is Redis, else by this process alone.
+    """Rate windows shared by all servers through Redis; without Redis, each process has its own.
 
-    Where Redis does not answer, each process holds the whole limit by itself, and goes on to
-    count what it let through while Redis did: it never lets more through than the limit.
+    While Redis does not answer, each process applies the whole limit by itself. It also counts the
+    events that it granted while Redis answered, so one process never grants more than the limit.
     """
 
     def __init__(self, redis: Redis | None, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -102,12 +102,12 @@ class RateWindows:
         self._shared = SharedWindows(redis) if redis else None
 
     async def take(self, name: str, limit: int, window_s: float) -> tuple[Count, bool]:
-        """Count one more, if there is room; also whether all servers counted it together."""
+        """Count an event if there is room; also returns whether all servers share the count."""
         if self._redis is None or self._shared is None:
             return self._local.take(name, limit, window_s), False
-        mine = self._local.look(name, limit, window_s)
-        if not mine.granted:  # this process alone has used the limit: Redis could not say otherwise
-            return mine, self._redis.works
+        own = self._local.peek(name, limit, window_s)
+        if not own.granted:  # this process alone has used up the limit: Redis would refuse too
+            return own, self._redis.works
         try:
             count = await self._shared.take(name, limit, window_s)
         except Unavailable:
@@ -117,25 +117,25 @@ class RateWindows:
             self._local.add(name)
         return count, True
 
-    def take_here(self, name: str, limit: int, window_s: float) -> Count:
-        """Count one more in this process alone, if there is room."""
+    def take_locally(self, name: str, limit: int, window_s: float) -> Count:
+        """Count an event of this process alone if there is room."""
         return self._local.take(name, limit, window_s)
 
     async def attempt(self, name: str, *, limit: int, window_s: int) -> None:
-        """Count an attempt at something, such as a login. Raises: RateLimited."""
+        """Count an attempt, for example a login. Raises: RateLimited."""
         count, _ = await self.take(_attempts(name), limit, window_s)
         if not count.granted:
             raise RateLimited(
-                f"There were too many attempts. Try again in {seconds_in_words(count.reset_s)}.",
+                f"Too many attempts. Try again in {seconds_in_words(count.reset_s)}.",
                 retry_after_s=count.reset_s,
             )
 
-    async def take_back(self, name: str) -> None:
-        """Forget the newest attempt: it succeeded, and only failures count."""
-        self._local.take_back(_attempts(name))
+    async def undo_attempt(self, name: str) -> None:
+        """Remove the newest attempt after it succeeded: only failures count."""
+        self._local.remove_newest(_attempts(name))
         if self._shared:
-            with suppress(Unavailable):  # then it counts as a failure until its window is over
-                await self._shared.take_back(_attempts(name))
+            with suppress(Unavailable):  # then it counts as a failure until it leaves the window
+                await self._shared.remove_newest(_attempts(name))
 
 
 def seconds_in_words(seconds: float) -> str:
@@ -145,12 +145,12 @@ def seconds_in_words(seconds: float) -> str:
 
 
 def _attempts(name: str) -> str:
-    """The window of attempts under `name`, hashed: a name may be an e-mail address, and of any length."""
+    """The window of attempts under `name`, hashed: the name may be an e-mail address and has no maximum length."""
     return f"attempts:{blake2b(name.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
 
 
-# A list of times in microseconds, newest first. Times that lie in the future show that
-# the server's clock was set back: such a window is begun anew, not held until they pass.
+# A list of times in microseconds, newest first. A time in the future shows that the clock
+# of the server was set back; the window is then emptied instead of blocking until that time.
 _TAKE = Script("""
 local key, limit, window = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')

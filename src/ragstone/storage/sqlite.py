@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ragstone.errors import DataDirectoryError, RagstoneError
 from ragstone.storage.error_translation import database_failure, disk_failure
-from ragstone.storage.transactions import EVERY_TENANT, Whose, compact_json, revision_of
+from ragstone.storage.transactions import EVERY_TENANT, TenantSelector, compact_json, revision_of
 
 BUSY_TIMEOUT_S = 30.0  # how long one process waits for another one's write to end
 _WRITES = "ragstone_writes"
@@ -55,7 +55,7 @@ class Sqlite:
             return await connection.run_sync(revision_of)
 
     @asynccontextmanager
-    async def reading(self, whose: Whose, *, snapshot: bool) -> AsyncIterator[AsyncConnection]:
+    async def reading(self, selector: TenantSelector, *, snapshot: bool) -> AsyncIterator[AsyncConnection]:
         """See `Backend`. A statement alone sees one state by itself, and BEGIN would be a quarter of its time."""
         async with self._engine.connect() as connection:
             if not snapshot:
@@ -63,7 +63,7 @@ class Sqlite:
             yield connection
 
     @asynccontextmanager
-    async def writing(self, whose: Whose) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, selector: TenantSelector) -> AsyncIterator[AsyncConnection]:
         """See `Backend`."""
         async with self._writer, self._engine.connect() as connection:
             await connection.execution_options(**{_WRITES: True})

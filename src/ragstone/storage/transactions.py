@@ -23,19 +23,19 @@ class EveryTenant:
 EVERY_TENANT = EveryTenant()
 """For the worker, authentication and the operator; a house rule limits which modules use it."""
 
-Whose = Scope | str | EveryTenant
+TenantSelector = Scope | str | EveryTenant
 """The rows that a transaction may touch: those of a scope's tenant, of a tenant, or of all tenants."""
 
 
-def tenant_of(whose: Whose) -> str | None:
-    """The tenant whose rows are meant; None: every tenant's."""
-    match whose:
+def tenant_of(selector: TenantSelector) -> str | None:
+    """The tenant selector rows are meant; None: every tenant's."""
+    match selector:
         case EveryTenant():
             return None
         case Scope():
-            return whose.tenant
+            return selector.tenant
         case _:
-            return whose
+            return selector
 
 
 class Backend(Protocol):
@@ -47,10 +47,10 @@ class Backend(Protocol):
     async def revision(self) -> str | None:
         """The migration it is at; None if it has no tables yet, or has to be made ready for this user."""
 
-    def reading(self, whose: Whose, *, snapshot: bool) -> AbstractAsyncContextManager[AsyncConnection]:
+    def reading(self, selector: TenantSelector, *, snapshot: bool) -> AbstractAsyncContextManager[AsyncConnection]:
         """See `Database.read`."""
 
-    def writing(self, whose: Whose) -> AbstractAsyncContextManager[AsyncConnection]:
+    def writing(self, selector: TenantSelector) -> AbstractAsyncContextManager[AsyncConnection]:
         """See `Database.write`."""
 
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:

@@ -54,13 +54,13 @@ class StoreOptions:
     `defaults` has the settings of a tenant that has set up nothing; they are trusted. `allowed` are
     hosts with port that a tenant may name although they are private. `check_token` raises
     ConfigurationError if the key of a pipeline cannot be good, such as one that has expired.
-    `remember_most` is the number of tenants kept in memory.
+    `max_cached` is the number of tenants kept in memory.
     """
 
     defaults: Callable[[str], TenantSettings] = lambda _: TenantSettings()
     allowed: frozenset[str] = frozenset()
     check_token: Callable[[str, Pipeline | None], None] | None = None
-    remember_most: int = MAX_REMEMBERED
+    max_cached: int = MAX_REMEMBERED
 
 
 class TenantSettingsStore:
@@ -77,7 +77,7 @@ class TenantSettingsStore:
         self._options = options
         self._known: dict[str, TenantSettings] = {}
         self._times_forgotten = 0
-        changes.listen(self.forget)
+        changes.listen(self.clear_cache)
 
     async def get(self, tenant: str) -> TenantSettings:
         """The settings in force for the tenant: its own, else the defaults. Warm, this costs no statement.
@@ -146,7 +146,7 @@ class TenantSettingsStore:
             if gone.rowcount:
                 await self._record(connection, tenant, actor, "removed", {})
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Read everything anew from now on."""
         self._known.clear()
         self._times_forgotten += 1
@@ -159,7 +159,7 @@ class TenantSettingsStore:
         return wanted
 
     def _remember(self, tenant: str, found: TenantSettings) -> None:
-        if len(self._known) >= self._options.remember_most:
+        if len(self._known) >= self._options.max_cached:
             del self._known[next(iter(self._known))]  # the oldest
         self._known[tenant] = found
 

@@ -120,7 +120,7 @@ async def _accounts(settings: Settings, folder: Path, storage: Storage, metrics:
     changes = CacheRevision(database, storage.redis)
     audit = Audit(database, secret)
     plans = Plans(database, audit)
-    changes.listen(plans.forget)
+    changes.listen(plans.clear_cache)
     users = Users(database, audit, changes)
     limits = RateLimits(plans, storage.redis, metrics)
     identity = Identity(

@@ -96,7 +96,7 @@ class NoAccounts:
         """Raises: Unauthenticated."""
         raise Unauthenticated("This key is not valid here. Send one of RAGSTONE_SERVER__API_KEYS as a bearer token.")
 
-    async def still(self, principal: Principal) -> bool:
+    async def is_still_valid(self, principal: Principal) -> bool:
         """Every caller that was authenticated still would be."""
         return True
 
@@ -160,7 +160,7 @@ async def open_interceptor_alone(settings: Settings) -> AsyncIterator[AloneParts
             ),
             models=ModelList(tenant_settings, upstreams, embedding_model=None),
             embeddings=None,
-            still_admitted=none.still,
+            still_admitted=none.is_still_valid,
             policies=policies,
         )
         authenticator = Authenticator.of(settings.server, Accounts(none, none, none, none, none))
