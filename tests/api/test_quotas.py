@@ -41,5 +41,5 @@ async def test_the_document_beyond_the_plan_is_refused_with_a_sentence(client: h
     refused = await send("b.md")
     assert refused.status_code == 402
     assert refused.json()["code"] == "quota_exceeded"
-    assert "The plan One has room for 1 documents, and this would make 2." in refused.json()["detail"]
+    assert "The plan One allows 1 documents; this submission would make it 2." in refused.json()["detail"]
     assert (await send("a.md")).status_code == 202

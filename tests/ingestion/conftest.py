@@ -1,4 +1,4 @@
-"""The stand that ingestion tests share, on each kind of database."""
+"""The harness that ingestion tests share, on each kind of database."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingestion.workbench import Stand, open_stand
+from tests.ingestion.harness import Harness, open_harness
 
 
 @pytest.fixture
-async def stand(tmp_path: Path, database_url: str) -> AsyncIterator[Stand]:
-    async with open_stand(tmp_path, database_url) as opened:
+async def harness(tmp_path: Path, database_url: str) -> AsyncIterator[Harness]:
+    async with open_harness(tmp_path, database_url) as opened:
         yield opened

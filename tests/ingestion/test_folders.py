@@ -1,4 +1,4 @@
-"""A directory is read as it is meant: sorted, filtered, never beyond its root."""
+"""Folders: the walk is sorted and filtered, and never leaves its root."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ragstone.errors import InvalidInput, NotFound
 from ragstone.ingestion.folders import source_of, uploads, vanished, walk
 from ragstone.ingestion.submit import Rejected
 from ragstone.vocabulary import FileState
-from tests.ingestion.workbench import SCOPE, Stand
+from tests.ingestion.harness import SCOPE, Harness
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def unreadable() -> Iterator[Path]:
             (folder / "shut").chmod(0o755)
 
 
-def test_what_may_not_be_read_is_told_and_the_rest_goes_on(unreadable: Path):
+def test_an_unreadable_file_is_reported_and_the_others_are_read(unreadable: Path):
     found = list(uploads([unreadable], pattern="**/*", max_file_bytes=100))
     errors = {each.source: each.error.message for each in found if isinstance(each, Rejected)}
     assert [each.source for each in found if not isinstance(each, Rejected)] == [source_of(unreadable / "a.md")]
@@ -148,7 +148,7 @@ def test_what_may_not_be_read_is_told_and_the_rest_goes_on(unreadable: Path):
     assert all("Permission denied" in message for message in errors.values())
 
 
-def test_what_may_not_be_seen_has_not_vanished(unreadable: Path):
+def test_an_unreadable_path_has_not_vanished(unreadable: Path):
     sources = [source_of(unreadable / name) for name in ("closed.md", "shut/b.md", "gone.md")]
     assert vanished([unreadable], "**/*", sources) == [source_of(unreadable / "gone.md")]
 
@@ -162,58 +162,58 @@ def test_only_what_folder_and_pattern_cover_can_vanish(folder: Path, tmp_path: P
     assert vanished([folder], "**/*.md", sources) == expected
 
 
-async def test_a_directory_becomes_documents(stand: Stand, folder: Path):
+async def test_a_directory_becomes_documents(harness: Harness, folder: Path):
     put(folder, "a.md", "# Zoo\n\nzebra")
     put(folder, "deep/ünï code.md", "gnu")
-    job = await stand.finish(await stand.ingestion.submit_directory(SCOPE, folder))
+    job = await harness.finish(await harness.ingestion.submit_directory(SCOPE, folder))
     assert job.done == 2
-    sources = [document.source for document in await stand.library.documents(SCOPE)]
+    sources = [document.source for document in await harness.library.documents(SCOPE)]
     assert sources == [source_of(folder / "a.md"), source_of(folder / "deep/ünï code.md")]
-    assert [document.title for document in await stand.library.documents(SCOPE)] == ["Zoo", "ünï code.md"]
+    assert [document.title for document in await harness.library.documents(SCOPE)] == ["Zoo", "ünï code.md"]
 
 
-async def test_pruning_removes_what_vanished_and_nothing_else(stand: Stand, folder: Path):
+async def test_pruning_removes_what_vanished_and_nothing_else(harness: Harness, folder: Path):
     for name in ("a.md", "b.md", "c.txt"):
         put(folder, name, f"zebra {name}")
-    await stand.finish(await stand.ingestion.submit_directory(SCOPE, folder))
+    await harness.finish(await harness.ingestion.submit_directory(SCOPE, folder))
     for name in ("b.md", "c.txt"):
         (folder / name).unlink()
-    job = await stand.finish(await stand.ingestion.submit_directory(SCOPE, folder, pattern="**/*.md", prune=True))
+    job = await harness.finish(await harness.ingestion.submit_directory(SCOPE, folder, pattern="**/*.md", prune=True))
     assert (job.skipped, job.removed) == (1, 1)
     assert [file.state for file in job.files] == [FileState.SKIPPED, FileState.REMOVED]
-    await stand.settle()
-    assert {passage.source for passage in await stand.found("zebra")} == {
+    await harness.settle()
+    assert {passage.source for passage in await harness.found("zebra")} == {
         source_of(folder / "a.md"),
         source_of(folder / "c.txt"),
     }
-    assert await stand.index.count(SCOPE) == 2
+    assert await harness.index.count(SCOPE) == 2
 
 
-async def test_without_pruning_what_vanished_stays(stand: Stand, folder: Path):
+async def test_without_pruning_what_vanished_stays(harness: Harness, folder: Path):
     put(folder, "a.md", "zebra")
-    await stand.finish(await stand.ingestion.submit_directory(SCOPE, folder))
+    await harness.finish(await harness.ingestion.submit_directory(SCOPE, folder))
     (folder / "a.md").unlink()
-    job = await stand.finish(await stand.ingestion.submit_directory(SCOPE, folder))
-    assert (job.total, len(await stand.found("zebra"))) == (0, 1)
+    job = await harness.finish(await harness.ingestion.submit_directory(SCOPE, folder))
+    assert (job.total, len(await harness.found("zebra"))) == (0, 1)
 
 
-async def test_files_and_folders_make_one_job(stand: Stand, folder: Path, tmp_path: Path):
+async def test_files_and_folders_make_one_job(harness: Harness, folder: Path, tmp_path: Path):
     put(folder, "a.md", "zebra")
     put(tmp_path, "b.md", "gnu")
-    job = await stand.finish(await stand.ingestion.submit_paths(SCOPE, [folder, tmp_path / "b.md"]))
+    job = await harness.finish(await harness.ingestion.submit_paths(SCOPE, [folder, tmp_path / "b.md"]))
     assert job.done == 2
 
 
-async def test_a_path_that_is_not_there_is_named(stand: Stand, folder: Path):
+async def test_a_path_that_is_not_there_is_named(harness: Harness, folder: Path):
     with pytest.raises(NotFound, match="nowhere"):
-        await stand.ingestion.submit_paths(SCOPE, [folder / "nowhere"])
+        await harness.ingestion.submit_paths(SCOPE, [folder / "nowhere"])
     put(folder, "a.md")
     with pytest.raises(InvalidInput, match="is a file"):
-        await stand.ingestion.submit_directory(SCOPE, folder / "a.md")
+        await harness.ingestion.submit_directory(SCOPE, folder / "a.md")
 
 
-async def test_a_file_too_large_fails_alone(stand: Stand, folder: Path):
+async def test_a_file_too_large_fails_alone(harness: Harness, folder: Path):
     put(folder, "a.md", "zebra")
     put(folder, "b.md", "x" * 20_000)
-    job = await stand.finish(await stand.ingestion.submit_directory(SCOPE, folder))
+    job = await harness.finish(await harness.ingestion.submit_directory(SCOPE, folder))
     assert (job.done, job.failed, job.files[1].error_code) == (1, 1, "too_large")

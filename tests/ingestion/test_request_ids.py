@@ -43,7 +43,7 @@ async def test_a_job_carries_the_id_of_its_request_into_the_table_and_the_worker
     }
 
 
-async def test_a_job_of_nobodys_request_has_no_id(tmp_path: Path):
+async def test_a_job_without_a_request_has_no_request_id(tmp_path: Path):
     async with small_platform(tmp_path / "data") as platform:
         (tmp_path / "a.txt").write_text("Words.")
         await platform.corpus.ingestion.submit_paths(Scope(DEFAULT_TENANT, "default"), [tmp_path / "a.txt"])

@@ -1,4 +1,4 @@
-"""The worker outlives failures and ends when told to."""
+"""The worker survives failures and ends when it is stopped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from ragstone import worker
 from ragstone.ingestion.tenant_deletion import request_deletion
 from ragstone.vocabulary import JobState, Scope
-from tests.ingestion.workbench import SCOPE, Stand, upload
+from tests.ingestion.harness import SCOPE, Harness, upload
 from tests.platforms import small_platform
 
 
-async def test_a_failure_nobody_expected_does_not_end_the_worker(stand: Stand):
+async def test_an_unexpected_failure_does_not_end_the_worker(harness: Harness):
     failures = iter([True])
 
     def fail_once(_step: str) -> None:
@@ -20,8 +20,8 @@ async def test_a_failure_nobody_expected_does_not_end_the_worker(stand: Stand):
             raise ZeroDivisionError
 
     stop = asyncio.Event()
-    job = await stand.ingestion.submit(SCOPE, [upload("a.md", "zebra")])
-    failing = stand.another(faults=fail_once, lease_s=0.05)
+    job = await harness.ingestion.submit(SCOPE, [upload("a.md", "zebra")])
+    failing = harness.another(faults=fail_once, lease_s=0.05)
     running = asyncio.create_task(worker.ingest(failing, stop))
     states = [each.state async for each in failing.watch(SCOPE, job.id, poll_s=0.01)]
     stop.set()
@@ -29,7 +29,7 @@ async def test_a_failure_nobody_expected_does_not_end_the_worker(stand: Stand):
     assert states[-1] is JobState.DONE
 
 
-async def test_a_chore_that_always_fails_does_not_keep_the_others_from_theirs():
+async def test_a_periodic_task_that_always_fails_does_not_stop_the_others():
     stop = asyncio.Event()
     done: list[str] = []
 
@@ -48,7 +48,7 @@ async def test_a_chore_that_always_fails_does_not_keep_the_others_from_theirs():
     assert done.count("failed") == 1
 
 
-async def test_a_worker_does_every_chore_and_ends_when_told_to(tmp_path: Path):
+async def test_a_worker_runs_every_periodic_task_and_ends_when_it_is_stopped(tmp_path: Path):
     async with small_platform(tmp_path) as platform:
         await platform.identity.tenants.create("test", "leaving")
         await platform.corpus.ingestion.submit(Scope("leaving"), [upload("a.md", "zebra")])

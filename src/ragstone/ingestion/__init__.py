@@ -1,1 +1,1 @@
-"""Ingestion: from submitted bytes to searchable chunks."""
+"""Ingestion: makes submitted files searchable, and removes them."""

@@ -1,4 +1,4 @@
-"""A version of a document before it is published: stored bytes → text and chunks → points. Writes nothing."""
+"""Builds a document version: stored bytes → text and chunks → points. Writes nothing; `publish` makes it active."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ragstone.storage.library import chunk_of
 from ragstone.storage.schema import chunks, documents
 from ragstone.vocabulary import Chunk, MetadataValue, Scope, SparseVector
 
-EMBED_CHUNKS = 64  # chunks embedded at once: full batches for the model, a sign of life every few seconds
+EMBED_CHUNKS = 64  # chunks embedded at once: full batches for the model, and a progress report every few seconds
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedVersion:
-    """A version that is parsed and chunked, with the document's title for people."""
+    """A parsed and chunked version of a document, with its display title."""
 
     task: Task
     parsed: ParsedDocument
@@ -37,7 +37,7 @@ class PreparedVersion:
 
 @dataclass(frozen=True, slots=True)
 class PointSource:
-    """A chunk with everything that its point is built from."""
+    """The input of one point: a chunk with its scope, document and title."""
 
     chunk: Chunk
     title: str
@@ -46,12 +46,12 @@ class PointSource:
 
 
 async def prepare_version(parts: IngestionParts, task: Task) -> PreparedVersion:
-    """Parse and chunk the bytes of a task.
+    """Parse and chunk the file of a task.
 
     Raises:
         Unsupported: no parser reads it.
         UnreadableDocument: empty, encrypted, corrupt, or beyond a limit of the parser.
-        NotFound: its bytes are gone.
+        NotFound: its stored bytes were deleted.
     """
     content = await parts.blobs.get(task.scope, task.blob_key)
     parsed = await parts.parser.parse(content, name=task.name, media_type=task.media_type)
@@ -68,13 +68,13 @@ async def prepare_version(parts: IngestionParts, task: Task) -> PreparedVersion:
 
 
 def point_sources(version: PreparedVersion) -> list[PointSource]:
-    """The chunks of a prepared version, ready to become points."""
+    """Point sources of a prepared version, one per chunk."""
     media_type, metadata = version.parsed.media_type, version.task.metadata
     return [PointSource(each, version.title, media_type, metadata) for each in version.chunks]
 
 
 async def stored_point_sources(database: Database, scope: Scope, document_id: str) -> list[PointSource]:
-    """The chunks of a document's active version as SQL keeps them, in reading order."""
+    """Point sources of a document's active version, read from SQL, in reading order."""
     active: ColumnElement[bool] = (documents.c.id == chunks.c.document_id) & (
         documents.c.active_version == chunks.c.version
     )
@@ -90,7 +90,7 @@ async def stored_point_sources(database: Database, scope: Scope, document_id: st
 
 
 async def build_points(sources: Sequence[PointSource], embedder: Embedder) -> AsyncGenerator[list[Point], None]:
-    """The points of chunks that may belong to several documents, in batches.
+    """Embed chunks, which may belong to several documents, and yield their points in batches.
 
     Raises:
         ModelUnavailable: the embedding model did not answer.
@@ -107,7 +107,7 @@ def _sparse_vectors(sources: Sequence[PointSource]) -> list[SparseVector]:
 
 
 def _lexical_text(source: PointSource) -> str:
-    """The text that the lexical search sees: title, headings, repeated table header, text."""
+    """Text for the sparse vector: title, headings, repeated table header, text."""
     chunk = source.chunk
     return "\n".join((*names_above(chunk, source.title), chunk.table_header, chunk.text))
 
@@ -125,7 +125,7 @@ def _point(source: PointSource, dense: Matrix, sparse: SparseVector) -> Point:
 
 
 def _title(task: Task, parsed: ParsedDocument) -> str:
-    """The title its sender gave, unless that is the file name; else the document's own, or its first heading."""
+    """Title of the document: the submitted one unless it is the file name; else the parsed one or the first heading."""
     is_file_name = task.title == task.name and suffix_of(task.name) in SUPPORTED_SUFFIXES
     if task.title.strip() and not is_file_name:
         return task.title

@@ -1,6 +1,6 @@
-"""Dead letters: files that failed through no fault of their own, kept so that they can be tried again.
+"""Dead letters: files that failed for a reason outside the file, kept for a later retry.
 
-The index or a model did not answer, or several workers ended while they had the file. Its
+The index or a model did not answer, or several workers died while they ingested the file. Its
 bytes are kept until it is replayed, submitted again, or its document is removed.
 """
 
@@ -24,7 +24,7 @@ MAX_LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class DeadFile:
-    """A file that was given up, with the last error."""
+    """A dead letter: a file that will not be retried by itself, with its last error."""
 
     id: int
     scope: Scope
@@ -36,7 +36,7 @@ class DeadFile:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How many files wait again, and how many had been submitted again or removed meanwhile."""
+    """Result of a replay: files queued again, and files that had been submitted again or removed before it."""
 
     replayed: int
     superseded: int
@@ -49,23 +49,23 @@ class DeadLetters:
         self._database = database
 
     async def dead(self, tenant: str | None = None, *, limit: int | None = MAX_LISTED) -> list[DeadFile]:
-        """The files given up, oldest first, of one tenant or of all."""
+        """Dead letters, oldest first, of one tenant or of all."""
         rows = unscoped(job_files) if tenant is None else scoped(job_files, tenant)
         async with self._database.read(EVERY_TENANT if tenant is None else tenant) as connection:
             found = await connection.execute(rows.where(job_files.c.dead).order_by(job_files.c.id).limit(limit))
             return [_dead_file(row) for row in found.mappings()]
 
     async def replay(self, tenant: str, *, files: Sequence[int] = (), job_id: str | None = None) -> Replay:
-        """Have dead files tried again, as if they had just been submitted: some, or those of a job.
+        """Queue dead letters again with new attempts: those with the ids `files`, or those of a job.
 
         Raises:
-            NotFound: none of them is dead.
+            NotFound: none of them is a dead letter.
         """
         chosen = any_of(job_files.c.id, files) if job_id is None else job_files.c.job_id == job_id
         async with self._database.write(tenant) as connection:
             rows = await _chosen(connection, tenant, chosen)
             if not rows:
-                raise NotFound("There is no such file among those given up. `ragstone jobs dead` lists them.")
+                raise NotFound("There is no such dead letter. List them with `ragstone jobs dead`.")
             waiting = [row for row in rows if row["wanted_file"] == row["id"]]
             superseded = [row for row in rows if row["wanted_file"] != row["id"]]
             await _requeue(connection, tenant, waiting)
@@ -76,7 +76,7 @@ class DeadLetters:
 async def discard_dead_files(
     database: Database, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]
 ) -> None:
-    """Discard the dead files of documents that were submitted again or removed."""
+    """Discard the dead letters of documents that were submitted again or removed."""
     rows = await _chosen(connection, scope.tenant, any_of(job_files.c.document_id, document_ids))
     await _discard(database, connection, scope.tenant, rows)
 

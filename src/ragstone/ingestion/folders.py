@@ -1,4 +1,4 @@
-"""Walks folders for files to ingest, and finds the ingested files that do not exist any more.
+"""Finds the files of folders to ingest, and the ingested files that no longer exist.
 
 A walk is sorted, skips hidden files and folders, honours `.ragstoneignore` files
 (gitignore syntax, also in subfolders), and never leaves its root: symbolic links to
@@ -39,11 +39,11 @@ class _Ignore:
 
 
 def resolve(paths: Sequence[Path], pattern: str) -> list[Path]:
-    """The absolute paths of files and folders that were named.
+    """Absolute paths of the given files and folders.
 
     Raises:
         NotFound: one of them does not exist.
-        InvalidInput: one is neither file nor folder, or the pattern cannot be used.
+        InvalidInput: one is neither file nor folder, or the pattern is invalid.
     """
     _glob(pattern)
     resolved = []
@@ -53,17 +53,17 @@ def resolve(paths: Sequence[Path], pattern: str) -> list[Path]:
         except (OSError, RuntimeError, ValueError) as error:
             raise NotFound(f"There is no file or folder {str(path)!r}. Check the path.") from error
         if not real.is_file() and not real.is_dir():
-            raise InvalidInput(f"{str(path)!r} is neither a file nor a folder.")
+            raise InvalidInput(f"{str(path)!r} is neither a file nor a folder. Name one of these.")
         resolved.append(real)
     return resolved
 
 
 def uploads(paths: Sequence[Path], *, pattern: str, max_file_bytes: int) -> Iterator[Upload | Rejected]:
-    """The files at `paths`, each read when the iterator reaches it.
+    """Read the files at `paths`, each when the iterator reaches it.
 
-    `paths` are resolved. A file among them is read whatever its name; a folder is
-    walked for files that match `pattern` and that a parser exists for. A file or folder
-    that cannot be read comes as `Rejected`.
+    `paths` are resolved. A file among them is always read; from a folder, the files that
+    match `pattern` and have a parser are read. An unreadable file or folder is yielded as
+    `Rejected`.
     """
     for path in paths:
         files = walk(path, pattern) if path.is_dir() else [path]
@@ -72,13 +72,13 @@ def uploads(paths: Sequence[Path], *, pattern: str, max_file_bytes: int) -> Iter
 
 
 async def in_threads(files: Iterator[Upload | Rejected]) -> AsyncIterator[Upload | Rejected]:
-    """The same files, each read in a thread."""
+    """Iterate over `files` asynchronously; a thread reads each file."""
     while (file := await asyncio.to_thread(next, files, None)) is not None:
         yield file
 
 
 def walk(root: Path, pattern: str) -> Iterator[Path | Rejected]:
-    """The files below `root` to ingest, sorted by path; unreadable folders as `Rejected`."""
+    """Files below `root` to ingest, sorted by path; an unreadable folder is yielded as `Rejected`."""
     glob = _glob(pattern)
     for found in _walk(root, root, ()):
         if isinstance(found, Rejected) or _matches(found.relative_to(root).parts, glob):
@@ -86,13 +86,13 @@ def walk(root: Path, pattern: str) -> Iterator[Path | Rejected]:
 
 
 def vanished(folders: Sequence[Path], pattern: str, sources: Sequence[str]) -> list[str]:
-    """Those of `sources` that are files below one of `folders`, match `pattern` and do not exist any more."""
+    """Select the `sources` of files below one of `folders` that match `pattern` and no longer exist."""
     glob = _glob(pattern)
     return [source for source in sources if _vanished(source, folders, glob)]
 
 
 def source_of(path: Path) -> str:
-    """The source of a file: its `file://` address."""
+    """Source of a file: its `file://` URL."""
     return path.as_uri()
 
 
@@ -100,7 +100,7 @@ def _glob(pattern: str) -> tuple[str, ...]:
     """The segments of a pattern; `**` stands for any number of folders."""
     segments = pattern.split("/")
     if not all(segments) or len(pattern) > MAX_PATTERN_CHARS or segments[-1] == "**" or ".." in segments:
-        raise InvalidInput(f"The pattern {pattern[:80]!r} cannot match a file. Use one like **/*.md.")
+        raise InvalidInput(f"The pattern {pattern[:80]!r} is invalid. Write one such as **/*.md.")
     return tuple(
         part for part, following in zip(segments, [*segments[1:], ""], strict=True) if part != following or part != "**"
     )
@@ -166,7 +166,7 @@ def _read(path: Path, max_file_bytes: int) -> Upload | Rejected:
 
 
 def _unreadable(error: OSError) -> RagstoneError:
-    return UnreadableDocument(f"It could not be read: {error.strerror}. Give this user the right to read it.")
+    return UnreadableDocument(f"The file cannot be read: {error.strerror}. Give this user the permission to read it.")
 
 
 def _vanished(source: str, folders: Sequence[Path], glob: Sequence[str]) -> bool:

@@ -1,8 +1,8 @@
-"""INGEST: a worker makes files that wait in the queue searchable.
+"""INGEST: a worker takes queued files and makes them searchable.
 
-The story of a file: claim → parse → chunk → embed → upsert points → publish → delete the points of older versions.
+The steps for a file: claim → parse → chunk → embed → upsert points → publish → delete the points of older versions.
 Publishing is one SQL transaction; searches find the new version from that moment on. A worker may die at any step:
-its claim runs out, another worker makes the next version, and the points that the first one left are swept.
+its claim expires, another worker builds the next version, and the sweep deletes the points of the unpublished one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from ragstone.vocabulary import FileState, Scope
 
 log = structlog.get_logger()
 
-FILES_AT_ONCE = 32  # claimed together, so that small files share embedding batches and transactions
-PARSE_AHEAD = 2  # files parsed while the one before is embedded
+FILES_AT_ONCE = 32  # claimed in one turn, so that small files share embedding batches and transactions
+PARSE_AHEAD = 2  # files parsed while the previous one is embedded
 
 
 class Worker:
-    """Ingests what waits, under claims of its own."""
+    """Ingestion worker: ingests queued files under its own claims."""
 
     def __init__(self, parts: IngestionParts) -> None:
         self._parts = parts
@@ -39,12 +39,12 @@ class Worker:
         self._queue = Queue(parts.database, self._claims, parts.options)
 
     async def turn(self, stop: asyncio.Event) -> bool:
-        """Claim and ingest the next files of one tenant; with none waiting, sweep.
+        """Claim and ingest the next files of one tenant; if no file waits, sweep.
 
-        Files that were not begun when `stop` is set are given back.
+        When `stop` is set, the worker releases the claimed files that it has not begun.
 
         Returns:
-            Whether there was anything to do.
+            Whether there was work.
 
         Raises:
             DataDirectoryError: the disk is full or read-only; nothing is lost, call again.
@@ -60,7 +60,7 @@ class Worker:
         return True
 
     async def _ingest(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> None:
-        """Prepare, index and publish a version for each task; small ones share a batch."""
+        """Prepare, index and publish a version for each task; small versions share a batch."""
         batch: list[PreparedVersion] = []
         async with aclosing(self._prepared(tasks, ended)) as versions:
             async for version in versions:
@@ -72,7 +72,7 @@ class Worker:
             await self._index_and_publish(batch)
 
     async def _prepared(self, tasks: Sequence[Task], ended: Callable[[], bool]) -> AsyncGenerator[PreparedVersion]:
-        """Parsed and chunked versions in order, `PARSE_AHEAD` of the consumer. A file that fails is recorded."""
+        """Yield prepared versions in order, parsing `PARSE_AHEAD` files ahead. Records the failure of a file."""
         waiting = deque(tasks)
         ahead: deque[tuple[Task, asyncio.Task[PreparedVersion]]] = deque()
         try:
@@ -125,7 +125,7 @@ class Worker:
                 self._parts.reached("upserted")
 
     async def _delete_old_points(self, scope: Scope, versions: Sequence[PreparedVersion]) -> None:
-        """Delete the points of older versions, and release the documents; without an index the sweep does so later."""
+        """Delete the points of older versions and release the claims; with the index down, the sweep deletes them."""
         if not versions:
             return
         parts, ids = self._parts, [version.task.document_id for version in versions]
@@ -141,7 +141,7 @@ class Worker:
         await self._claims.release(scope, ids)
 
     async def _release_refused(self, scope: Scope, refused: Sequence[PreparedVersion]) -> None:
-        """Leave the points of versions that the plan had no room for to the sweep."""
+        """Release the claims of versions that exceed the plan; the sweep deletes their points."""
         if refused:
             self._parts.metrics.files.labels(FileState.FAILED).inc(len(refused))
             await self._claims.release(scope, [version.task.document_id for version in refused], clean=False)
@@ -154,10 +154,10 @@ class Worker:
             log.info("ingest.done", document=task.document_id, version=task.version, chunks=len(version.chunks))
 
     async def _fail(self, tasks: Sequence[Task], error: RagstoneError) -> None:
-        """Record a failure: for good, or until the next attempt."""
+        """Record a failure, final or with a retry."""
         parts = self._parts
         for task in tasks:
-            # In a batch the error may be another file's: then each gets an attempt alone.
+            # Another file of the batch may have caused the error: each file gets an attempt of its own.
             attempts = parts.options.max_attempts if error.retryable or len(tasks) > 1 else 1
             final = await fail(parts.database, self._claims, task, error, max_attempts=attempts)
             if final:
@@ -168,7 +168,7 @@ class Worker:
             await self._claims.release(task.scope, [task.document_id], clean=False)
 
     async def _sweep(self) -> bool:
-        """Delete discarded blobs, then the orphaned points of one document; whether there were any."""
+        """Delete discarded blobs, then the orphaned points of one document; returns whether there were any."""
         await sweep_blobs(self._parts)
         try:
             return await sweep_orphans(self._parts, self._claims)
@@ -178,7 +178,7 @@ class Worker:
 
     @contextmanager
     def _running(self, tasks: Sequence[Task]) -> Iterator[None]:
-        """Trace the block, and count the jobs of the tasks as running meanwhile."""
+        """Trace the block and count the jobs of the tasks as running during it."""
         jobs = len({task.job_id for task in tasks})
         running = self._parts.metrics.jobs_running
         with span("ingest", tenant=tasks[0].scope.tenant, jobs=jobs, files=len(tasks)):
@@ -190,21 +190,21 @@ class Worker:
 
 
 def working_on(*tasks: Task) -> AbstractContextManager[object]:
-    """Bind what all of the tasks share (tenant, job, request id) to log lines and outside calls of the block."""
+    """Bind the tenant, job and request id that all tasks share to the log lines and outgoing calls of the block."""
     ids = [(("tenant", task.scope.tenant), ("job", task.job_id), ("request_id", task.request_id)) for task in tasks]
     shared = {name: value for name, value in set.intersection(*map(set, ids)) if value}
     return structlog.contextvars.bound_contextvars(**shared)
 
 
 async def _cancelled(tasks: Sequence[asyncio.Task[PreparedVersion]]) -> None:
-    """Cancel tasks and wait until they have ended."""
+    """Cancel tasks and wait for their end."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def work(parts: IngestionParts, stop: asyncio.Event, finished: Callable[[], Awaitable[bool]]) -> None:
-    """Ingest what waits, tenants taking turns, until `stop` is set or `finished` says so.
+    """Run a worker until `stop` is set or `finished` returns True. Tenants take turns.
 
     Raises:
         DataDirectoryError: the disk is full or read-only; nothing is lost, call again.

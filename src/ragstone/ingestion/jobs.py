@@ -1,4 +1,4 @@
-"""Jobs and their files: what a worker is given, how files end, and the progress that callers read."""
+"""Ingestion jobs: the task of a worker, the outcome of a file, and the progress that callers read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COUNTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file of a job, claimed to become one version of its document."""
+    """Task of a worker: one claimed file of a job, to be ingested as one version of its document."""
 
     file_id: int
     job_id: str
@@ -50,7 +50,7 @@ class Task:
 
 
 class Jobs:
-    """The read side of jobs."""
+    """Reads jobs from the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -59,7 +59,7 @@ class Jobs:
         """One job with the outcome of each of its files, in order of submission.
 
         Raises:
-            NotFound: there is none of that id in the scope.
+            NotFound: the scope has no job with this id.
         """
         files = scoped(job_files, scope).where(job_files.c.job_id == job_id).order_by(job_files.c.id)
         async with self._database.read(scope) as connection:
@@ -74,10 +74,10 @@ class Jobs:
             return [_job(row) for row in (await connection.execute(newest)).mappings()]
 
     async def watch(self, scope: Scope, job_id: str, *, poll_s: float) -> AsyncGenerator[Job, None]:
-        """The job each time it changed; only the last, finished one carries the files.
+        """Yield the job after each change; only the last item, the finished job, has its files.
 
         Raises:
-            NotFound: there is none of that id in the scope.
+            NotFound: the scope has no job with this id.
         """
         last: Job | None = None
         while True:
@@ -92,7 +92,7 @@ class Jobs:
             await asyncio.sleep(poll_s)
 
     async def finished(self, scope: Scope, job_id: str) -> bool:
-        """Whether every file of the job has its outcome."""
+        """Whether the job has finished: every file has an outcome."""
         async with self._database.read(scope) as connection:
             job = await self._job(connection, scope, job_id)
         return job.state in (JobState.DONE, JobState.FAILED)
@@ -106,7 +106,7 @@ class Jobs:
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """The final state of a file, and what its owner is told; `dead`: it failed through no fault of its own."""
+    """Final state of a file with its error and warnings; `dead`: it failed for a reason outside the file."""
 
     file_id: int
     job_id: str
@@ -118,9 +118,9 @@ class FileOutcome:
 
 
 async def settle(connection: AsyncConnection, scope: Scope, outcomes: Sequence[FileOutcome]) -> None:
-    """Give files their final state and count them in their jobs, which may finish by it.
+    """Write the outcomes of files, count them in their jobs, and finish the jobs that are complete.
 
-    A file that has an outcome already keeps it.
+    A file that already has an outcome keeps it.
     """
     ids = [outcome.file_id for outcome in outcomes]
     pending = scoped(job_files, scope, job_files.c.id).where(
@@ -137,7 +137,7 @@ async def settle(connection: AsyncConnection, scope: Scope, outcomes: Sequence[F
 
 
 async def finish_if_complete(connection: AsyncConnection, scope: Scope, job_id: str) -> None:
-    """End the job if all its files are settled: `failed` if every one failed, else `done`. Its webhook is queued."""
+    """Finish the job if all its files have outcomes: `failed` if every file failed, else `done`. Queues its webhook."""
     settled = sum(_COUNTERS.values(), start=0 * jobs.c.total)
     complete = scoped_update(jobs, scope).where(
         jobs.c.id == job_id, settled == jobs.c.total, jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING))
@@ -146,7 +146,7 @@ async def finish_if_complete(connection: AsyncConnection, scope: Scope, job_id: 
     ended = await connection.execute(
         complete.values(
             state=case((all_failed, JobState.FAILED), else_=JobState.DONE),
-            error=case((all_failed, "No file could be ingested; each says why.")),
+            error=case((all_failed, "No file could be ingested. Each file of the job has its reason.")),
             finished_at=datetime.now(UTC),
         )
     )
@@ -157,7 +157,7 @@ async def finish_if_complete(connection: AsyncConnection, scope: Scope, job_id: 
 async def discard_blobs(
     database: Database, connection: AsyncConnection, scope: Scope, blob_keys: Iterable[str]
 ) -> None:
-    """Mark blobs as discarded; the sweep deletes those without another reference."""
+    """Mark blobs as discarded; the sweep deletes the blobs without another reference."""
     rows = [{"tenant": scope.tenant, "blob_key": key} for key in set(blob_keys) if key]
     if rows:
         await connection.execute(database.insert_missing(discarded_blobs), rows)
@@ -213,7 +213,7 @@ def _file(row: RowMapping) -> JobFile:
 
 
 class ProgressState(StrEnum):
-    """`processing`: a worker holds it now; `ready` and `failed` are final until it is sent again."""
+    """State of a document's last submission. `processing`: a worker holds it; `ready` and `failed` are final."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -223,7 +223,7 @@ class ProgressState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of a document; `chunks` and `pages` are those of its active version, `error` is for its owner."""
+    """Progress of a document; `chunks` and `pages` count its active version, `error` is a message for the user."""
 
     document_id: str
     state: ProgressState
@@ -235,15 +235,15 @@ class Progress:
 async def progress(
     database: Database, scope: Scope, document_id: str, *, clock: Callable[[], float] = time.time
 ) -> Progress:
-    """The progress of the bytes that were sent last.
+    """Progress of the last submission of a document.
 
     Raises:
-        NotFound: no such document in the scope.
+        NotFound: the scope has no such document.
     """
     async with database.read(scope) as connection:
         document = (await connection.execute(scoped(documents, scope).where(documents.c.id == document_id))).first()
         if document is None:
-            raise NotFound(f"There is no document {document_id[:80]!r} here. Use the id that sending it returned.")
+            raise NotFound(f"There is no document {document_id[:80]!r} here. Use the id that its submission returned.")
         state = await _state(connection, scope, document, clock())
     error = document.error if state is ProgressState.FAILED else None
     return Progress(document_id, state, error, document.chunk_count, document.page_count)

@@ -1,4 +1,4 @@
-"""Options of ingestion, and the stores, ports and limits that its functions share."""
+"""Dependencies of ingestion: its options, stores, ports and limits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ragstone.storage.database import Database
 from ragstone.telemetry.failure_buffer import FailureBuffer
 from ragstone.telemetry.metrics import Metrics
 
-OWNER_BYTES = 16  # of the random name that a worker claims files under
+OWNER_BYTES = 16  # length of a worker's random name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestionOptions(ClaimOptions):
-    """How documents come in; `poll_s` is how often an idle worker looks for work."""
+    """Options of ingestion; an idle worker polls the queue every `poll_s` seconds."""
 
     chunking: ChunkingOptions = ChunkingOptions()
     max_file_bytes: int = 50 << 20
@@ -33,14 +33,14 @@ class IngestionOptions(ClaimOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestionParts:
-    """The parts that submissions, workers, removals and rebuilds of one process share.
+    """Dependencies that submissions, workers, removals and rebuilds of one process share.
 
     Attributes:
-        vectors: Gives a tenant's store of cached vectors; without it no vector is cached.
-        plans: The price list; without it there are no limits.
-        audit: Records who submitted and who removed; without it nothing is recorded.
-        purge_cache: Empties what caches hold of a tenant after its documents were removed.
-        reached: Called with the name of each step before the next one begins, so that a test can end the process.
+        vectors: Returns a tenant's store of cached vectors; None: vectors are not cached.
+        plans: The plans of tenants; None: there are no limits.
+        audit: Records submissions and removals; None: nothing is recorded.
+        purge_cache: Empties a tenant's caches after a removal of documents.
+        reached: Called with the name of each finished step, so that a test can end the process there.
     """
 
     database: Database
@@ -58,15 +58,15 @@ class IngestionParts:
     reached: Callable[[str], None] = lambda _step: None
 
     def embedder_of(self, tenant: str) -> Embedder:
-        """The embedder with the tenant's cache before it."""
+        """Embedder of a tenant, with the tenant's vector cache."""
         if self.vectors is None:
             return self.embedder
         return CachedEmbedder(self.embedder, self.vectors(tenant), metrics=self.metrics)
 
     async def plan_of(self, tenant: str) -> Plan | None:
-        """The plan of a tenant; None: there are no limits."""
+        """Plan of a tenant; None: there are no limits."""
         return await self.plans.of_tenant(tenant) if self.plans else None
 
     def claims(self) -> Claims:
-        """Claims under a new random name."""
+        """Claims of a new owner with a random name."""
         return Claims(self.database, secrets.token_hex(OWNER_BYTES), self.options)

@@ -1,4 +1,4 @@
-"""The commit point: one transaction makes a version the active one, or a document gone."""
+"""The commit point of ingestion: one transaction activates a version, or removes a document from SQL."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ NOTHING_TOLD: dict[str, object] = {
     "fingerprint": "",
     "error": None,
 }
-"""The columns of a job's file after its document was removed: only that there was a file stays."""
+"""Values for a job's file after its document was removed: only the fact that there was a file stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The versions that became active, whose document was removed, and for which the plan has no room.
+    """Result of `publish`: versions that became active, versions of removed documents, and versions beyond the plan.
 
-    Versions in none of them lost their claim.
+    A version in none of these groups lost its claim.
     """
 
     active: tuple[PreparedVersion, ...]
@@ -52,7 +52,7 @@ class Published:
 async def publish(
     database: Database, claims: Claims, versions: Sequence[PreparedVersion], *, model: str, plan: Plan | None = None
 ) -> Published:
-    """Make each version, all of one scope, the active one of its document: searches find it from here on.
+    """Activate versions, all of one scope: from the commit on, searches find them.
 
     The points of all versions must be in the index. `model` embedded them.
     """
@@ -82,10 +82,10 @@ async def publish(
 
 
 async def fail(database: Database, claims: Claims, task: Task, error: RagstoneError, *, max_attempts: int) -> bool:
-    """Record why a file failed: for good, or, with attempts left, until the next attempt.
+    """Record the failure of a file; a retryable one is final only after `max_attempts`.
 
     Returns:
-        Whether it is for good.
+        Whether the failure is final.
     """
     final = task.attempts >= max_attempts
     scope = task.scope
@@ -101,7 +101,7 @@ async def fail(database: Database, claims: Claims, task: Task, error: RagstoneEr
 
 
 async def withdraw(database: Database, connection: AsyncConnection, document: RowMapping) -> None:
-    """Remove a document from SQL: searches miss it at once; the sweep deletes its points and bytes."""
+    """Remove a document from SQL: searches no longer find it. The sweep deletes its points and bytes later."""
     scope = Scope(document["tenant"], document["collection"])
     await note_orphans(database, connection, scope, document["id"])
     await discard_dead_files(database, connection, scope, [document["id"]])
@@ -114,7 +114,7 @@ async def withdraw(database: Database, connection: AsyncConnection, document: Ro
 async def _within_pages(
     connection: AsyncConnection, scope: Scope, versions: Sequence[PreparedVersion], plan: Plan | None
 ) -> tuple[tuple[PreparedVersion, ...], list[tuple[PreparedVersion, QuotaExceeded]]]:
-    """The versions that the plan has room for, and the others with their error."""
+    """Versions within the page limit of the plan, and the others with their errors."""
     if plan is None:
         return tuple(versions), []
     left = await pages_left(connection, scope.tenant, plan, [version.task.document_id for version in versions])
@@ -130,7 +130,7 @@ async def _within_pages(
 
 
 async def _give_up(database: Database, connection: AsyncConnection, task: Task, error: RagstoneError) -> None:
-    """Fail a file for good. A failure that the file did not cause leaves a dead letter, with its bytes."""
+    """Record a final failure. A failure for a reason outside the file makes it a dead letter, and keeps its bytes."""
     dead = error.retryable or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     await settle(connection, task.scope, [FileOutcome(task.file_id, task.job_id, FileState.FAILED, error, dead=dead)])
     await show_state(connection, task.scope, task.document_id, DocumentState.FAILED, error.message)
@@ -139,7 +139,7 @@ async def _give_up(database: Database, connection: AsyncConnection, task: Task, 
 
 
 def _tokens(versions: Sequence[PreparedVersion]) -> dict[str, list[int]]:
-    """For each job, the tokens of each of its versions."""
+    """Token counts of the versions, by job id."""
     tokens: defaultdict[str, list[int]] = defaultdict(list)
     for version in versions:
         tokens[version.task.job_id].append(sum(chunk.token_count for chunk in version.chunks))
@@ -152,7 +152,7 @@ def _page_count(version: PreparedVersion) -> int | None:
 
 
 async def _replace_rows(connection: AsyncConnection, scope: Scope, versions: Sequence[PreparedVersion]) -> None:
-    """Write the texts, chunks and documents of the versions over those of the versions before."""
+    """Replace the text, chunks and document row of the previous versions."""
     if not versions:
         return
     ids = [version.task.document_id for version in versions]
@@ -217,7 +217,7 @@ def _chunk_row(chunk: Chunk) -> dict[str, object]:
 async def _record_usage(
     connection: AsyncConnection, scope: Scope, model: str, tokens_of: Mapping[str, list[int]]
 ) -> None:
-    """Write a usage record for each document; `tokens_of` has the embedded tokens of a job's documents by job id."""
+    """Write a usage record for each document; `tokens_of` maps a job id to the embedded tokens of its documents."""
     submitted = scoped(jobs, scope, jobs.c.id, jobs.c.principal).where(any_of(jobs.c.id, sorted(tokens_of)))
     principals: dict[str, str] = {row.id: row.principal for row in await connection.execute(submitted)}
     now = datetime.now(UTC)
@@ -242,7 +242,7 @@ def _usage_row(model: str, principal: str, tokens: int, now: datetime) -> dict[s
         "output_tokens": 0,
         "cached_tokens": 0,
         "embedding_tokens": tokens,
-        "cost": 0,  # embedding has no price of its own
+        "cost": 0,  # embedding is free
         "overage": False,
         "estimated": False,
         "expires_at": 0,

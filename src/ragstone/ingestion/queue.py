@@ -24,16 +24,17 @@ from ragstone.vocabulary import DocumentState, FileState, JobState, Scope
 
 log = structlog.get_logger()
 
-GONE = "The document was removed before this file's turn came."
-SUPERSEDED = "A later submission of the same source took its place."
-SHARE = 4  # with other tenants waiting, a tenant's turn is this many times shorter
+GONE = "The document was removed before this file was ingested."
+SUPERSEDED = "A later submission of the same source replaced it."
+SHARE = 4  # while other tenants wait, a tenant gets a quarter of a batch per turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimOptions:
-    """How long a silent worker keeps its claims, and how often a file is tried.
+    """Lease of a claim, and retries of a file.
 
-    The n-th retry waits `retry_s * 2 ** (n - 1)` seconds.
+    A claim expires `lease_s` after the last heartbeat of its worker. The n-th retry waits
+    `retry_s * 2 ** (n - 1)` seconds.
     """
 
     lease_s: float = 10.0
@@ -42,7 +43,7 @@ class ClaimOptions:
 
 
 class Claims:
-    """The claims that one worker, known by a random `owner`, holds on documents."""
+    """The claims of one worker on documents; `owner` is its random name."""
 
     def __init__(self, database: Database, owner: str, options: ClaimOptions) -> None:
         self.owner = owner
@@ -51,7 +52,7 @@ class Claims:
 
     @asynccontextmanager
     async def kept(self, tenant: str) -> AsyncIterator[asyncio.Event]:
-        """Extend this owner's leases while the block runs; the event is set if the tenant is being deleted."""
+        """Extend the leases of this owner during the block; sets the event if the tenant is being deleted."""
         leaving = asyncio.Event()
         beating = asyncio.create_task(self._beat(tenant, leaving))
         try:
@@ -61,7 +62,7 @@ class Claims:
             await asyncio.wait([beating])
 
     async def holds(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
-        """The documents that this owner still holds; the others are marked for the sweep."""
+        """Documents that this owner still holds; marks the others for the sweep."""
         owned = scoped(claims, scope, claims.c.document_id).where(
             any_of(claims.c.document_id, document_ids), claims.c.owner == self.owner
         )
@@ -71,17 +72,17 @@ class Claims:
         return mine
 
     async def release(self, scope: Scope, document_ids: Sequence[str], *, clean: bool = True) -> None:
-        """Release claims. Unless `clean`, or if another worker left points behind, the sweep deletes them."""
+        """Release claims. Unless `clean`, or if another worker left points, the documents are marked for the sweep."""
         mine = (claims.c.owner == self.owner) & any_of(claims.c.document_id, document_ids)
         async with self._database.write(scope) as connection:
             if clean:
                 await connection.execute(scoped_delete(claims, scope).where(mine, ~claims.c.orphaned))
             await connection.execute(scoped_update(claims, scope).where(mine).values(lease_until=0, orphaned=False))
-            if clean:  # searches may find more: the points of older versions took places among the best until now
+            if clean:  # the deleted points of older versions no longer take places among the candidates
                 await bump_generation(connection, scope)
 
     async def give_back(self, tasks: Sequence[Task]) -> None:
-        """Release files that were not begun, as if they had not been claimed."""
+        """Release the claims of files that were not begun; the attempt does not count."""
         if not tasks:
             return
         scope = tasks[0].scope
@@ -93,7 +94,7 @@ class Claims:
         await self.release(scope, [task.document_id for task in tasks], clean=False)
 
     async def take_orphaned(self) -> tuple[Scope, str] | None:
-        """Claim a document that has orphaned points and no worker."""
+        """Claim a document that has orphaned points and is held by no worker."""
         waits = exists().where(job_files.c.document_id == claims.c.document_id, job_files.c.state == FileState.PENDING)
         left = unscoped(claims).where(claims.c.lease_until < time.time(), ~waits).limit(1)
         async with self._database.read(EVERY_TENANT) as connection:
@@ -108,7 +109,7 @@ class Claims:
         return (scope, row["document_id"]) if held else None
 
     async def claim(self, connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> set[str]:
-        """Claim those of the documents that no other worker holds; returns the claimed ones."""
+        """Claim the documents that no other worker holds; returns the ids of the claimed ones."""
         await connection.execute(
             self._database.insert_missing(claims), [_unclaimed(scope, each) for each in document_ids]
         )
@@ -129,12 +130,12 @@ class Claims:
                     await connection.execute(mine.values(lease_until=time.time() + self._options.lease_s))
                     if (await connection.execute(marked)).first():
                         leaving.set()
-            except RagstoneError as error:  # the lease may run out now: then the commit is refused
+            except RagstoneError as error:  # if the lease expires, the commit is refused
                 log.warning("ingest.heartbeat_failed", code=error.code)
 
 
 async def note_orphans(database: Database, connection: AsyncConnection, scope: Scope, document_id: str) -> None:
-    """Mark a document for the sweep: the index may hold points of a version that was not published."""
+    """Mark a document for the sweep: the index may hold points of an unpublished version."""
     await connection.execute(database.insert_missing(claims), _unclaimed(scope, document_id))
     other = scoped_update(claims, scope).where(claims.c.document_id == document_id)
     await connection.execute(other.values(orphaned=True))
@@ -143,7 +144,7 @@ async def note_orphans(database: Database, connection: AsyncConnection, scope: S
 async def show_state(
     connection: AsyncConnection, scope: Scope, document_id: str, state: DocumentState, error: str | None
 ) -> None:
-    """Write on the document how its last submission went."""
+    """Write the state and error of its last submission into the document row."""
     by_id = scoped_update(documents, scope).where(documents.c.id == document_id)
     await connection.execute(by_id.values(state=state, error=error))
 
@@ -160,7 +161,7 @@ def _unclaimed(scope: Scope, document_id: str) -> dict[str, object]:
 
 
 class Queue:
-    """Gives a worker the next files, claimed for it; any number of workers may take at once."""
+    """Claims the next files for a worker; any number of workers may do so at once."""
 
     def __init__(self, database: Database, claims: Claims, options: ClaimOptions) -> None:
         self._database = database
@@ -169,13 +170,13 @@ class Queue:
         self._last_tenant = ""
 
     async def take(self, limit: int) -> list[Task] | None:
-        """Claim up to `limit` files of one collection, tenants taking turns, oldest first.
+        """Claim up to `limit` files of one collection, oldest first. Tenants take turns.
 
-        Files with nothing to do are settled on the way: unchanged, superseded, removed.
-        A file that failed before comes alone, so that it cannot take others down again.
+        Files that need no ingestion (unchanged, superseded, removed) get their outcome here.
+        A file that failed before is returned alone, so that it cannot fail a whole batch again.
 
         Returns:
-            The claimed files, perhaps none; None if no file waits.
+            The claimed files, which may be none; None if no file waits.
         """
         waiting = await self._waiting_tenants()
         turn = limit if len(waiting) < 2 else max(1, limit // SHARE)
@@ -208,7 +209,7 @@ class Queue:
         return await self._assign(connection, scope, due, known) if due else []
 
     def _idle_outcome(self, row: RowMapping, document: RowMapping | None) -> FileOutcome | None:
-        """The outcome of a file that needs no ingestion; None: it is to be ingested."""
+        """Outcome of a file that needs no ingestion; None: it has to be ingested."""
         file_id, job_id = row["id"], row["job_id"]
         if document is None:
             return FileOutcome(file_id, job_id, FileState.REMOVED, warnings=(GONE,))
@@ -237,7 +238,7 @@ class Queue:
             if document is None or document["wanted_file"] != outcome.file_id:
                 continue
             state = DocumentState.FAILED if outcome.error else DocumentState.READY
-            if document["state"] != state:  # given up, or a change that failed was reverted
+            if document["state"] != state:  # the file failed, or it reverts a change that had failed
                 await show_state(
                     connection, scope, document["id"], state, outcome.error.message if outcome.error else None
                 )
@@ -254,8 +255,8 @@ class Queue:
             return []
         versions = scoped_update(documents, scope).where(any_of(documents.c.id, list(held)))
         await connection.execute(versions.values(last_version=documents.c.last_version + 1))
-        # The wait before a retry is set now, for a worker that dies cannot set it. All
-        # of a batch have as many attempts behind them.
+        # Set the time of the retry now, because a worker that dies cannot set it. All files
+        # of a batch have the same number of attempts.
         wait_s = self._options.retry_s * 2 ** rows[0]["attempts"]
         attempt = scoped_update(job_files, scope).where(any_of(job_files.c.id, [row["id"] for row in rows]))
         counted = {"attempts": job_files.c.attempts + 1, "not_before": time.time() + wait_s}
@@ -279,7 +280,7 @@ def _waits(now: float) -> ColumnElement[bool]:
 
 
 async def _next_files(connection: AsyncConnection, tenant: str, limit: int) -> Sequence[RowMapping]:
-    """The oldest waiting files; those that another transaction has locked are skipped."""
+    """The oldest waiting files, without those that another transaction has locked."""
     oldest = scoped(job_files, tenant).where(_waits(time.time())).order_by(job_files.c.id).limit(limit)
     locked = oldest.with_for_update(skip_locked=True, of=job_files)
     rows: Sequence[RowMapping] = (await connection.execute(locked)).mappings().all()
@@ -290,8 +291,8 @@ async def _next_files(connection: AsyncConnection, tenant: str, limit: int) -> S
 
 def _gave_up(attempts: int) -> Unavailable:
     return Unavailable(
-        f"The file was tried {attempts} times, and each time its worker ended before it was done. "
-        "Look at the worker's log, or leave the file out."
+        f"The file was tried {attempts} times, and each time its worker ended before the file was ingested. "
+        "Look for the reason in the worker's log, or leave the file out."
     )
 
 

@@ -1,7 +1,7 @@
-"""Quotas: how many documents, bytes and pages a tenant may keep under its plan.
+"""Quotas: limits of a plan on the documents, bytes and pages that a tenant stores.
 
-They are counted and compared in the transaction that adds to them. A tenant has one writer at a time
-(see `Database.write`), so concurrent submissions cannot exceed a limit either.
+The transaction that adds documents also counts and compares them. A tenant has one writer at a time
+(see `Database.write`), so concurrent submissions cannot exceed a limit together.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _WANTED_BYTES = func.coalesce(job_files.c.size_bytes, 0)
 
 
 async def require_tenant(connection: AsyncConnection, tenant: str) -> None:
-    """Refuse submissions of a tenant that is being deleted.
+    """Check that the tenant exists and is not being deleted.
 
     Raises:
-        NotFound: the tenant is being deleted, or was.
+        NotFound: the tenant is being deleted, or was deleted.
     """
     state = (await connection.execute(scoped(tenants, tenant, tenants.c.state))).scalar()
     if state == TenantState.DELETING or (state is None and await _was_deleted(connection, tenant)):
-        raise NotFound("This tenant is being deleted, and takes nothing in any more.")
+        raise NotFound("This tenant is being deleted and accepts no documents. Use another tenant.")
 
 
 async def require_room(connection: AsyncConnection, tenant: str, plan: Plan) -> None:
-    """Refuse what the caller's transaction has added if it exceeds the plan.
+    """Check that the documents and bytes of a tenant, with those of the open transaction, are within the plan.
 
     A document counts from its submission on. While it is being replaced, its larger version counts.
 
     Raises:
-        QuotaExceeded: too many documents or bytes; the caller's transaction has to be rolled back.
+        QuotaExceeded: too many documents or bytes; the caller has to roll back the transaction.
     """
     if plan.overage or (plan.max_documents is None and plan.max_bytes is None):
         return
@@ -53,18 +53,18 @@ async def require_room(connection: AsyncConnection, tenant: str, plan: Plan) -> 
     count, size_bytes = (await connection.execute(held)).one()
     if plan.max_documents is not None and count > plan.max_documents:
         raise QuotaExceeded(
-            f"The plan {plan.name} has room for {plan.max_documents:,} documents, and this would make {count:,}. "
+            f"The plan {plan.name} allows {plan.max_documents:,} documents; this submission would make it {count:,}. "
             "Remove some, or change the plan."
         )
     if plan.max_bytes is not None and size_bytes > plan.max_bytes:
         raise QuotaExceeded(
-            f"The plan {plan.name} has room for {plan.max_bytes:,} bytes, and this would make {size_bytes:,}. "
+            f"The plan {plan.name} allows {plan.max_bytes:,} bytes; this submission would make it {size_bytes:,}. "
             "Remove documents, or change the plan."
         )
 
 
 async def pages_left(connection: AsyncConnection, tenant: str, plan: Plan, replaced: Sequence[str]) -> float:
-    """How many pages the plan has room for, without those of the `replaced` documents. Text has no pages."""
+    """Pages that the plan still allows; the pages of the `replaced` documents do not count. Text has no pages."""
     if plan.overage or plan.max_pages is None:
         return float("inf")
     of_others = scoped(documents, tenant, func.coalesce(func.sum(documents.c.page_count), 0)).where(
@@ -74,13 +74,13 @@ async def pages_left(connection: AsyncConnection, tenant: str, plan: Plan, repla
 
 
 def too_many_pages(plan: Plan, pages: int) -> QuotaExceeded:
-    """The error of a document that its plan has no room for."""
+    """Error of a document with more pages than the plan still allows."""
     return QuotaExceeded(
-        f"The plan {plan.name} has room for {plan.max_pages:,} pages, and the {pages:,} of this document are too many. "
+        f"The plan {plan.name} allows {plan.max_pages:,} pages, too few to add the {pages:,} of this document. "
         "Remove documents, or change the plan, and submit it again."
     )
 
 
 async def _was_deleted(connection: AsyncConnection, tenant: str) -> bool:
-    """Whether a tenant that has no row was deleted: its audit log outlives it."""
+    """Whether a tenant without a row was deleted: then its audit log still exists."""
     return (await connection.execute(scoped(audit_heads, tenant, audit_heads.c.tenant))).first() is not None

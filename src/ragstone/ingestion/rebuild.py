@@ -1,4 +1,4 @@
-"""REBUILD: fill the index from SQL, for all tenants: from nothing, or where it lacks chunks."""
+"""REBUILD: fills the index from the chunks in SQL, for all tenants; the whole index or its missing chunks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ragstone.storage.database import EVERY_TENANT, Database, unscoped
 from ragstone.storage.schema import documents
 from ragstone.vocabulary import Scope
 
-RETRY_S = 0.2  # between looks whether a worker has released a document
+RETRY_S = 0.2  # between attempts to claim a document that a worker holds
 
 
 async def rebuild(
@@ -23,15 +23,15 @@ async def rebuild(
 ) -> int:
     """Fill the index from the chunks in SQL; safe to interrupt and to repeat.
 
-    Ingestion may go on meanwhile: each document is claimed while its points are built.
+    Ingestion may run at the same time: each document is claimed while its points are built.
 
     Args:
-        parts: The embedder among them has the tenant's cache: known vectors are not computed again.
-        clear: Empty the index first; searches then find little until the end.
-        progress: Called with chunks done and chunks in all, after each document.
+        parts: Its embedder uses the tenant's cache: cached vectors are not computed again.
+        clear: Empty the index first; searches find little until the end.
+        progress: Called after each document, with the written chunks and their total.
 
     Returns:
-        How many chunks were written.
+        Number of chunks written.
     """
     if clear:
         await parts.index.clear()
@@ -48,7 +48,7 @@ async def rebuild(
 
 
 async def missing_chunks(parts: IngestionParts) -> int:
-    """How many chunks the index lacks: after its folder was lost, or a rebuild was interrupted."""
+    """Number of chunks that the index lacks, for example after an interrupted rebuild or the loss of its folder."""
     by_scope = unscoped(documents, documents.c.tenant, documents.c.collection, func.sum(documents.c.chunk_count))
     async with parts.database.read(EVERY_TENANT) as connection:
         rows = (await connection.execute(by_scope.group_by(documents.c.tenant, documents.c.collection))).all()
@@ -67,7 +67,7 @@ async def _rebuild_document(parts: IngestionParts, claims: Claims, scope: Scope,
 
 
 async def _claim(database: Database, claims: Claims, scope: Scope, document_id: str) -> None:
-    """Claim a document, waiting until no worker holds it."""
+    """Claim a document; waits until no worker holds it."""
     while True:
         async with database.write(scope) as connection:
             if await claims.claim(connection, scope, [document_id]):

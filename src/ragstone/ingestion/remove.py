@@ -1,6 +1,6 @@
-"""REMOVE: a document leaves searches at once, then its points, bytes, cached vectors and mentions are deleted.
+"""REMOVE: hides a document from searches at once, then deletes its points, bytes, cached vectors and mentions.
 
-Other modules delete through the functions here too: workers sweep what a removal or a dead worker left behind.
+Workers use the same functions to sweep: they delete the data that a removal or a dead worker left behind.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from ragstone.vocabulary import FileState, Scope
 
 log = structlog.get_logger()
 
-AT_ONCE = 50  # documents looked for in one pass over the rows that may name them
-SWEPT_TENANTS = 20  # in one turn of a worker
-SWEPT_BLOBS = 100  # of one tenant in one transaction
+AT_ONCE = 50  # documents per query over the rows that may mention them
+SWEPT_TENANTS = 20  # per turn of a worker
+SWEPT_BLOBS = 100  # per tenant and transaction
 
 
 async def remove(parts: IngestionParts, scope: Scope, document_id: str, *, principal: str) -> None:
-    """Remove a document; what cannot be deleted now, a worker sweeps later.
+    """Remove a document. A worker deletes later what cannot be deleted now.
 
     Raises:
-        NotFound: no such document in the scope.
+        NotFound: the scope has no such document.
     """
     claims = parts.claims()
     keys = await _vector_keys(parts, scope, document_id)
@@ -46,7 +46,9 @@ async def remove(parts: IngestionParts, scope: Scope, document_id: str, *, princ
         found = await connection.execute(scoped(documents, scope).where(documents.c.id == document_id))
         document = found.mappings().first()
         if document is None:
-            raise NotFound(f"There is no document {document_id[:80]!r} in this collection. List them for their ids.")
+            raise NotFound(
+                f"There is no document {document_id[:80]!r} in this collection. List the documents for their ids."
+            )
         await withdraw(parts.database, connection, document)
         claimed = await claims.claim(connection, scope, [document_id])
         await _delete_vectors(connection, scope.tenant, keys)
@@ -55,7 +57,7 @@ async def remove(parts: IngestionParts, scope: Scope, document_id: str, *, princ
         await record_change(
             parts.audit, connection, scope, principal=principal, action="document.removed", target=document_id
         )
-    if claimed:  # else a worker holds it, and deletes the points when it finds the document gone
+    if claimed:  # else the worker that holds it deletes the points when it finds the document removed
         await _delete_points(parts, claims, scope, document_id)
     await sweep_blobs(parts)
     log.info("remove.done", document=document_id)
@@ -63,9 +65,9 @@ async def remove(parts: IngestionParts, scope: Scope, document_id: str, *, princ
 
 
 async def purge_cache(parts: IngestionParts, tenant: str) -> None:
-    """Empty what caches hold of the tenant, so that a removed document's words leave memory too.
+    """Empty the tenant's caches, so that they hold no text of removed documents.
 
-    Searches do not find them anyway. A cache that is down drops them when their time ends.
+    Searches do not find it in any case. A cache that is down drops its entries when they expire.
     """
     if parts.purge_cache:
         with suppress(Unavailable):
@@ -73,9 +75,9 @@ async def purge_cache(parts: IngestionParts, tenant: str) -> None:
 
 
 async def delete_mentions(connection: AsyncConnection, tenant: str, document_ids: Sequence[str]) -> None:
-    """Delete removed documents from the citations of past answers, and the delivered webhooks that name them.
+    """Delete mentions of removed documents: citations in past answers, and delivered webhooks.
 
-    The text of an answer is its conversation's and is deleted with it. A pending webhook is still sent.
+    The text of an answer belongs to its conversation and is deleted with it. A pending webhook is still sent.
     """
     for start in range(0, len(document_ids), AT_ONCE):
         some = document_ids[start : start + AT_ONCE]
@@ -85,7 +87,7 @@ async def delete_mentions(connection: AsyncConnection, tenant: str, document_ids
 
 
 async def delete_old_points(parts: IngestionParts, scope: Scope, document_id: str) -> None:
-    """Delete all points of a document but those of its active version. The caller holds its claim."""
+    """Delete all points of a document except those of its active version. The caller must hold its claim."""
     active = scoped(documents, scope, documents.c.active_version).where(documents.c.id == document_id)
     async with parts.database.read(scope) as connection:
         version = (await connection.execute(active)).scalar()
@@ -93,10 +95,10 @@ async def delete_old_points(parts: IngestionParts, scope: Scope, document_id: st
 
 
 async def sweep_orphans(parts: IngestionParts, claims: Claims) -> bool:
-    """Delete the orphaned points of one document; whether there was one.
+    """Delete the orphaned points of one document; returns whether there was one.
 
     Raises:
-        IndexUnavailable: the index does not answer; the points wait for the next sweep.
+        IndexUnavailable: the index does not answer; the next sweep tries again.
     """
     orphaned = await claims.take_orphaned()
     if orphaned is None:
@@ -109,7 +111,7 @@ async def sweep_orphans(parts: IngestionParts, claims: Claims) -> bool:
 
 
 async def sweep_blobs(parts: IngestionParts) -> None:
-    """Delete the discarded blobs that neither a document nor a file that waits or is dead refers to."""
+    """Delete the discarded blobs without a reference from a document, a waiting file or a dead letter."""
     leaving = exists().where(tenants.c.tenant == discarded_blobs.c.tenant, tenants.c.state == TenantState.DELETING)
     some = unscoped(discarded_blobs, discarded_blobs.c.tenant).where(~leaving).distinct().limit(SWEPT_TENANTS)
     async with parts.database.read(EVERY_TENANT) as connection:
@@ -148,7 +150,7 @@ async def _delete_points(parts: IngestionParts, claims: Claims, scope: Scope, do
 
 
 async def _vector_keys(parts: IngestionParts, scope: Scope, document_id: str) -> list[str]:
-    """The cache keys of the vectors of a document's chunks."""
+    """Cache keys of the vectors of a document's chunks."""
     sources = await stored_point_sources(parts.database, scope, document_id)
     return await asyncio.to_thread(
         lambda: [key for each in sources for key in window_keys(parts.embedder, each.chunk, title=each.title)]
@@ -156,7 +158,7 @@ async def _vector_keys(parts: IngestionParts, scope: Scope, document_id: str) ->
 
 
 async def _delete_vectors(connection: AsyncConnection, tenant: str, keys: Sequence[str]) -> None:
-    """Delete cached vectors. Another document with the same words loses them too; they are computed again."""
+    """Delete cached vectors. Another document with the same text loses them too; they are computed again."""
     await connection.execute(scoped_delete(embedding_cache, tenant).where(any_of(embedding_cache.c.key, keys)))
 
 

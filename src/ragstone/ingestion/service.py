@@ -1,4 +1,4 @@
-"""Ingestion: what other packages call to submit, watch, remove, rebuild and work."""
+"""The ingestion service: the public functions of the package as methods of one class."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Ingestion:
-    """Submits, ingests, removes and rebuilds; any number of processes may do so at once."""
+    """Submits, ingests, removes and rebuilds documents; any number of processes may use it at once."""
 
     def __init__(self, parts: IngestionParts) -> None:
         self._parts = parts
@@ -34,9 +34,9 @@ class Ingestion:
     async def submit(
         self, scope: Scope, uploads: Uploads, *, principal: str = LOCAL.id, callback_url: str | None = None
     ) -> Job:
-        """Keep the bytes of `uploads` and queue a job for them (see `submit.submit`).
+        """Store the bytes of `uploads` and queue a job for them (see `submit.submit`).
 
-        `principal` is who submits. When the job is finished, `callback_url` gets a webhook, if given.
+        `principal` is the id of the submitter. When the job has finished, a webhook is sent to `callback_url`.
         """
         return await self._submit(scope, uploads, Submission(principal=principal, callback_url=callback_url))
 
@@ -46,11 +46,11 @@ class Ingestion:
         """Queue a job for the files below `directory`; see `submit_paths`.
 
         Raises:
-            NotFound: there is no such directory.
-            InvalidInput: it is a file, or the pattern cannot match anything.
+            NotFound: the directory does not exist.
+            InvalidInput: it is a file, or the pattern is invalid.
         """
         if await asyncio.to_thread(directory.is_file):
-            raise InvalidInput(f"{str(directory)!r} is a file. Name the folder it lies in.")
+            raise InvalidInput(f"{str(directory)!r} is a file. Name the folder that contains it.")
         return await self.submit_paths(scope, [directory], pattern=pattern, prune=prune, principal=principal)
 
     async def submit_paths(
@@ -62,15 +62,15 @@ class Ingestion:
         prune: bool = False,
         principal: str = LOCAL.id,
     ) -> Job:
-        """Queue one job for files and the folders' files that match `pattern` (see `folders`).
+        """Queue one job for files, and for the files of folders that match `pattern` (see `folders`).
 
-        With `prune`, documents are removed whose file lay below one of the folders,
-        matches the pattern, and does not exist any more.
+        `prune` removes the documents of files that were in one of the folders, match the
+        pattern, and no longer exist.
 
         Raises:
             NotFound: one of the paths does not exist.
-            InvalidInput: one is neither file nor folder, or the pattern cannot match anything.
-            QuotaExceeded: the plan has no room for all of it; nothing is queued.
+            InvalidInput: one is neither file nor folder, or the pattern is invalid.
+            QuotaExceeded: the files together exceed the plan; nothing is queued.
         """
         resolved = await asyncio.to_thread(folders.resolve, paths, pattern)
         files = folders.uploads(resolved, pattern=pattern, max_file_bytes=self._parts.options.max_file_bytes)
@@ -84,11 +84,11 @@ class Ingestion:
         return await self.job(scope, await submit(self._parts, scope, uploads, submission))
 
     async def work(self, *, stop: asyncio.Event | None = None, until_job: tuple[Scope, str] | None = None) -> None:
-        """Ingest what waits, of all tenants in turn, until `stop` is set or `until_job` is finished.
+        """Run a worker for all tenants until `stop` is set or `until_job` has finished.
 
         Raises:
             DataDirectoryError: the disk is full or read-only; nothing is lost, call again.
-            NotFound: there is no such job as `until_job`.
+            NotFound: the job `until_job` does not exist.
         """
 
         async def finished() -> bool:
@@ -97,12 +97,12 @@ class Ingestion:
         await work(self._parts, stop or asyncio.Event(), finished)
 
     async def remove(self, scope: Scope, document_id: str, *, principal: str = LOCAL.id) -> None:
-        """Remove a document: searches miss it when this returns, and its points and bytes are deleted.
+        """Remove a document: searches no longer find it, and its points and bytes are deleted.
 
-        If the index is down, a worker deletes the points when it is back.
+        If the index is down, a worker deletes the points later.
 
         Raises:
-            NotFound: no such document in the scope.
+            NotFound: the scope has no such document.
         """
         await remove(self._parts, scope, document_id, principal=principal)
 
@@ -115,32 +115,32 @@ class Ingestion:
         return await self._jobs.jobs(scope, limit=limit)
 
     def watch(self, scope: Scope, job_id: str, *, poll_s: float = 0.2) -> AsyncGenerator[Job]:
-        """The job each time it changed; see `Jobs.watch`."""
+        """Yield the job after each change; see `Jobs.watch`."""
         return self._jobs.watch(scope, job_id, poll_s=poll_s)
 
     async def dead(self, tenant: str | None = None) -> list[DeadFile]:
-        """The files that were given up; see `DeadLetters.dead`."""
+        """Dead letters; see `DeadLetters.dead`."""
         return await self._dead_letters.dead(tenant)
 
     async def replay(self, tenant: str, *, files: Sequence[int] = (), job_id: str | None = None) -> Replay:
-        """Queue dead files again; see `DeadLetters.replay`."""
+        """Queue dead letters again; see `DeadLetters.replay`."""
         return await self._dead_letters.replay(tenant, files=files, job_id=job_id)
 
     async def rebuild(self, *, progress: Callable[[int, int], None] | None = None) -> int:
-        """Empty the index and fill it from SQL (see `rebuild.rebuild`); how many chunks were written."""
+        """Empty the index and fill it from SQL (see `rebuild.rebuild`); returns the number of chunks written."""
         count = await rebuild(self._parts, progress=progress)
         log.info("rebuild.done", chunks=count)
         return count
 
     async def missing_chunks(self) -> int:
-        """How many chunks the index lacks; see `rebuild.missing_chunks`."""
+        """Number of chunks that the index lacks; see `rebuild.missing_chunks`."""
         return await missing_chunks(self._parts)
 
     async def heal(self) -> int:
-        """Fill the index if it lacks chunks, while searches go on.
+        """Fill the index if it lacks chunks; searches work during it.
 
         Returns:
-            How many chunks it lacked.
+            Number of chunks that it lacked.
         """
         missing = await missing_chunks(self._parts)
         if missing:

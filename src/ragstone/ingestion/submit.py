@@ -1,4 +1,4 @@
-"""SUBMIT: uploads become a job: check them → store their bytes → one transaction writes documents and job."""
+"""SUBMIT: turns uploads into a job: check them → store their bytes → write documents and job in one transaction."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from ragstone.vocabulary import DocumentState, FileState, JobState, MetadataValu
 
 log = structlog.get_logger()
 
-RECIPE = 1  # raise it when parsing or chunking changes: unchanged files are then ingested again
+RECIPE = 1  # version of parsing and chunking; raise it with a change, and unchanged files are ingested again
 MAX_SOURCE_CHARS = 2048
 MAX_METADATA_BYTES = 16 << 10
-GROUP_FILES = 16  # stored side by side
+GROUP_FILES = 16  # stored concurrently
 GROUP_BYTES = 8 << 20
 
 
@@ -48,8 +48,8 @@ class Upload:
 
     `source` identifies the document within its collection: a second upload of the same
     source replaces the first. An empty `title` is taken from the text, else from the
-    source. `media_type` is a hint. `metadata` can be filtered by. `name` is the file's, for
-    the parser, where the source does not end in it.
+    source. `media_type` is a hint. Searches can filter by `metadata`. `name` is the file
+    name for the parser; it is needed if the source does not end in it.
     """
 
     source: str
@@ -62,7 +62,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A file that could not be read; its job tells why."""
+    """A file that could not be read; its job reports the error."""
 
     source: str
     error: RagstoneError
@@ -70,7 +70,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class StoredUpload:
-    """An upload or a rejected file as its job keeps it: everything but the bytes."""
+    """An upload or a rejected file as its job records it: everything except the bytes."""
 
     source: str
     title: str = ""
@@ -88,7 +88,7 @@ Uploads = Iterable[Upload | Rejected] | AsyncIterable[Upload | Rejected]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Who submits, whom to tell when the job is finished, and the sources whose files are gone."""
+    """Parameters of a submission: the submitter, the URL for the webhook, and sources without a file, to be removed."""
 
     principal: str = LOCAL.id
     callback_url: str | None = None
@@ -96,14 +96,14 @@ class Submission:
 
 
 async def submit(parts: IngestionParts, scope: Scope, uploads: Uploads, submission: Submission = Submission()) -> str:
-    """Keep the bytes of `uploads`, read one at a time, and queue a job for them.
+    """Store the bytes of `uploads`, read one at a time, and queue a job for them.
 
     Returns:
         The job's id.
 
     Raises:
-        InvalidInput: a source or metadata that cannot be used; nothing is queued.
-        QuotaExceeded: the plan has no room for all of it; nothing is queued.
+        InvalidInput: a source or metadata is invalid; nothing is queued.
+        QuotaExceeded: the uploads together exceed the plan; nothing is queued.
         NotFound: the tenant is being deleted.
         DataDirectoryError: the disk is full or read-only; nothing is queued.
     """
@@ -117,10 +117,10 @@ async def submit(parts: IngestionParts, scope: Scope, uploads: Uploads, submissi
 
 
 async def _store_all(parts: IngestionParts, scope: Scope, uploads: Uploads) -> list[StoredUpload]:
-    """Check and store each upload; memory holds a few small files, or one large one, at a time."""
+    """Check and store each upload; memory holds a few small files or one large file at a time."""
     stored: list[StoredUpload] = []
     async for group in _groups(uploads):
-        # Side by side: the disk flushes many small files nearly as fast as one.
+        # Concurrently: the disk flushes many small files nearly as fast as one.
         stored += await asyncio.gather(*(_store(parts, scope, upload) for upload in group))
     return stored
 
@@ -132,7 +132,7 @@ async def write_job(parts: IngestionParts, scope: Scope, stored: Sequence[Stored
         The job's id.
 
     Raises:
-        QuotaExceeded: the plan has no room for all of it; nothing is written.
+        QuotaExceeded: the uploads together exceed the plan; nothing is written.
         NotFound: the tenant is being deleted.
     """
     plan = await parts.plan_of(scope.tenant)
@@ -160,14 +160,14 @@ async def write_job(parts: IngestionParts, scope: Scope, stored: Sequence[Stored
 
 
 async def file_sources(database: Database, scope: Scope) -> list[str]:
-    """The sources of all documents that came from files."""
+    """Sources of all documents that were ingested from files."""
     from_files = scoped(documents, scope, documents.c.source).where(documents.c.source.startswith("file://"))
     async with database.read(scope) as connection:
         return list((await connection.scalars(from_files)).all())
 
 
 def name_of(source: str) -> str:
-    """The file name that a source ends in, for the parser and as a last resort for the title."""
+    """File name at the end of a source, for the parser and as a fallback for the title."""
     path = unquote(source.split("://", 1)[-1]) if source.startswith("file://") else source.split(":", 1)[-1]
     return PurePosixPath(path.replace("\\", "/")).name or source
 
@@ -215,14 +215,14 @@ async def _store(parts: IngestionParts, scope: Scope, upload: Upload | Rejected)
 
 
 def too_large(max_file_bytes: int) -> TooLarge:
-    """The error of a file beyond the limit."""
+    """Error of a file that is larger than the limit."""
     return TooLarge(
         f"The file is larger than {max_file_bytes:,} bytes. Split it, or raise RAGSTONE_INGESTION__MAX_FILE_BYTES."
     )
 
 
 def _fingerprint(upload: Upload, key: str, recipe: str) -> str:
-    """Hash of the bytes and of everything a version depends on: if it is unchanged, the file is skipped."""
+    """Hash of everything that a version depends on; a file with an unchanged fingerprint is skipped."""
     parts = [key, recipe, upload.title, upload.media_type, sorted(upload.metadata.items())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -230,7 +230,7 @@ def _fingerprint(upload: Upload, key: str, recipe: str) -> str:
 def _check_source(source: str) -> None:
     if not 0 < len(source) <= MAX_SOURCE_CHARS or any(unicodedata.category(char) in ("Cc", "Cs") for char in source):
         raise InvalidInput(
-            f"{source[:80]!r} cannot name a document. "
+            f"{source[:80]!r} is not a valid source. "
             f"Use 1 to {MAX_SOURCE_CHARS} characters, without control characters."
         )
 
@@ -238,13 +238,13 @@ def _check_source(source: str) -> None:
 def _check_metadata(metadata: Mapping[str, MetadataValue]) -> None:
     for name, value in metadata.items():
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool):
-            raise InvalidInput(f"The metadata field {name!r} cannot be kept. Use text, numbers and truth values only.")
+            raise InvalidInput(f"The metadata field {name!r} cannot be stored. Use strings, numbers and booleans only.")
     try:
         size = len(json.dumps(dict(metadata), allow_nan=False))
     except ValueError as error:
-        raise InvalidInput("A metadata number is not finite. Leave it out.") from error
+        raise InvalidInput("A number in the metadata is not finite. Leave it out.") from error
     if size > MAX_METADATA_BYTES:
-        raise InvalidInput(f"The metadata has {size} bytes; keep it below {MAX_METADATA_BYTES}.")
+        raise InvalidInput(f"The metadata has {size} bytes. Shorten it to at most {MAX_METADATA_BYTES}.")
 
 
 async def _write_job(
@@ -269,7 +269,7 @@ async def _write_job(
     if rows:
         await connection.execute(scoped_insert(job_files, scope), rows)
     await discard_dead_files(database, connection, scope, list(ids.values()))
-    await _want(connection, scope, list(ids.values()))
+    await _set_wanted_file(connection, scope, list(ids.values()))
     await finish_if_complete(connection, scope, job_id)
     if removed:
         await delete_mentions(connection, scope.tenant, [document_id for document_id, _ in removed])
@@ -278,9 +278,9 @@ async def _write_job(
 
 
 async def _still_stored(blobs: LocalBlobs, scope: Scope, entries: Sequence[StoredUpload]) -> list[StoredUpload]:
-    """The entries; one whose blob was swept since it was stored carries an error, which its job reports."""
+    """Check the blobs of the entries again; an entry gets an error if the sweep has deleted its blob since."""
     missing = await blobs.missing(scope, {entry.blob_key for entry in entries if entry.blob_key})
-    lost = Conflict("An equal file was removed at the same moment. Submit this one again.")
+    lost = Conflict("An identical file was removed at the same moment. Submit this one again.")
     return [replace(entry, error=lost) if entry.blob_key in missing else entry for entry in entries]
 
 
@@ -300,7 +300,7 @@ async def _remove(
 async def _document_ids(
     database: Database, connection: AsyncConnection, scope: Scope, entries: Sequence[StoredUpload], now: datetime
 ) -> dict[str, str]:
-    """The id of each source's document; a document is added where there is none yet."""
+    """Ids of the sources' documents; adds the documents that do not exist yet."""
     wanted = {entry.source: entry for entry in entries if entry.error is None}
     known = scoped(documents, scope, documents.c.source, documents.c.id).where(any_of(documents.c.source, list(wanted)))
     ids = {row.source: row.id for row in await connection.execute(known)}
@@ -310,12 +310,12 @@ async def _document_ids(
     owner = {"tenant": scope.tenant, "collection": scope.collection}
     rows = [_document_row(secrets.token_hex(16), wanted[source], now) | owner for source in new]
     await connection.execute(database.insert_missing(documents), rows)
-    # Read again: another submission may have added one of them at the same moment.
+    # Read again: another submission may have added the same document at the same moment.
     return {row.source: row.id for row in await connection.execute(known)}
 
 
-async def _want(connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> None:
-    """Point each document to its latest submission: only that one will be ingested."""
+async def _set_wanted_file(connection: AsyncConnection, scope: Scope, document_ids: Sequence[str]) -> None:
+    """Point each document to its latest submission: only this one will be ingested."""
     latest = (
         scoped(job_files, scope, func.max(job_files.c.id))
         .where(job_files.c.document_id == documents.c.id)

@@ -1,4 +1,4 @@
-"""Deletion of a tenant, and the proof of a deletion: what each store still holds of a tenant or document."""
+"""Deletion of a tenant, and the proof of a deletion: counts of the data that each store still holds."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from ragstone.vocabulary import DEFAULT_TENANT, FileState, Filters, Scope
 
 log = structlog.get_logger()
 
-MAX_POINTS = 1000  # counted of one document in one collection; one is too many
+MAX_POINTS = 1000  # counted per document and collection; a single one fails the proof
 OUTLIVE_TENANTS = (audit_log, audit_heads, usage_records)
-"""Tables that stay when a tenant is deleted: the audit log and the usage to bill. Neither holds text of documents."""
+"""Tables that are kept when a tenant is deleted: the audit log and the usage. Neither holds text of documents."""
 
-ROWS = 1000  # deleted in one transaction, so that other writers wait for milliseconds only
-ACTOR = "system"  # in the audit log
+ROWS = 1000  # deleted per transaction, so that other writers wait for milliseconds only
+ACTOR = "system"  # id in the audit log
 
 
 def tables_of_tenants() -> list[Table]:
-    """Every table whose rows are deleted with their tenant; a table that refers to another comes before it."""
+    """Tables with rows to delete, in order of deletion: a table that refers to another comes first."""
     kept = (*OUTLIVE_TENANTS, tenants)
     return [table for table in reversed(metadata.sorted_tables) if "tenant" in table.c and table not in kept]
 
@@ -52,16 +52,16 @@ def tables_of_tenants() -> list[Table]:
 async def request_deletion(
     database: Database, audit: Audit, actor: str, tenant: str, *, changes: CacheRevision | None = None
 ) -> None:
-    """Mark a tenant for deletion: its requests are refused from now on, and a worker deletes its data.
+    """Mark a tenant for deletion: from now on its requests are refused, and a worker deletes its data.
 
-    Marking twice is no error. It cannot be undone.
+    The mark cannot be removed. Marking twice is no error.
 
     Raises:
-        NotFound: there is no such tenant.
-        Conflict: it is the installation's own tenant.
+        NotFound: the tenant does not exist.
+        Conflict: it is the default tenant of the installation.
     """
     if tenant == DEFAULT_TENANT:
-        raise Conflict(f"The tenant {tenant!r} is the installation's own and stays. Remove its documents instead.")
+        raise Conflict(f"The default tenant {tenant!r} cannot be deleted. Remove its documents instead.")
     async with (changes or CacheRevision(database)).change(tenant) as connection:
         state = (await connection.execute(scoped(tenants, tenant, tenants.c.state))).scalar()
         if state is None:
@@ -72,7 +72,7 @@ async def request_deletion(
 
 
 class TenantDeletion:
-    """Deletes the data of tenants that were marked, one pass after the other."""
+    """Deletes the data of tenants that are marked for deletion, in passes."""
 
     def __init__(self, parts: IngestionParts, audit: Audit, *, changes: CacheRevision | None = None) -> None:
         self._parts = parts
@@ -80,10 +80,10 @@ class TenantDeletion:
         self._changes = changes or CacheRevision(parts.database)
 
     async def work(self) -> int:
-        """Make one pass over each marked tenant; returns how many are deleted now.
+        """Make one pass over each marked tenant; returns how many are completely deleted.
 
-        A tenant takes two passes at least: requests that were admitted before the mark may have
-        written rows during the first.
+        A tenant takes at least two passes: requests that were accepted before the mark may write
+        rows during the first.
         """
         marked = unscoped(tenants, tenants.c.tenant).where(tenants.c.state == TenantState.DELETING)
         async with self._parts.database.read(EVERY_TENANT) as connection:
@@ -118,13 +118,13 @@ class TenantDeletion:
         return await self._delete_tenant_row(tenant)
 
     async def _is_worked_on(self, tenant: str) -> bool:
-        """Whether a worker still holds a document of the tenant; it stops soon, or its lease runs out."""
+        """Whether a worker holds a document of the tenant; it soon stops, or its lease expires."""
         held = scoped(claims, tenant, func.count()).where(claims.c.lease_until >= time.time())
         async with self._parts.database.read(tenant) as connection:
             return bool((await connection.execute(held)).scalar_one())
 
     async def _delete_rows(self, table: Table, tenant: str) -> int:
-        """Delete the tenant's rows, `ROWS` at a time; returns how many there were."""
+        """Delete the tenant's rows of a table, `ROWS` at a time; returns their number."""
         key = tuple_(*table.primary_key.columns)
         some = key.in_(scoped(table, tenant, *table.primary_key.columns).limit(ROWS))
         total = 0
@@ -153,7 +153,7 @@ async def _has_rows(connection: AsyncConnection, table: Table, tenant: str) -> b
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How much is left in one store or table; `stays`: it is kept on purpose, for the audit or the bill."""
+    """Number of items left in one store or table; `stays`: they are kept on purpose, for audit or billing."""
 
     name: str
     left: int
@@ -162,21 +162,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found in every place."""
+    """Result of a deletion check, with the count of each store."""
 
     subject: str
     places: tuple[Place, ...]
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing is left but what is kept on purpose."""
+        """Whether nothing is left except items that are kept on purpose."""
         return not any(place.left and not place.stays for place in self.places)
 
 
 class DeletionCheck:
-    """Counts what each store still holds of a tenant, a document or a conversation.
+    """Counts the data of a tenant, document or conversation in each store.
 
-    `caches` maps a cache's name to a function that counts what it holds of a tenant.
+    `caches` maps the name of a cache to a function that counts its entries of a tenant.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class DeletionCheck:
         self._caches = caches
 
     async def of_tenant(self, tenant: str) -> Report:
-        """What is left of a tenant."""
+        """Report on the data of a tenant."""
         counted = [await self._rows(table, table.c.tenant == tenant) for table in _tables() if "tenant" in table.c]
         caches = [Place(f"cache {name}", await count(tenant)) for name, count in self._caches.items()]
         points = Place("index", await self._index.count(tenant))
@@ -203,14 +203,14 @@ class DeletionCheck:
         return Report(f"tenant {tenant}", (*counted, points, files, *caches))
 
     async def of_document(self, document_id: str) -> Report:
-        """What is left of a document: rows that name it, its points, and bytes that nothing refers to."""
+        """Report on the data of a document: rows that contain its id, its points, and blobs without a reference."""
         rows = await self._mentions(document_id)
         points = Place("index", await self._points(document_id))
         files = Place("blobs without a document", await self._orphans())
         return Report(f"document {document_id}", (*rows, points, files))
 
     async def of_conversation(self, conversation_id: str) -> Report:
-        """What is left of a conversation: rows that name it. Index and blobs hold none."""
+        """Report on the rows that contain the id of a conversation; the index and the blobs hold none."""
         return Report(f"conversation {conversation_id}", tuple(await self._mentions(conversation_id)))
 
     async def _mentions(self, subject_id: str) -> list[Place]:
@@ -222,7 +222,7 @@ class DeletionCheck:
         return Place(f"sql {table.name}", left, stays=table in OUTLIVE_TENANTS)
 
     async def _points(self, document_id: str) -> int:
-        """Count the document's points: a search by any vector finds all that pass the filter."""
+        """Count the points of a document: an exact search with any vector finds all points that pass the filter."""
         anything = np.eye(1, self._dimensions, dtype=np.float32)[0]
         chosen = Filters(documents=(document_id,))
         async with self._database.read(EVERY_TENANT) as connection:
@@ -244,7 +244,9 @@ class DeletionCheck:
         of_documents = scoped(documents, tenant, documents.c.blob_key)
         needed = (job_files.c.state == FileState.PENDING) | job_files.c.dead
         of_files = scoped(job_files, tenant, job_files.c.blob_key).where(needed)
-        kept = await self._blobs.keys(tenant)  # before the rows: what is stored meanwhile must not count as an orphan
+        kept = await self._blobs.keys(
+            tenant
+        )  # read before the rows: a blob stored between the two must not count as an orphan
         async with self._database.read(tenant) as connection:
             used = {*(await connection.scalars(of_documents)).all(), *(await connection.scalars(of_files)).all()}
         return len(kept - used)
@@ -255,7 +257,7 @@ def _tables() -> list[Table]:
 
 
 def _names(table: Table, subject_id: str) -> ColumnElement[bool]:
-    """Whether a text column of a row contains the id; a job's file that keeps nothing but the id does not count."""
+    """Condition: a text column of the row contains the id. A job's file of a removed document does not count."""
     holds = or_(literal(value=False), *(_holds(column, subject_id) for column in table.columns))
     return holds & (job_files.c.source != REMOVED_SOURCE) if table is job_files else holds
 

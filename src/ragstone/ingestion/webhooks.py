@@ -1,9 +1,9 @@
-"""Webhooks: the callback URL of a job is told when the job is finished, at least once.
+"""Webhooks: a POST to the callback URL of a job when the job has finished, delivered at least once.
 
-A delivery is written in the transaction that finishes the job, so a crash loses none. A worker
-claims deliveries that are due and sends them; claiming an attempt sets the time of the next one,
-so two workers do not send at once, and another worker takes over from one that died. A receiver
-may get the same delivery twice; both carry the same id.
+The transaction that finishes the job also writes the delivery, so a crash loses none. A worker
+claims due deliveries and sends them. The claim of an attempt sets the time of the next one, so two
+workers do not send at once, and another worker takes over from one that died. A receiver may get
+the same delivery twice, with the same id.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from ragstone.storage.schema import deliveries, job_files, jobs
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import FileState, JobState, Scope
 
-BATCH = 16  # sent side by side; tenants take turns in it
-CLAIM_S = 60.0  # an attempt takes 10 s at most; after this, another worker may take it over
-DELAYS_S = (5.0, 30.0, 120.0, 600.0, 3_600.0, 14_400.0, 43_200.0)  # between attempts: eight of them in 17 hours
-JITTER = 0.2  # of a delay, so that what failed together does not come back together
+BATCH = 16  # deliveries sent concurrently; tenants take turns
+CLAIM_S = 60.0  # an attempt takes at most 10 s; after this time another worker may retry it
+DELAYS_S = (5.0, 30.0, 120.0, 600.0, 3_600.0, 14_400.0, 43_200.0)  # between attempts: eight attempts in 17 hours
+JITTER = 0.2  # share of a delay, so that deliveries that failed together are not retried together
 POLL_S = 1.0
-KEEP_DAYS = 30  # finished deliveries are listed for this long
-MAX_DOCUMENTS = 1000  # named in one webhook; the counts include all
+KEEP_DAYS = 30  # finished deliveries are kept for this long
+MAX_DOCUMENTS = 1000  # listed in one webhook; the counts include all
 
 SIGNATURE_HEADER = "Ragstone-Signature"
 DELIVERY_HEADER = "Ragstone-Delivery"
@@ -58,7 +58,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """One webhook and its state; `next_at` is when it is tried again."""
+    """A webhook and its state; `next_at` is the time of the next attempt."""
 
     id: str
     url: str
@@ -73,18 +73,18 @@ class WebhookDelivery:
 
 
 def signing_key(secret: Secret, tenant: str) -> str:
-    """The key that the webhooks of a tenant are signed with; its receivers have to know it."""
+    """Signing key of a tenant's webhooks; receivers verify the signature with it."""
     return secret.digest("webhook", tenant)
 
 
 def signature(key: str, body: bytes, *, at: int) -> str:
-    """The value of the header `Ragstone-Signature`: HMAC-SHA256 over the time and the body."""
+    """Value of the header `Ragstone-Signature`: HMAC-SHA256 over the time and the body."""
     digest = hmac.new(key.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 
 
 async def enqueue(connection: AsyncConnection, scope: Scope, job_id: str) -> None:
-    """Write the delivery of a job that just finished, if it has a callback URL; in the transaction that finishes it."""
+    """Write the delivery of a finished job that has a callback URL, in the transaction that finishes the job."""
     job = (await connection.execute(scoped(jobs, scope).where(jobs.c.id == job_id))).first()
     if job is None or not job.callback_url or job.state not in (JobState.DONE, JobState.FAILED):
         return
@@ -124,7 +124,7 @@ def _file_state(state: str) -> str:
 
 
 class Webhooks:
-    """Sends the webhooks of all tenants; lists and expires those of one."""
+    """Sends the webhooks of all tenants; lists and deletes those of one tenant."""
 
     def __init__(
         self,
@@ -144,14 +144,14 @@ class Webhooks:
         self._spread = spread
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what is due until `stop` is set."""
+        """Send due webhooks until `stop` is set."""
         while not stop.is_set():
             if not await self.work_once():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), POLL_S)
 
     async def work_once(self) -> int:
-        """Send what is due now, side by side and a few of each tenant at a time; returns how many were tried."""
+        """Send the webhooks that are due now, a batch at a time; returns the number of attempts."""
         claimed = await self._claim()
         async with asyncio.TaskGroup() as sending:
             for row in claimed:
@@ -165,7 +165,7 @@ class Webhooks:
             return [_delivery(row) for row in await connection.execute(newest)]
 
     async def expire(self, tenant: str, before: datetime) -> int:
-        """Delete a tenant's deliveries that finished before a moment; returns how many."""
+        """Delete a tenant's deliveries that finished before `before`; returns their number."""
         old = scoped_delete(deliveries, tenant).where(deliveries.c.finished_at < before)
         async with self._database.write(tenant) as connection:
             return (await connection.execute(old)).rowcount
@@ -183,14 +183,14 @@ class Webhooks:
             return [row for row in found if await self._take(connection, row, now + CLAIM_S)]
 
     async def _take(self, connection: AsyncConnection, row: Row[Any], until: float) -> bool:
-        """Claim an attempt; False if another worker began it since it was read."""
+        """Claim an attempt; False if another worker has claimed it since the row was read."""
         same = (deliveries.c.id == row.id, deliveries.c.state == "pending", deliveries.c.attempts == row.attempts)
         taken = scoped_update(deliveries, row.tenant).where(*same).values(attempts=row.attempts + 1, not_before=until)
         return (await connection.execute(taken)).rowcount == 1
 
     async def _deliver(self, row: Row[Any]) -> None:
-        exhausted = row.attempts > len(DELAYS_S)  # the worker of each attempt ended before it did
-        problem = _Problem("No attempt came to an end.", final=True) if exhausted else await self._send(row)
+        exhausted = row.attempts > len(DELAYS_S)  # the worker of each attempt died during it
+        problem = _Problem("The worker ended during each attempt.", final=True) if exhausted else await self._send(row)
         attempts = row.attempts + 1
         if problem is None:
             outcome, change = "delivered", self._finished("delivered", None)
@@ -220,7 +220,7 @@ class Webhooks:
         if HTTPStatus(200) <= reply.status < HTTPStatus(300):
             return None
         if HTTPStatus(300) <= reply.status < HTTPStatus(400):
-            return _Problem(f"The receiver redirects (status {reply.status}); callbacks follow no redirect.")
+            return _Problem(f"The receiver redirects (status {reply.status}); webhooks do not follow redirects.")
         return _Problem(f"The receiver answered with status {reply.status}.", final=reply.status == HTTPStatus.GONE)
 
     def _finished(self, state: str, error: str | None) -> dict[str, object]:
@@ -232,7 +232,7 @@ class Webhooks:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """Why an attempt failed; `final`: there is no other."""
+    """Reason of a failed attempt; `final`: there is no further attempt."""
 
     sentence: str
     final: bool = False

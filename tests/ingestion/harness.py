@@ -1,4 +1,4 @@
-"""A stand for ingestion tests: real storage, the keyless embedder, the exact index, and a plain parser."""
+"""Test harness of ingestion: real storage, the keyless embedder, the exact index, and a plain parser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUICK = IngestionOptions(lease_s=0.3, retry_s=0.01, poll_s=0.01, max_file_bytes=
 
 
 class PlainParser:
-    """Reads UTF-8, and refuses the rest, as `Parser` says."""
+    """Reads UTF-8 and refuses other bytes, as `Parser` requires."""
 
     async def parse(self, content: bytes, *, name: str, media_type: str | None = None) -> ParsedDocument:
         if not content.strip():
@@ -44,7 +44,7 @@ class PlainParser:
 
 
 class FlakyIndex(MemoryIndex):
-    """The exact index behind a switch: while `down`, it does not answer; it also counts what fails."""
+    """The exact index with faults: it does not answer while `down`, and fails `failures_left` calls."""
 
     down = False
     failures_left = 0
@@ -68,8 +68,8 @@ class FlakyIndex(MemoryIndex):
 
 
 @dataclass(frozen=True)
-class Stand:
-    """All parts of ingestion, and what a test wants to know of them."""
+class Harness:
+    """All parts of ingestion, and questions about their state."""
 
     folder: Path
     database_url: str
@@ -90,7 +90,7 @@ class Stand:
         vectors: VectorStore | None = None,
         **changes: object,
     ) -> Ingestion:
-        """Ingestion as another process has it: on the same data."""
+        """Ingestion of another process on the same data."""
         return Ingestion(
             replace(
                 self.parts,
@@ -106,20 +106,20 @@ class Stand:
 
     @asynccontextmanager
     async def paused_at(self, step: str, job: Job, *, lease_s: float = 600.0) -> AsyncIterator[Callable[[], None]]:
-        """While the block runs, a worker with an event loop of its own stands still after `step`; then it goes on.
+        """Pause a worker with its own event loop after `step` during the block; then let it continue.
 
-        It stands as a stopped process does: without signs of life. What is yielded lets it go on early.
+        Like a stopped process, it sends no heartbeat. The yielded function lets it continue early.
         """
         reached, go_on = threading.Event(), threading.Event()
 
-        def stand_still(at: str) -> None:
+        def pause(at: str) -> None:
             if at == step and not reached.is_set():
                 reached.set()
                 go_on.wait(30)
 
         async def work() -> None:
             database = await Database.open(self.database_url)
-            worker = replace(self, database=database).another(faults=stand_still, lease_s=lease_s)
+            worker = replace(self, database=database).another(faults=pause, lease_s=lease_s)
             await worker.work(until_job=(job.scope, job.id))
             await database.close()
 
@@ -154,7 +154,7 @@ class Stand:
         await asyncio.gather(self.ingestion.work(stop=stop), watch())
 
     async def found(self, words: str, scope: Scope = SCOPE) -> list[Passage]:
-        """What a search for `words` sees: the lexical leg, then SQL's word on what is active."""
+        """Passages that a lexical search for `words` finds, restricted to the active versions in SQL."""
         candidates = await self.index.search(
             scope, dense=None, sparse=query_vector(words), filters=Filters(), limit=100
         )
@@ -166,7 +166,7 @@ class Stand:
 
 
 @asynccontextmanager
-async def open_stand(folder: Path, database_url: str) -> AsyncIterator[Stand]:
+async def open_harness(folder: Path, database_url: str) -> AsyncIterator[Harness]:
     database = await Database.open(database_url)
     blobs = LocalBlobs(folder / "blobs")
     library = Library(database, blobs)
@@ -180,7 +180,7 @@ async def open_stand(folder: Path, database_url: str) -> AsyncIterator[Stand]:
         metrics=Metrics(),
         options=QUICK,
     )
-    yield Stand(folder, database_url, database, blobs, library, index, parts, Ingestion(parts))
+    yield Harness(folder, database_url, database, blobs, library, index, parts, Ingestion(parts))
     await database.close()
 
 
