@@ -218,7 +218,8 @@ async def test_no_worker_outlives_a_killed_parent():
 @pytest.mark.parametrize("attempt", ["socket.socket()", "os.system('true')", "subprocess.run(['true'])", "os.fork()"])
 def test_a_parser_process_can_neither_connect_nor_start_programs(attempt: str):
     script = (
-        f"import os, socket, subprocess\nfrom ragstone.documents.sandbox import *\nforbid_reaching_out()\n{attempt}"
+        "import os, socket, subprocess\nfrom ragstone.documents.sandbox import *\n"
+        f"forbid_network_and_processes()\n{attempt}"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 1

@@ -161,7 +161,7 @@ def test_running_heads_and_page_numbers_are_dropped():
 
 def test_pages_without_text_are_listed():
     document = parsed(builders.pdf(["words"], [], ["more"], []), "scan.pdf")
-    assert document.warnings == ("Page 2, 4 holds no text; if it is a scan, recognise its text (OCR) first.",)
+    assert document.warnings == ("Page 2, 4 contains no text; if it is a scan, recognise its text (OCR) first.",)
     assert [page.number for page in document.pages] == [1, 3]
 
 

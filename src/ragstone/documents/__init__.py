@@ -1,1 +1,1 @@
-"""Documents: files to canonical Markdown, Markdown to chunks."""
+"""Documents: parses files to canonical Markdown, and cuts it into chunks."""

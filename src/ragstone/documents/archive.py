@@ -1,7 +1,7 @@
-"""Zip containers (DOCX, XLSX, PPTX, ODS, EPUB), checked before a parser unpacks them.
+"""Zip containers (DOCX, XLSX, PPTX, ODS, EPUB): checks them before a parser unpacks them.
 
-What an archive declares about itself may be a lie, and the parsers believe different
-halves of it. So every entry's bytes are inflated here once, counted and thrown away.
+The declared sizes of an archive may be false, and parsers trust different ones of them. So
+every entry is inflated here once, only to count its bytes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _INFLATE_STEP_BYTES = 1 << 20
 
 
 def opened_archive(content: bytes, limits: ParserLimits) -> zipfile.ZipFile:
-    """The archive in `content`, known to unpack within the limits.
+    """Open the archive in `content` after checking that it unpacks within the limits.
 
     Raises:
-        UnreadableDocument: not an archive, or cut off, or packed in an unusual way.
+        UnreadableDocument: not an archive, truncated, or with an unknown compression method.
         EncryptedDocument: an entry needs a password.
         ParserLimit: too many entries or too many bytes, declared or real.
     """
@@ -44,14 +44,14 @@ def opened_archive(content: bytes, limits: ParserLimits) -> zipfile.ZipFile:
 
 
 def _inflated_bytes(content: bytes, entry: zipfile.ZipInfo, most: int) -> int:
-    """How many bytes an entry really unpacks to; counting stops beyond `most`."""
+    """Real unpacked size of an entry in bytes; counting stops beyond `most`."""
     if entry.flag_bits & _ENCRYPTED_FLAG:
         raise EncryptedDocument("The file is protected by a password; save a copy without one.")
     packed: memoryview | bytes = _packed(content, entry)
     if entry.compress_type == zipfile.ZIP_STORED:
         return len(packed)
     if entry.compress_type != zipfile.ZIP_DEFLATED:
-        raise UnreadableDocument("The file is packed by an unusual method; open it in its own program and save it.")
+        raise UnreadableDocument("The file uses an unusual compression method; open it in its own program and save it.")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     size = 0
     try:
@@ -59,7 +59,7 @@ def _inflated_bytes(content: bytes, entry: zipfile.ZipInfo, most: int) -> int:
             size += len(inflater.decompress(packed, _INFLATE_STEP_BYTES))
             packed = inflater.unconsumed_tail
     except zlib.error as error:
-        raise UnreadableDocument("A packed part of the file is damaged; send the original file again.") from error
+        raise UnreadableDocument("A compressed part of the file is damaged; send the original file again.") from error
     return size
 
 

@@ -1,4 +1,4 @@
-"""The port of parsing: bytes in, canonical Markdown out."""
+"""The parser port: bytes in, canonical Markdown out; and the limits of a parse."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ LimitName = Literal[
     "max_text_chars",
 ]
 
-MAX_OPEN_FILES = 64  # a parser reads from memory; files are for imports only
-MAX_WRITTEN_BYTES = 16 << 20  # byte-code of imports, and the worker's stderr
-ALARM_GRACE_S = 5  # the parent's clock comes first; this one serves orphans
+MAX_OPEN_FILES = 64  # a parser reads from memory; only imports open files
+MAX_WRITTEN_BYTES = 16 << 20  # for byte-code of imports and the worker's stderr
+ALARM_GRACE_S = 5  # the parent's timeout comes first; the alarm ends workers without a parent
 
 _SETTING_PREFIX = "RAGSTONE_PARSER__"
 
 
 def limit_reached(limits: ParserLimits, name: LimitName) -> ParserLimit:
-    """The error for a limit: what ran out, how much there was, and the setting's name."""
+    """Error of an exceeded limit, with its value and the name of its setting."""
     match name:
         case "max_memory_bytes":
             what = f"Parsing needs more memory than the {_mebibytes(limits.max_memory_bytes)} allowed"
@@ -41,7 +41,7 @@ def limit_reached(limits: ParserLimits, name: LimitName) -> ParserLimit:
         case "max_expanded_bytes":
             what = f"The file unpacks to more than the {_mebibytes(limits.max_expanded_bytes)} allowed"
         case "max_archive_entries":
-            what = f"The file holds more than the {limits.max_archive_entries} packed parts allowed"
+            what = f"The file contains more than the {limits.max_archive_entries} archive entries allowed"
         case "max_pages":
             what = f"The document has more than the {limits.max_pages} pages, slides or sheets allowed"
         case "max_text_chars":
@@ -50,7 +50,7 @@ def limit_reached(limits: ParserLimits, name: LimitName) -> ParserLimit:
 
 
 def limit_process(limits: ParserLimits) -> None:
-    """Bind this process for good: address space, files, and no core dumps."""
+    """Limit this process permanently: address space, files, and no core dumps."""
     _limit("RLIMIT_AS", limits.max_memory_bytes)
     _limit("RLIMIT_NOFILE", MAX_OPEN_FILES)
     _limit("RLIMIT_FSIZE", MAX_WRITTEN_BYTES)
@@ -58,16 +58,16 @@ def limit_process(limits: ParserLimits) -> None:
 
 
 def limit_next_parse(limits: ParserLimits) -> None:
-    """Allow `max_cpu_s` from now on, then SIGXCPU; and an alarm a little after `max_wall_s`.
+    """Send SIGXCPU after `max_cpu_s` of CPU time from now, and SIGALRM a little after `max_wall_s`.
 
-    Both signals end the process, in the midst of C code too.
+    Both signals end the process, even inside C code.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _limit("RLIMIT_CPU", math.ceil(usage.ru_utime + usage.ru_stime + limits.max_cpu_s), keep_hard=True)
     signal.setitimer(signal.ITIMER_REAL, limits.max_wall_s + ALARM_GRACE_S)
 
 
-def parse_is_over() -> None:
+def end_parse_limit() -> None:
     """Stop the alarm of `limit_next_parse`."""
     signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -78,7 +78,7 @@ def _limit(name: str, value: int, *, keep_hard: bool = False) -> None:
         return
     _, hard = resource.getrlimit(which)
     soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    with contextlib.suppress(OSError, ValueError):  # macOS knows RLIMIT_AS and refuses it
+    with contextlib.suppress(OSError, ValueError):  # macOS has RLIMIT_AS but refuses to set it
         resource.setrlimit(which, (soft, hard if keep_hard else soft))
 
 
@@ -88,7 +88,7 @@ def _mebibytes(size_bytes: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ParserLimits:
-    """What one parse may use. Reaching a limit ends that parse, nothing else."""
+    """Resource limits of one parse. Reaching a limit ends only that parse."""
 
     max_memory_bytes: int = 1 << 30
     max_cpu_s: float = 60.0
@@ -105,7 +105,7 @@ class ParsedDocument:
 
     `text` is NFC-normalised, has `\n` line ends, no invisible or control characters
     but newline and tab, and is not blank. `pages` (1-based, ascending, disjoint) is
-    empty where the format has none. `warnings` are sentences about what was lost,
+    empty if the format has none. `warnings` are sentences about content that was lost,
     for example pages that hold only images.
     """
 
@@ -117,13 +117,13 @@ class ParsedDocument:
 
 
 class Parser(Protocol):
-    """Turns one file into a `ParsedDocument`."""
+    """Parses one file into a `ParsedDocument`."""
 
     async def parse(self, content: bytes, *, name: str, media_type: str | None = None) -> ParsedDocument:
-        """Read `content`, called `name` by its owner; `media_type` is a hint only.
+        """Parse `content`; `name` is its file name, `media_type` a hint.
 
         Raises:
-            Unsupported: no parser reads it.
+            Unsupported: no reader exists for its format.
             UnreadableDocument: empty, encrypted, corrupt, or beyond a limit.
         """
         ...

@@ -1,9 +1,9 @@
-"""Markdown text to blocks: headings, paragraphs, list items, tables and code fences.
+"""Markdown block parser: finds headings, paragraphs, list items, tables and code fences.
 
-As much of CommonMark 0.31 (and of GitHub's tables) as cutting needs: where a block
-begins and ends. Blocks are disjoint and ascending, begin and end with a sign that is no
-white space, and together hold all of the text but white space. A line of any length
-takes linear time: no pattern here can backtrack over it twice.
+It implements the part of CommonMark 0.31 (and of GitHub's tables) that chunking needs:
+where a block begins and ends. Blocks are disjoint and ascending, neither begin nor end
+with white space, and together contain all of the text except white space. Time is linear
+in the length of a line: no pattern here backtracks over it twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal
 
 Kind = Literal["heading", "paragraph", "item", "table", "fence"]
 
-MAX_HEADING_CHARS = 300  # a long paragraph above a dashed line is no heading
+MAX_HEADING_CHARS = 300  # a longer paragraph above a dashed line is not a heading
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(?:(=+)|-+)[ \t]*$")
@@ -31,7 +31,7 @@ _INDENTED = re.compile(r" {4}| {0,3}\t")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`text[start:end]`; a heading also has its level, and its title without markup."""
+    """A block, `text[start:end]`; a heading also has its level, and its title without markup."""
 
     kind: Kind
     start: int
@@ -47,7 +47,7 @@ class _Line:
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """Cut `text` into blocks, in reading order, in linear time."""
+    """Yield the blocks of `text` in reading order; time is linear in its length."""
     lines = _lines(text)
     at = _front_matter(lines)
     if at:
@@ -78,7 +78,7 @@ def _block(kind: Kind, lines: Sequence[_Line], level: int = 0, title: str = "") 
 
 
 def _front_matter(lines: Sequence[_Line]) -> int:
-    """Number of lines of YAML between `---` lines at the very start; its end is no heading."""
+    """Number of lines of YAML front matter, between `---` lines at the start; 0 without one."""
     if lines[0].text.rstrip() != "---":
         return 0
     ends = (at for at, line in enumerate(lines[1:200], 1) if line.text.rstrip() in ("---", "..."))
@@ -86,7 +86,7 @@ def _front_matter(lines: Sequence[_Line]) -> int:
 
 
 def _next_block(lines: Sequence[_Line], at: int, *, in_list: bool) -> tuple[Block, int]:
-    """The block that begins on line `at`, and the line after it."""
+    """The block that begins on line `at`, and the number of the line after it."""
     line = lines[at].text
     if heading := _HEADING.match(line):
         title = line[heading.end() :].strip()
@@ -104,7 +104,7 @@ def _next_block(lines: Sequence[_Line], at: int, *, in_list: bool) -> tuple[Bloc
 
 
 def _text_block(lines: Sequence[_Line], at: int) -> tuple[Block, int]:
-    """A list item or a paragraph; a paragraph that is underlined is a heading."""
+    """A list item, a paragraph, or an underlined heading, and the number of the line after it."""
     line = lines[at].text
     if _ITEM.match(line):
         end = _end_of_run(lines, at + 1, _ITEM)
@@ -135,7 +135,7 @@ def _end_of_run(lines: Sequence[_Line], at: int, stop: re.Pattern[str]) -> int:
 
 
 def _end_of_fence(lines: Sequence[_Line], at: int, fence: re.Match[str]) -> int:
-    """The line after the closing fence; an unclosed one runs to the end of its quote or of the text."""
+    """The line after the closing fence; an unclosed fence ends with its quote or with the text."""
     quoted = ">" in fence["lead"]
     for below in range(at + 1, len(lines)):
         line = lines[below].text
@@ -153,7 +153,7 @@ def _is_rule(line: str) -> bool:
 
 
 def _is_delimiter(line: str) -> bool:
-    """Whether this is the second line of a table: `| --- | :-: |`."""
+    """Whether the line is the delimiter row of a table: `| --- | :-: |`."""
     if "|" not in line or "-" not in line or not set(line) <= set("|:- \t"):
         return False
     cells = line.strip().removeprefix("|").removesuffix("|").split("|")
@@ -161,7 +161,7 @@ def _is_delimiter(line: str) -> bool:
 
 
 def _without_closing(title: str) -> str:
-    """`Heading ##` without the closing marks."""
+    """The title of `Heading ##` without the closing marks."""
     bare = title.rstrip("#")
     return bare.rstrip() if not bare or bare[-1] in " \t" else title
 
@@ -174,7 +174,7 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def _plain(title: str) -> str:
-    """A heading's words without Markdown's marks; code spans keep theirs."""
+    """Title without Markdown markup; code spans keep their content unchanged."""
     parts, start = [], 0
     for code in _CODE.finditer(title):
         parts += [_plain_words(title[start : code.start()]), code[2].strip()]

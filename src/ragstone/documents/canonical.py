@@ -1,17 +1,17 @@
-r"""Canonical text: the one form that offsets, chunks, embeddings and citations refer to.
+r"""Canonical text: the normalised form that offsets, chunks, embeddings and citations refer to.
 
 Kept: every visible character, tab and `\n`. Changed: composed to NFC, all line ends to
 `\n`, all no-break and typographic spaces to a plain space, lone surrogates to U+FFFD.
-Dropped: what a reader cannot see but a language model or a search engine would read:
+Dropped: characters that a reader cannot see but a language model or search engine would read:
 control characters, zero-width spaces, soft hyphens, direction overrides, the tag block
 that can hide whole sentences, variation selectors that select nothing.
 
-Two invisible characters carry meaning and stay where they do: the zero-width joiner and
+Two invisible characters can carry meaning and are then kept: the zero-width joiner and
 non-joiner after a letter of a script that joins (Arabic and Persian, Indic scripts,
 Mongolian, ...), and the joiner between two emoji. One variation selector stays where there
-are variants: after ideographs and Mongolian letters, and the two for text and emoji.
-Flags of regions (England) lose their tag letters: a black flag is a fair price for closing
-the best known hiding place.
+are variants: after ideographs and Mongolian letters, and the two for text and emoji style.
+Flags of regions (England) lose their tag letters and become a black flag: the tag block is
+the best known place to hide text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ragstone.documents.base import ParsedDocument, ParserLimits, limit_reached
 from ragstone.errors import EmptyDocument
 from ragstone.vocabulary import PageSpan
 
-MAX_TITLE_CHARS = 300  # longer ones are paragraphs that were styled as a title
+MAX_TITLE_CHARS = 300  # a longer title is a paragraph that was styled as a title
 
 _LINE_END = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f]")
@@ -57,10 +57,10 @@ _TITLE_WITHIN_CHARS = 20_000  # a heading further down is not the document's tit
 
 @dataclass(frozen=True, slots=True)
 class MarkdownDraft:
-    """What the reader of one format found: Markdown that is not canonical yet.
+    """Result of a format's reader: Markdown that is not canonical yet.
 
-    `parts` are the pages, in order, if the format has pages (`paged`), else any pieces
-    that belong together; they are joined by blank lines.
+    `parts` are the pages in order if the format has pages (`paged`), else consecutive
+    pieces of the text; they are joined by blank lines.
     """
 
     parts: tuple[str, ...]
@@ -70,16 +70,16 @@ class MarkdownDraft:
 
 
 def canonical_text(text: str) -> str:
-    """`text` in canonical form, without blank lines at its ends; may be empty. Idempotent."""
+    """Canonical form of `text`, without blank lines at its ends; may be empty. Idempotent."""
     text = _SPACE.sub(" ", _LINE_END.sub("\n", _SURROGATE.sub("\ufffd", text)))
     visible = _INVISIBLE.sub("", text)
-    while visible != text:  # what was dropped may have kept two others apart
+    while visible != text:  # two characters may compose once one between them is dropped
         text, visible = visible, _INVISIBLE.sub("", visible)
     return _without_outer_blank_lines(unicodedata.normalize("NFC", visible))
 
 
 def finish(draft: MarkdownDraft, *, media_type: str, limits: ParserLimits) -> ParsedDocument:
-    """Put the parts of a draft together, and say where each page lies.
+    """Join the parts of a draft, with the span of each page.
 
     Raises:
         EmptyDocument: no part holds a visible character.
@@ -87,7 +87,7 @@ def finish(draft: MarkdownDraft, *, media_type: str, limits: ParserLimits) -> Pa
     """
     text, pages = _joined(draft, limits)
     if not text:
-        raise EmptyDocument("The document holds no text; nothing was indexed. Check that it is the right file.")
+        raise EmptyDocument("The document contains no text; nothing was indexed. Check that it is the right file.")
     return ParsedDocument(
         text=text,
         media_type=media_type,
@@ -115,7 +115,7 @@ def _joined(draft: MarkdownDraft, limits: ParserLimits) -> tuple[str, tuple[Page
 
 
 def _without_outer_blank_lines(text: str) -> str:
-    """Leading spaces of the first line that shows something stay: they may mean code."""
+    """`text` without blank lines at its ends; the first line keeps its indentation, which may mean code."""
     stripped = text.rstrip()
     start = len(stripped) - len(stripped.lstrip())
     return stripped[stripped.rfind("\n", 0, start) + 1 :]
@@ -127,14 +127,14 @@ def _title(title: str | None) -> str | None:
 
 
 def fenced(code: str, language: str) -> str:
-    """A code block whose fence is longer than any run of backticks in it."""
+    """Code block with a fence that is longer than any run of backticks in the code."""
     longest = max((len(run) for run in re.findall("`{3,}", code)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{language}\n{code.strip(chr(10))}\n{fence}"
 
 
 def markdown_title(text: str) -> str | None:
-    """The title a Markdown text gives itself, without markup."""
+    """Title of a Markdown text from its own markup, without that markup."""
     start = text[:_TITLE_WITHIN_CHARS].replace("\r\n", "\n").lstrip("\ufeff")
     front = _FRONT_MATTER.match(start)
     if front and (title := _FRONT_TITLE.search(front[1])):

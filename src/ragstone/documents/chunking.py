@@ -1,11 +1,11 @@
-"""Canonical text to chunks: about `max_tokens` long, cut where the text itself pauses.
+"""Chunking: cuts canonical text into chunks of about `max_tokens` at natural boundaries.
 
-Sections that fit stay whole, and small neighbours below one heading share a chunk. What
-does not fit is cut before a block if that leaves the chunk at least 60 % full, else
+A section that fits is one chunk, and small neighbours below one heading share a chunk. A
+longer section is cut before a block if the chunk is then at least 60 % full, else
 between sentences, rows or lines, else between words, else between characters. Tables
-and code fences that fit a chunk are never torn; a longer table repeats its header rows
-in `Chunk.table_header`. A chunk that goes on with a section begins with the last whole
-sentences of the one before.
+and code fences that fit in a chunk are never split; a longer table repeats its header rows
+in `Chunk.table_header`. A chunk that continues a section begins with the last whole
+sentences of the previous one.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ragstone.documents.sentences import sentences
 from ragstone.errors import ConfigurationError
 from ragstone.vocabulary import Chunk, Heading, PageSpan, Section
 
-SMALL_SHARE = 5  # a section below a fifth of a chunk shares one with its neighbours
-FULL_SHARE = 0.6  # a chunk this full may end before the next block instead of within it
+SMALL_SHARE = 5  # a section below a fifth of a chunk shares a chunk with its neighbours
+FULL_SHARE = 0.6  # a chunk filled to this share may end before the next block instead of within it
 RUN_SHARE = 20  # an overlong sentence is cut into runs of a twentieth of a chunk
-# No vocabulary has words this long: it is a token "unknown", which may stand for a whole
-# line, and is counted once per as many characters.
+# No vocabulary has longer words: a longer token is "unknown" and may stand for a whole
+# line. It counts once per this number of characters.
 MAX_TOKEN_CHARS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkingOptions:
-    """How long chunks are, in tokens of the embedder.
+    """Length of chunks and of their overlap, in tokens of the embedder.
 
     Raises:
         ConfigurationError: the overlap leaves no room for text.
@@ -49,7 +49,7 @@ class ChunkingOptions:
 
 
 class _Pause(IntEnum):
-    """How good a place to cut the start of a piece is."""
+    """Quality of the start of a piece as a place to cut."""
 
     WORD = 0
     SENTENCE = 1
@@ -59,9 +59,9 @@ class _Pause(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A span that is not cut any further; `token` is the number of its first token.
+    """A span that is not cut any further; `token` is the index of its first token.
 
-    `table_header` is what a chunk beginning here has to repeat, `repeated` its tokens.
+    A chunk that begins here has to repeat `table_header`, which has `repeated` tokens.
     """
 
     start: int
@@ -75,7 +75,7 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """A heading, or the text before the first one, and the blocks up to the next heading."""
+    """A heading with its blocks up to the next heading; or the text before the first heading."""
 
     path: tuple[str, ...]
     blocks: list[Block]
@@ -98,7 +98,7 @@ class _Tokens:
 
 
 def sections(text: str) -> tuple[Section, ...]:
-    """The headings of `text` in reading order, each with the span it governs."""
+    """Sections of `text` in reading order: each heading with the span of its section."""
     headings = [block for block in blocks(text) if block.kind == "heading"]
     ends = [len(text)] * len(headings)
     open_: list[int] = []
@@ -125,8 +125,8 @@ def chunk(
 ) -> tuple[Chunk, ...]:
     """Cut canonical Markdown into chunks; time is linear in its length.
 
-    Ascending, `text[start:end] == chunk.text`, and all of the text but white space is in
-    some chunk. `token_count` counts tokens as `token_offsets` finds them in the whole
+    Chunks are ascending, `text[start:end] == chunk.text`, and they cover all of the text
+    except white space. `token_count` counts the tokens that `token_offsets` finds in the whole
     text (one of more than 20 characters counts once per 20) and is at most `max_tokens`.
     """
     tokens = _Tokens(token_offsets(text))
@@ -168,7 +168,7 @@ def _leaves(text: str) -> Iterator[_Leaf]:
 
 
 def _runs(leaves: Iterator[_Leaf], tokens: _Tokens, *, small: int, limit: int) -> Iterator[list[_Leaf]]:
-    """Leaves that share chunks: a small one joins its neighbour unless the run would leave its parent."""
+    """Group leaves that share chunks: a small leaf joins its neighbour if both have the same parent section."""
     run: list[_Leaf] = []
     size = 0
     for leaf in leaves:
@@ -186,7 +186,7 @@ def _runs(leaves: Iterator[_Leaf], tokens: _Tokens, *, small: int, limit: int) -
 
 
 def _pieces(text: str, run: list[_Leaf], tokens: _Tokens, options: ChunkingOptions) -> list[_Piece]:
-    """The run in pieces of at most `max_tokens`: itself if it fits, else blocks and parts of blocks."""
+    """Cut the run into pieces of at most `max_tokens`: the run itself if it fits, else blocks and parts of blocks."""
     start, end = run[0].blocks[0].start, run[-1].blocks[-1].end
     if tokens.between(start, end) <= options.max_tokens:
         return [_Piece(start, end, tokens.before(start), _Pause.HEADING)]
@@ -203,7 +203,7 @@ def _pieces(text: str, run: list[_Leaf], tokens: _Tokens, options: ChunkingOptio
 
 
 def _prose(text: str, block: Block, tokens: _Tokens, options: ChunkingOptions) -> Iterator[_Piece]:
-    """A paragraph or list item, sentence by sentence."""
+    """Pieces of a paragraph or list item: its sentences."""
     ends = [block.start + sentence.end for sentence in sentences(text[block.start : block.end])]
     pause = _Pause.BLOCK
     for start, end in _spans(text, [block.start, *ends[:-1], block.end]):
@@ -214,14 +214,14 @@ def _prose(text: str, block: Block, tokens: _Tokens, options: ChunkingOptions) -
 
 
 def _overlong(text: str, block: Block, tokens: _Tokens, options: ChunkingOptions) -> Iterator[_Piece]:
-    """A table or fence that no chunk can hold, line by line; a table's header stays with its first row."""
+    """Pieces of a table or fence that exceeds a chunk: its lines; a table's header stays with its first row."""
     lines = [block.start, *_line_starts(text, block)]
     header, repeated = "", 0
     if block.kind == "table" and len(lines) > 3:
         header = text[block.start : lines[2]].rstrip()
         repeated = tokens.between(block.start, lines[2])
         lines[1:3] = []
-        if repeated >= options.max_tokens:  # wider than a chunk: nothing to gain from repeating it
+        if repeated >= options.max_tokens:  # a header wider than a chunk is not repeated
             header, repeated = "", 0
     pause = _Pause.BLOCK
     for start, end in _spans(text, [*lines, block.end]):
@@ -247,7 +247,7 @@ def _line_starts(text: str, block: Block) -> Iterator[int]:
 
 
 def _spans(text: str, cuts: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The spans between the cuts, without white space around them and without blank ones."""
+    """Spans between the cuts, trimmed of white space; blank spans are left out."""
     for start, end in pairwise(cuts):
         span = text[start:end]
         if bare := span.strip():
@@ -258,7 +258,7 @@ def _spans(text: str, cuts: Iterable[int]) -> Iterator[tuple[int, int]]:
 def _fitting(
     text: str, start: int, end: int, tokens: _Tokens, options: ChunkingOptions, *, room: int
 ) -> Iterator[tuple[int, int]]:
-    """The span itself if it has at most `room` tokens, else short runs, between words where there are any."""
+    """The span itself if it has at most `room` tokens, else short runs, cut between words if possible."""
     first, last = tokens.before(start), tokens.before(end)
     if last - first <= room:
         yield start, end
@@ -275,7 +275,7 @@ def _fitting(
 
 
 def _packed(pieces: Sequence[_Piece], tokens: _Tokens, options: ChunkingOptions) -> Iterator[tuple[int, int]]:
-    """First and last piece of each chunk; a chunk may begin with pieces of the one before."""
+    """Index range of the pieces of each chunk; a chunk may begin with pieces of the previous one."""
     ends = [*(piece.token for piece in pieces[1:]), tokens.before(pieces[-1].end)]
     first, new = 0, 0
     while new < len(pieces):
@@ -285,23 +285,23 @@ def _packed(pieces: Sequence[_Piece], tokens: _Tokens, options: ChunkingOptions)
 
 
 def _stop(pieces: Sequence[_Piece], ends: Sequence[int], first: int, new: int, max_tokens: int) -> int:
-    """The piece after the chunk that begins with `first`; `new` is the first it has to hold."""
+    """Index after the last piece of the chunk that begins at `first`; the chunk has to contain the piece `new`."""
     begin = pieces[first].token
     room = max_tokens - pieces[first].repeated
     rest = ends[-1] - begin
     if rest <= room:
         return len(pieces)
-    # A last chunk of a few tokens says little: leave it enough.
+    # A last chunk of a few tokens is of little use: leave it more.
     room = min(room, max(rest - max_tokens // SMALL_SHARE, int(FULL_SHARE * room)))
     furthest = max(new + 1, bisect_right(ends, begin + room))
     while furthest - 1 > new and pieces[furthest - 1].pause is _Pause.HEADING:
-        furthest -= 1  # a heading stays with what it heads
+        furthest -= 1  # a heading stays with its text
     full_enough = [stop for stop in range(furthest, new, -1) if ends[stop - 1] - begin >= FULL_SHARE * room]
     return max(full_enough, key=lambda stop: pieces[stop].pause, default=furthest)
 
 
 def _overlap(pieces: Sequence[_Piece], ends: Sequence[int], first: int, stop: int, options: ChunkingOptions) -> int:
-    """Where the next chunk begins: some whole sentences back, or words if the cut lies within a sentence."""
+    """First piece of the next chunk: some whole sentences back, or words if the cut is within a sentence."""
     if stop == len(pieces) or pieces[stop].pause is _Pause.HEADING:
         return stop
     next_tokens = ends[stop] - pieces[stop].token

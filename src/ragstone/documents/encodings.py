@@ -1,4 +1,4 @@
-"""Encodings: detects whether bytes are text, in which encoding, and decodes them."""
+"""Text encodings: detects whether bytes are text and in which encoding, and decodes them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import codecs
 import re
 from dataclasses import dataclass
 
-SAMPLE_BYTES = 64 << 10  # enough to tell an encoding; the detector is slow beyond
-MAX_CONTROL_SHARE = 0.02  # logs hold some escapes; machine code holds 10 % and more
+SAMPLE_BYTES = 64 << 10  # enough to detect an encoding; the detector is slow on longer samples
+MAX_CONTROL_SHARE = 0.02  # logs contain some escapes; machine code contains 10 % and more
 
 MAX_LOSS_SHARE = 0.01  # a declared encoding with more errors than this is a wrong one
 
-# Undeclared text is in one of these. Rarer ones (Mac, DOS, Baltic, EBCDIC) look alike to
-# the detector and would win by accident: French in cp1252 was taken for Baltic cp1257.
+# Candidates for undeclared text. The detector confuses rarer ones (Mac, DOS, Baltic, EBCDIC)
+# with these: it took French in cp1252 for Baltic cp1257.
 _LIKELY = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp874"),
     *("iso8859_2", "iso8859_5", "iso8859_7", "koi8_r", "cp866", "cp850"),
@@ -21,7 +21,7 @@ _LIKELY = (
 _CENTRAL_EUROPEAN = ("cp1250", "iso8859_2")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like that of UTF-16, so it comes first
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16, so it comes first
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -30,7 +30,7 @@ _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\r\f\x1b") + b"\x7f"
 _DECLARED = re.compile(
     rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)|<meta[^>]*?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
 )
-# What a label means in practice: https://encoding.spec.whatwg.org/#names-and-labels
+# Meaning of labels in practice: https://encoding.spec.whatwg.org/#names-and-labels
 _LABELS = {
     "iso-8859-1": "cp1252",
     "latin-1": "cp1252",
@@ -55,7 +55,7 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Text, the encoding it was in, and how many characters were lost."""
+    """Decoded text, its encoding, and the number of lost characters."""
 
     text: str
     encoding: str
@@ -66,11 +66,13 @@ class Decoded:
         """One sentence if characters were lost."""
         if not self.losses:
             return ()
-        return (f"The encoding is unclear; it was read as {self.encoding}, and {self.losses} characters are missing.",)
+        return (
+            f"The encoding is unclear; the file was read as {self.encoding}, and {self.losses} characters are missing.",
+        )
 
 
 def looks_like_text(content: bytes) -> bool:
-    """Whether `content` decodes to text: few control characters, in its likely encoding."""
+    """Whether `content`, decoded in its likely encoding, is text: it has few control characters."""
     sample = content[:SAMPLE_BYTES]
     if _marked(sample) or _wide(sample):
         return True
@@ -81,9 +83,9 @@ def looks_like_text(content: bytes) -> bool:
 
 
 def decode(content: bytes) -> Decoded:
-    """Text of `content`: by byte order mark, UTF-8, declaration (HTML, XML), then statistics.
+    """Decode `content` by its byte order mark, as UTF-8, by its declaration (HTML, XML), then by statistics.
 
-    Valid UTF-8 beyond ASCII is never anything else in practice, so it wins over a wrong
+    Bytes that are valid UTF-8 beyond ASCII are UTF-8 in practice, so UTF-8 wins over a
     declaration.
     """
     if marked := _marked(content):
@@ -107,7 +109,7 @@ def _marked(content: bytes) -> str | None:
 
 
 def _wide(sample: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: NULs at regular places, and text without NULs."""
+    """UTF-16 or UTF-32 without a mark: detected by NULs at regular positions and a text without NULs."""
     if b"\x00" not in sample:
         return None
     for width, encoding in ((4, "utf-32-be"), (4, "utf-32-le"), (2, "utf-16-be"), (2, "utf-16-le")):
@@ -118,7 +120,7 @@ def _wide(sample: bytes) -> str | None:
 
 
 def _mostly_common(text: str) -> bool:
-    """Right byte order shows: wrong order scatters text over the rare blocks."""
+    """Whether most characters are common; a wrong byte order scatters text over rare blocks."""
     common = sum(c in "\t\n\r" or " " <= c < "\u0600" for c in text)
     printable = sum(c.isprintable() or c in "\t\n\r" for c in text)
     return printable >= 0.95 * len(text) and common >= 0.1 * len(text)
@@ -132,9 +134,11 @@ def _declared(content: bytes) -> str | None:
     label = _LABELS.get(label, label)
     try:
         b"a".decode(label)
-    except (LookupError, UnicodeError):  # unknown, or like rot13 not an encoding of text
+    except (LookupError, UnicodeError):  # unknown, or not a text encoding, such as rot13
         return None
-    return None if label.startswith(("utf-16", "utf-32", "utf16", "utf32")) else label  # these hold no ASCII label
+    return (
+        None if label.startswith(("utf-16", "utf-32", "utf16", "utf32")) else label
+    )  # text in these has no label in ASCII
 
 
 def _seven_bit(content: bytes) -> Decoded:
@@ -154,7 +158,7 @@ def _guessed(content: bytes) -> Decoded:
 
 
 def _is_hungarian(sample: bytes) -> bool:
-    """The one language whose cp1250 makes good letters in cp1252 too: its ő and ű become õ and û."""
+    """Whether the sample is Hungarian in cp1250, which cp1252 also decodes to letters: ő and ű become õ and û."""
     letters = set(sample.decode("cp1252", "replace").lower())
     return bool(letters & set("õû")) and not letters & set("àèêïãñç¿")
 

@@ -1,4 +1,4 @@
-"""EPUB to Markdown: the chapters in the order of the book's spine."""
+"""EPUB reader: chapters to Markdown, in the order of the book's spine."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 
 
 def read_epub(content: bytes, limits: ParserLimits) -> MarkdownDraft:
-    """Each chapter in reading order; its headings are the book's.
+    """Read the chapters in reading order, with their headings.
 
     Raises:
-        UnreadableDocument: no table of parts, or none of them can be read.
+        UnreadableDocument: the list of chapters is missing, or no chapter can be read.
         EncryptedDocument: the chapters are locked (DRM).
     """
     with opened_archive(content, limits) as archive:
@@ -74,7 +74,7 @@ def _chapters(archive: zipfile.ZipFile, paths: list[str]) -> tuple[list[str], li
 
 
 def _locked(archive: zipfile.ZipFile) -> set[str]:
-    """Entries that META-INF/encryption.xml names; fonts are often among them, chapters only with DRM."""
+    """Entries listed in META-INF/encryption.xml: often fonts, chapters only with DRM."""
     try:
         tree = fromstring(archive.read("META-INF/encryption.xml"))
     except (KeyError, ParseError, DefusedXmlException, zipfile.BadZipFile):
@@ -83,7 +83,7 @@ def _locked(archive: zipfile.ZipFile) -> set[str]:
 
 
 def _about(package: Element) -> str:
-    """What the book says of itself: authors and description, which readers ask for."""
+    """Authors and description of the book, because readers ask for them."""
     authors = ", ".join(filter(None, (node.text for node in package.iterfind(f".//{_DUBLIN_CORE}creator"))))
     description = package.findtext(f".//{_DUBLIN_CORE}description") or ""
     lines = [f"**Authors:** {authors}" if authors else "", fragment_to_markdown(description)]

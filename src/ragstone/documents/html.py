@@ -1,4 +1,4 @@
-"""HTML to Markdown: the article without the page around it."""
+"""HTML reader: extracts the main content of a page as Markdown, without navigation and other boilerplate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from ragstone.documents.canonical import MarkdownDraft
 from ragstone.documents.encodings import decode
 
-MAIN_SHARE = 0.4  # a declared main element with less of the prose is a teaser, not the content
-CHILD_SHARE = 0.9  # 0.8 has a better F1 in benchmarks/html_extraction.py, and loses more of other pages
+MAIN_SHARE = 0.4  # a declared main element with a smaller share of the prose is a teaser, not the content
+CHILD_SHARE = 0.9  # 0.8 has a better F1 in benchmarks/html_extraction.py, but loses more of other pages
 MAX_DESCENT = 60  # levels; deeper nesting is an attack
 MIN_LINK_BLOCK_CHARS = 25
-MAX_LINK_SHARE = 0.75  # more of a list or box in links makes it navigation
+MAX_LINK_SHARE = 0.75  # a list or box with a larger share of links is navigation
 
 _NEVER_SHOWN = "script, style, template, [hidden]"
 _NOT_CONTENT = """
@@ -29,7 +29,7 @@ _HIDING_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?(?![.\d])|font-size\s*:\s*0(?![.\d])",
     re.IGNORECASE,
 )
-# Words in class and id, bounded by their ends or by - and _.
+# Words in class and id attributes, delimited by spaces, - and _.
 _NOT_CONTENT_NAME = re.compile(
     r"""(?:^|[\s_-])(?:
     cookie[\w-]*|consent|gdpr|ccpa|nav|navbar|navi|navigation|menu|submenu|breadcrumbs?|sidebar\w*|widgets?|
@@ -45,7 +45,7 @@ _NAMED = "div, section, ul, ol, table, td, p, span, header, footer, dl, h2, h3, 
 
 
 def content_of(page: LexborHTMLParser) -> LexborNode | None:
-    """The element of `page` that holds the content, cleaned in place; `None` if there is no body."""
+    """The element of `page` with the main content, cleaned in place; None if there is no body."""
     body = page.body
     if body is None:
         return None
@@ -60,7 +60,7 @@ def content_of(page: LexborHTMLParser) -> LexborNode | None:
 
 
 def drop_hidden(body: LexborNode) -> None:
-    """Take out what a browser never shows: it is there for machines, or to deceive them."""
+    """Remove elements that a browser never shows; their text could mislead a search or a model."""
     for node in body.css(_NEVER_SHOWN):
         node.decompose()
     for node in body.css("[style]"):
@@ -84,7 +84,7 @@ def _strip(body: LexborNode) -> None:
 
 
 def _wraps_page(node: LexborNode) -> bool:
-    """Old ASP.NET pages are one form."""
+    """Whether a form wraps the page, as in old ASP.NET."""
     return node.tag == "form" and node.css_first("p, h1, article") is not None
 
 
@@ -131,25 +131,25 @@ _OPTIONS = ConversionOptions(
     extract_metadata=False,
     expand_abbreviations=False,
 )
-_OUTSIDE_LINKS = ("http://", "https://", "mailto:")  # others lead nowhere once the page is text
+_OUTSIDE_LINKS = ("http://", "https://", "mailto:")  # other links do not work outside the page
 _ANCHOR_SIGNS = frozenset("#¶§🔗")
 
 
 def read_html(content: bytes) -> MarkdownDraft:
-    """The content of a page; its title is that of the page, else its first heading."""
+    """Read the content of a page; the title is that of the page, else the first heading."""
     decoded = decode(content)
     page = LexborHTMLParser(decoded.text)
     title = _title(page)
     body = content_of(page)
     markdown = to_markdown(body) if body is not None else ""
-    if body is None or not markdown.strip():  # a page of links, or one that fits no rule
+    if body is None or not markdown.strip():  # a page of links only, or one that fits no rule
         return MarkdownDraft((fragment_to_markdown(decoded.text),), title=title, warnings=decoded.warnings)
     heading = "" if body.css_first("h1") else _heading_elsewhere(page)
     return MarkdownDraft((heading, markdown), title=title, warnings=decoded.warnings)
 
 
 def fragment_to_markdown(html: str) -> str:
-    """All that is shown of an HTML fragment as Markdown; nothing is taken for boilerplate."""
+    """Convert all visible content of an HTML fragment to Markdown; nothing is removed as boilerplate."""
     body = LexborHTMLParser(html).body
     if body is None:
         return ""
@@ -158,7 +158,7 @@ def fragment_to_markdown(html: str) -> str:
 
 
 def to_markdown(node: LexborNode) -> str:
-    """An element as Markdown, links that lead nowhere and pictures without a description left out."""
+    """Convert an element to Markdown, without dead links and without pictures that have no description."""
     for link in node.css("a"):
         _keep_or_unwrap(link)
     for image in node.css("img"):
@@ -174,7 +174,7 @@ def _keep_or_unwrap(link: LexborNode) -> None:
 
 
 def _describe(image: LexborNode) -> None:
-    """A picture is its description: the file is not indexed, so its address says nothing."""
+    """Replace a picture by its description: its file is not indexed, so its address is of no use."""
     description = " ".join((image.attributes.get("alt") or "").split())
     if description:
         image.replace_with(f"[{description}]")
@@ -194,6 +194,6 @@ def _title(page: LexborHTMLParser) -> str | None:
 
 
 def _heading_elsewhere(page: LexborHTMLParser) -> str:
-    """The page's only `h1`, where it stands outside of the content."""
+    """The only `h1` of the page, if it is outside of the content."""
     headings = page.css("body h1")
     return to_markdown(headings[0]) if len(headings) == 1 else ""

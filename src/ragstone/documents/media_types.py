@@ -1,8 +1,8 @@
-"""Media types: detected from a file's content first, from its name and the caller's hint only for text.
+"""Media type detection: by a file's content first; by its name and the caller's hint only for text.
 
-Names and hints are not trusted. Binary formats carry marks at their start (and,
-for zip and OLE containers, in their directory), so these decide. Text formats have no
-marks: Markdown, CSV and source code are told apart by suffix, then hint.
+Names and hints are not trusted. Binary formats have signatures at their start (and,
+for zip and OLE containers, in their directory), so these decide. Text formats have none:
+the suffix, then the hint, distinguishes Markdown, CSV and source code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ragstone.errors import EmptyDocument, EncryptedDocument, Unsupported
 
 
 class MediaType(StrEnum):
-    """Every format that a reader exists for."""
+    """Formats that have a reader."""
 
     MARKDOWN = "text/markdown"
     PLAIN = "text/plain"
@@ -116,7 +116,7 @@ CODE_LANGUAGES: dict[str, str] = {
     ".graphql": "graphql",
     ".tf": "hcl",
 }
-"""Suffix to the name that goes after the code fence."""
+"""Map from a suffix to the language name after a code fence."""
 
 SUPPORTED_SUFFIXES: frozenset[str] = frozenset(_BY_SUFFIX) | frozenset(CODE_LANGUAGES)
 
@@ -137,7 +137,7 @@ _PACKAGE_MIMETYPES = {
     "application/epub+zip": MediaType.EPUB,
     "application/vnd.oasis.opendocument.spreadsheet": MediaType.ODS,
 }
-_OTHER_SUFFIXES = {  # asked for often; the sentence for a file that its content does not explain
+_OTHER_SUFFIXES = {  # frequent formats without a reader, with the text of the error message
     ".doc": "a Word document of the old kind; save it as .docx",
     ".ppt": "a PowerPoint file of the old kind; save it as .pptx",
     ".msg": "an Outlook message; save it as .html or .txt",
@@ -147,10 +147,10 @@ _OTHER_SUFFIXES = {  # asked for often; the sentence for a file that its content
 }
 
 EXPECTED_SUFFIXES: frozenset[str] = SUPPORTED_SUFFIXES | frozenset(_OTHER_SUFFIXES)
-"""What is taken from a folder: files that are read, and those that fail with advice rather than be passed over."""
+"""Suffixes of files taken from a folder: readable formats, and formats that fail with advice instead of silently."""
 
 _OLE_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_OLE_STREAMS = (  # a stream that only this program writes; "": Ragstone reads it
+_OLE_STREAMS = (  # a stream that only this program writes, and the error text; "": Ragstone reads the format
     ("EncryptedPackage", "encrypted"),
     ("WordDocument", "a Word document of the old kind; save it as .docx"),
     ("PowerPoint Document", "a PowerPoint file of the old kind; save it as .pptx"),
@@ -177,7 +177,7 @@ _MARKS = (
     (b"SQLite format 3", "a database; export its tables as .csv"),
 )
 _HTML_START = re.compile(rb"(?:\s|<!--.*?-->|<\?xml[^>]*>)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
-_SNIFF_BYTES = 4096  # where a mark must stand; PDF readers look in the first 1024
+_SNIFF_BYTES = 4096  # a signature has to be within these; PDF readers search the first 1024
 
 
 def suffix_of(name: str) -> str:
@@ -186,17 +186,17 @@ def suffix_of(name: str) -> str:
 
 
 def detect_media_type(content: bytes, *, name: str, hint: str | None = None) -> str:
-    """The media type that `content` will be read as.
+    """Media type as which `content` will be read.
 
-    A damaged container keeps the type its name claims: its reader says what is broken.
+    A damaged container gets the type that its name claims: the reader then reports the damage.
 
     Raises:
         EmptyDocument: no bytes.
-        EncryptedDocument: an Office file behind a password.
-        Unsupported: no reader for it; the sentence says what to do instead.
+        EncryptedDocument: an Office file that needs a password.
+        Unsupported: no reader exists for its format; the message says what to do instead.
     """
     if not content.strip(b"\x00 \t\r\n"):
-        raise EmptyDocument("The file is empty.")
+        raise EmptyDocument("The file is empty. Check that it is the right file.")
     claimed = _claimed(name, hint)
     if _is_pdf(content, claimed):
         return MediaType.PDF
@@ -254,9 +254,9 @@ def _package_mimetype(package: zipfile.ZipFile) -> MediaType:
 
 
 def _ole_type(content: bytes, claimed: MediaType | None) -> MediaType:
-    """Which program wrote an OLE container: the first stream of its directory that tells.
+    """Media type of an OLE container, from the first stream in its directory that identifies a program.
 
-    Embedded objects bring streams of other programs, but after those of the container.
+    Embedded objects add streams of other programs, but after those of the container.
     """
     sector = 1 << min(int.from_bytes(content[30:32], "little"), 20)
     directory = (int.from_bytes(content[48:52], "little") + 1) * sector
@@ -291,7 +291,7 @@ def _binary_sentence(name: str, claimed: MediaType | None) -> str:
     if suffix_of(name) in _OTHER_SUFFIXES:
         return f"The file is {_OTHER_SUFFIXES[suffix_of(name)]}."
     if claimed is None or claimed is MediaType.CODE:
-        return "The file is binary, of a kind that no parser reads; export it as PDF, DOCX, HTML or text."
+        return "The file is binary, in a format that no parser reads; export it as PDF, DOCX, HTML or text."
     suffix = suffix_of(name) or claimed
     return f"The file claims to be {suffix} but its content is not; it is damaged or wrongly named. Send the original."
 

@@ -1,4 +1,4 @@
-"""Word documents to Markdown, and the title in the properties of any Office file."""
+"""Word reader (DOCX) to Markdown, and the title in the properties of any Office file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ p[style-name='HTML Preformatted'] => pre:separator('\\n')
 
 
 def read_docx(content: bytes, limits: ParserLimits) -> MarkdownDraft:
-    """Headings, lists, tables, emphasis and notes; pictures by their description only."""
+    """Read headings, lists, tables, emphasis and notes; of a picture, only its description."""
     with opened_archive(content, limits) as archive:
         title = core_title(archive)
         has_formulas = "word/document.xml" in archive.namelist() and _FORMULA in archive.read("word/document.xml")
     result = mammoth.convert_to_html(
         BytesIO(content),
         style_map=_WORD_STYLES,
-        include_embedded_style_map=False,  # the rules of an untrusted file
+        include_embedded_style_map=False,  # a style map from an untrusted file
         convert_image=mammoth.images.img_element(lambda _: {"src": ""}),
     )
     warnings = ("Formulas were left out; export the document as PDF to keep them.",) if has_formulas else ()
@@ -42,7 +42,7 @@ def read_docx(content: bytes, limits: ParserLimits) -> MarkdownDraft:
 
 
 def core_title(archive: ZipFile) -> str | None:
-    """The title in an Office file's properties."""
+    """Title in the properties of an Office file."""
     try:
         properties = fromstring(archive.read("docProps/core.xml"))
     except (KeyError, ParseError, DefusedXmlException, BadZipFile):

@@ -1,4 +1,4 @@
-"""The parser: child processes that read documents within limits, and may die without harm to this process."""
+"""The sandboxed parser: child processes parse documents within limits, and a crash does not harm this process."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ START_TIMEOUT_S = 60.0  # a cold interpreter on a busy machine
 MAX_BYTES_PER_CHAR = 4  # UTF-8
 STDERR_TAIL_BYTES = 4096
 MEMORY_SAMPLE_S = 0.1
-CRASH_MEMORY_SHARE = 0.7  # a crash with more than this in use is C code that met the end of memory
+CRASH_MEMORY_SHARE = 0.7  # a crash above this share of the limit counts as C code out of memory
 PAGE_BYTES = resource.getpagesize()
 READ_BUFFER_BYTES = 1 << 20
 EXIT_TIMEOUT_S = 5.0  # from the end of a worker's pipe to the end of the worker
 DEFAULT_LIMITS = ParserLimits()
 
-# What a worker needs to find Python and this package; keys and passwords stay outside.
+# Variables that a worker needs to find Python and this package; keys and passwords are not passed on.
 _INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 # One arena and one BLAS thread: both reserve address space per core, which counts.
 _SET = {"PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 _ERRORS = {kind.code: kind for kind in (Unsupported, UnreadableDocument, EmptyDocument, EncryptedDocument, ParserLimit)}
 _CLOCK_SIGNALS = (-signal.SIGXCPU, -signal.SIGALRM)
-# Rust and C++ end the process when memory runs out, and say so on stderr.
+# Rust and C++ end the process when memory runs out, with these messages on stderr.
 _OUT_OF_MEMORY = (b"memory allocation of", b"std::bad_alloc", b"MemoryError", b"Out of memory")
 
 
@@ -64,7 +64,7 @@ class _Worker:
         return self.process.returncode is None and not self.busy and not self.retiring
 
     async def exchange(self, header: Mapping[str, Any], content: bytes, *, max_body: int) -> tuple[ParseReply, bytes]:
-        """Send one frame, read one. `busy` stays set if that does not come to its end."""
+        """Send one frame and read the reply. `busy` stays set if the exchange is interrupted."""
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -81,7 +81,7 @@ class _Worker:
         return cast("ParseReply", reply), body
 
     async def watch_memory(self) -> None:
-        """Note the address space in use now and then, for `_obituary`; only Linux tells."""
+        """Record the peak address space in regular samples, for `_death_error`; on Linux only."""
         self.peak_memory_bytes = 0
         with suppress(OSError):
             while True:
@@ -89,7 +89,7 @@ class _Worker:
                 await asyncio.sleep(MEMORY_SAMPLE_S)
 
     async def end(self) -> None:
-        """Kill the worker with its process group, and wait until it is gone."""
+        """Kill the worker with its process group, and wait for its end."""
         with suppress(ProcessLookupError):
             if self.process.returncode is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -97,17 +97,17 @@ class _Worker:
         assert self.process.stdout is not None
         self.process.stdin.close()
         with suppress(OSError):
-            await self.process.stdout.read()  # to its end, else the pipe stays open
+            await self.process.stdout.read()  # read to the end, else the pipe stays open
         await self.process.wait()
         self.stderr.close()
 
 
 class SandboxedParser(Parser):
-    """Parses in warm processes with hard limits, at most `processes` at a time.
+    """Parser that uses a pool of worker processes with hard limits, at most `processes` at a time.
 
-    A worker that crashes, runs over a limit or whose caller was cancelled is killed with
-    its process group and replaced; documents in other workers go on. Workers start on
-    demand, with a bare environment. One instance belongs to one event loop.
+    A worker is killed with its process group and replaced if it crashes, exceeds a limit or
+    its caller is cancelled; other workers are not affected. Workers start on demand, with a
+    minimal environment. One instance belongs to one event loop.
     """
 
     def __init__(self, limits: ParserLimits = DEFAULT_LIMITS, *, processes: int = 2) -> None:
@@ -124,29 +124,29 @@ class SandboxedParser(Parser):
         """
         request = ParseRequest(name=name, media_type=media_type)
         if len(content) > LIMITS.body_bytes:
-            raise UnreadableDocument("The file is larger than 4 GiB, the most that a parser process takes. Split it.")
+            raise UnreadableDocument("The file is larger than 4 GiB, the limit of a parser process. Split it.")
         async with self._slots:
             while True:
                 async with self._worker() as worker:
                     try:
-                        reply, text = await self._in_time(worker, request, content)
+                        reply, text = await self._exchange_in_time(worker, request, content)
                     except _WorkerDied:
-                        failure = await self._obituary(worker)
+                        failure = await self._death_error(worker)
                         if not worker.served or worker.process.returncode in _CLOCK_SIGNALS:
                             raise failure from None
-                        continue  # an earlier document or a passer-by may be to blame: once more, in another worker
+                        continue  # an earlier document may have caused it: try once more in another worker
                 worker.served += 1
                 return await asyncio.to_thread(_document, reply, text)
 
     async def close(self) -> None:
-        """End all idle workers; those at work end with their documents."""
+        """End all idle workers; a busy worker ends after its document."""
         self._closed = True
         while self._idle:
             await self._idle.pop().end()
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[_Worker]:
-        worker = await self._hired()
+        worker = await self._idle_or_new_worker()
         try:
             yield worker
         finally:
@@ -155,18 +155,18 @@ class SandboxedParser(Parser):
             else:
                 await worker.end()
 
-    async def _hired(self) -> _Worker:
+    async def _idle_or_new_worker(self) -> _Worker:
         if self._closed:
-            raise Unavailable("The parser is closed; start Ragstone again.")
+            raise Unavailable("The parser is closed. Start Ragstone again.")
         while self._idle:
             worker = self._idle.pop()
             if worker.usable:
                 return worker
             await worker.end()
-        return await self._started()
+        return await self._start_worker()
 
-    async def _started(self) -> _Worker:
-        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+    async def _start_worker(self) -> _Worker:
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "ragstone.documents.sandbox",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=stderr,
@@ -180,13 +180,15 @@ class SandboxedParser(Parser):
         except (_WorkerDied, TimeoutError) as error:
             log.warning("parser.start_failed", stderr=_tail(stderr).decode(errors="replace"))
             await worker.end()
-            raise Unavailable("No parser process could be started; the log says why.") from error
+            raise Unavailable("No parser process could be started. The log has its error output.") from error
         except asyncio.CancelledError:
             await worker.end()
             raise
         return worker
 
-    async def _in_time(self, worker: _Worker, request: ParseRequest, content: bytes) -> tuple[ParseReply, bytes]:
+    async def _exchange_in_time(
+        self, worker: _Worker, request: ParseRequest, content: bytes
+    ) -> tuple[ParseReply, bytes]:
         max_body = self._limits.max_text_chars * MAX_BYTES_PER_CHAR
         watch = asyncio.create_task(worker.watch_memory())
         try:
@@ -197,8 +199,8 @@ class SandboxedParser(Parser):
         finally:
             watch.cancel()
 
-    async def _obituary(self, worker: _Worker) -> UnreadableDocument:
-        """Why a worker died, from its signal and its last words."""
+    async def _death_error(self, worker: _Worker) -> UnreadableDocument:
+        """Error for the death of a worker, from its signal and its output on stderr."""
         with suppress(TimeoutError):
             async with asyncio.timeout(EXIT_TIMEOUT_S):
                 await worker.process.wait()
@@ -207,10 +209,10 @@ class SandboxedParser(Parser):
             return limit_reached(self._limits, "max_cpu_s")
         if worker.process.returncode == -signal.SIGALRM:
             return limit_reached(self._limits, "max_wall_s")
-        if worker.process.returncode == -signal.SIGKILL:  # not from here: the machine ran out of memory
+        if worker.process.returncode == -signal.SIGKILL:  # not killed by this process: the machine ran out of memory
             return limit_reached(self._limits, "max_memory_bytes")
-        said_so = any(words in _tail(worker.stderr) for words in _OUT_OF_MEMORY)
-        if said_so or worker.peak_memory_bytes > self._limits.max_memory_bytes * CRASH_MEMORY_SHARE:
+        reported = any(words in _tail(worker.stderr) for words in _OUT_OF_MEMORY)
+        if reported or worker.peak_memory_bytes > self._limits.max_memory_bytes * CRASH_MEMORY_SHARE:
             return limit_reached(self._limits, "max_memory_bytes")
         return UnreadableDocument(
             "The parser crashed on this file; it is damaged, or needs more than the memory that "

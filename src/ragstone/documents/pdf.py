@@ -1,8 +1,8 @@
-"""PDF to Markdown, page by page, through PDFium.
+"""PDF reader: pages to Markdown with PDFium.
 
-A PDF knows glyphs at places, no paragraphs and no headings. PDFium gives lines in reading
-order; their type size and distance, measured at one character a line, give the rest: a
-line set clearly larger than the body of the document is a heading, a gap ends a paragraph.
+A PDF has positioned glyphs but no paragraphs or headings. PDFium returns lines in reading
+order. Their font size and distance, measured at one character per line, give the structure:
+a line clearly larger than the body text is a heading, a gap ends a paragraph.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ragstone.documents.base import ParserLimits, limit_reached
 from ragstone.documents.canonical import MarkdownDraft
 from ragstone.errors import EmptyDocument, EncryptedDocument, UnreadableDocument
 
-HEADING_RATIO = 1.15  # of the body's type size; footnote marks and bold text stay below
+HEADING_RATIO = 1.15  # of the body's font size; footnote marks and bold text are below it
 MAX_HEADING_CHARS = 150
-MAX_HEADING_SHARE = 0.3  # of the lines; more of them is a poster, not an outline
+MAX_HEADING_SHARE = 0.3  # of the lines; with more of them the page is a poster, not an outline
 MAX_HEADING_LEVEL = 4
-PARAGRAPH_GAP_RATIO = 0.6  # of the type size, from a line's foot to the next line's head
-MIN_PAGES_WITH_RUNNING_LINES = 4  # on fewer, a repeated line may be content
-RUNNING_LINE_SHARE = 0.6  # chapters change their running heads; left and right pages may differ
+PARAGRAPH_GAP_RATIO = 0.6  # of the font size, from the lower edge of a line to the upper edge of the next
+MIN_PAGES_WITH_RUNNING_LINES = 4  # on fewer pages a repeated line may be content
+RUNNING_LINE_SHARE = 0.6  # of the pages: chapters change running heads, and left and right pages may differ
 MAX_LISTED_PAGES = 20
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -37,7 +37,7 @@ _NO_TITLE = re.compile(r"\(?(?:untitled|anonymous|unspecified)\)?|(?:Microsoft \
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line, its type size, and its upper and lower edge in points from the page's foot."""
+    """A line with its font size, and its upper and lower edge in points from the bottom of the page."""
 
     text: str
     size: float
@@ -46,11 +46,11 @@ class _Line:
 
 
 def read_pdf(content: bytes, limits: ParserLimits) -> MarkdownDraft:
-    """The text of each page in reading order, words divided at line ends joined again.
+    """Read the text of each page in reading order; words hyphenated at line ends are joined.
 
     Raises:
-        EncryptedDocument: it opens with a password only.
-        EmptyDocument: no page holds text, as in a scan.
+        EncryptedDocument: it needs a password.
+        EmptyDocument: no page contains text, as in a scan.
         UnreadableDocument: PDFium cannot open it.
         ParserLimit: more than `max_pages`, or too much text.
     """
@@ -65,9 +65,9 @@ def read_pdf(content: bytes, limits: ParserLimits) -> MarkdownDraft:
     if len(broken) == len(pages):
         raise UnreadableDocument("No page of the PDF can be read; export it again.")
     if len(without_text) + len(broken) == len(pages):
-        raise EmptyDocument("No page of the PDF holds text; it is probably a scan. Recognise its text (OCR) first.")
+        raise EmptyDocument("No page of the PDF contains text; it is probably a scan. Recognise its text (OCR) first.")
     warnings = (
-        *_about_pages(without_text, "holds no text; if it is a scan, recognise its text (OCR) first"),
+        *_about_pages(without_text, "contains no text; if it is a scan, recognise its text (OCR) first"),
         *_about_pages(broken, "is damaged and was left out"),
     )
     return MarkdownDraft(parts, paged=True, title=_title(document), warnings=warnings)
@@ -88,7 +88,7 @@ def _title(document: PdfDocument) -> str | None:
 
 
 def _pages(document: PdfDocument, limits: ParserLimits) -> tuple[list[list[_Line]], list[int]]:
-    """The lines of each page, and the numbers of the pages that cannot be read."""
+    """Lines of each page, and the numbers of unreadable pages."""
     pages: list[list[_Line]] = []
     broken: list[int] = []
     chars = 0
@@ -106,7 +106,7 @@ def _pages(document: PdfDocument, limits: ParserLimits) -> tuple[list[list[_Line
 
 
 def _without_running_lines(pages: list[list[_Line]]) -> list[list[_Line]]:
-    """Pages without the first and last lines that most pages share but for their digits."""
+    """Pages without running heads and feet: first and last lines that most pages share, apart from digits."""
     if len(pages) < MIN_PAGES_WITH_RUNNING_LINES:
         return pages
     for edge in (0, -1):
@@ -142,9 +142,9 @@ def _page_lines(document: PdfDocument, number: int) -> Iterator[_Line]:
 
 
 def _measured(textpage: PdfTextPage, line: str, text_index: int) -> _Line:
-    """Size at the first character, edges at the first and the last; zero where PDFium knows none.
+    """Measure the size at the first character, and the edges at the first and last; zero if PDFium has none.
 
-    The last may stand a row lower: PDFium has joined the word that was divided there.
+    The last character may be a row lower, if PDFium has joined a hyphenated word.
     """
     first = raw.FPDFText_GetCharIndexFromTextIndex(textpage, text_index)
     last = raw.FPDFText_GetCharIndexFromTextIndex(textpage, text_index + len(line) - 1)
@@ -162,7 +162,7 @@ def _measured(textpage: PdfTextPage, line: str, text_index: int) -> _Line:
 
 
 def _heading_levels(lines: Sequence[_Line]) -> dict[float, int]:
-    """Type size to heading level, the largest first; empty if sizes tell nothing."""
+    """Map from font size to heading level, the largest first; empty if sizes do not indicate headings."""
     chars: Counter[float] = Counter()
     for line in lines:
         chars[line.size] += len(line.text)
@@ -177,7 +177,7 @@ def _heading_levels(lines: Sequence[_Line]) -> dict[float, int]:
 
 
 def _is_titular(text: str) -> bool:
-    """Short, of letters, and not a line of a table of contents."""
+    """Whether a line can be a heading: short, with letters, and not part of a table of contents."""
     return len(text) <= MAX_HEADING_CHARS and sum(map(str.isalpha, text)) > 1 and not _LEADERS.search(text)
 
 
@@ -203,7 +203,7 @@ def _separator(before: _Line, line: _Line, *, is_heading: bool) -> str:
 
 
 def _continues(before: _Line, line: _Line) -> bool:
-    """Whether two lines of a heading's size belong to one heading."""
+    """Whether two lines of heading size belong to one heading."""
     return line.size == before.size and 0 < before.top - line.top < 2 * line.size
 
 

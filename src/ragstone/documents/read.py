@@ -1,6 +1,6 @@
-"""READ: bytes → media type → the reader of that format → canonical text.
+"""READ: parses one file: bytes → media type → reader of that format → canonical text.
 
-Runs inside the sandbox. Readers of other formats than text are imported when the first file of their kind comes.
+Runs inside the sandbox. The reader of a binary format is imported with the first file of that format.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def read(content: bytes, *, name: str, media_type: str | None, limits: ParserLim
     """Parse one file in this process.
 
     Raises:
-        Unsupported: no reader for it.
+        Unsupported: no reader exists for its format.
         UnreadableDocument: empty, encrypted, corrupt, or beyond a limit.
     """
     kind = MediaType(detect_media_type(content, name=name, hint=media_type))
@@ -74,18 +74,18 @@ def _draft(content: bytes, kind: MediaType, name: str, limits: ParserLimits) -> 
 
 
 def _read_markdown(content: bytes) -> MarkdownDraft:
-    """Markdown as it is; its title is that of the front matter, else the first heading of level one."""
+    """Read Markdown unchanged; the title is that of the front matter, else the first heading of level one."""
     decoded = decode(content)
     return MarkdownDraft((decoded.text,), title=markdown_title(decoded.text), warnings=decoded.warnings)
 
 
 def _read_plain(content: bytes) -> MarkdownDraft:
-    """Text as it is, without a title."""
+    """Read plain text unchanged, without a title."""
     decoded = decode(content)
     return MarkdownDraft((decoded.text,), warnings=decoded.warnings)
 
 
 def _read_code(content: bytes, *, language: str) -> MarkdownDraft:
-    """Source code in one fence, so that its comments are not taken for headings."""
+    """Read source code into one fence, so that comments are not parsed as headings."""
     decoded = decode(content)
     return MarkdownDraft((fenced(decoded.text, language),), warnings=decoded.warnings)

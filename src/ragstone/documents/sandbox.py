@@ -1,10 +1,10 @@
-"""The parser process: reads one file after another from its stdin until that ends.
+"""The parser process: parses files from its stdin, one after the other, until stdin ends.
 
-Started by `parser` as `python -m ragstone.documents.sandbox`. It applies the limits of its
-first frame to itself before it reads a file, imports a format's parser when the first such
-file comes, and exits when its parent is gone, because its stdin ends then.
+`parser` starts it as `python -m ragstone.documents.sandbox`. It applies the limits in the
+first frame to itself before it parses a file. It exits when its parent ends, because its
+stdin ends then.
 
-Frames in: `ParseRequest` and the file. Frames out: `ParseReply` and the text.
+Input frames: `ParseRequest` and the file. Output frames: `ParseReply` and the text.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ragstone import frames
 from ragstone.documents.base import (
     ParsedDocument,
     ParserLimits,
+    end_parse_limit,
     limit_next_parse,
     limit_process,
     limit_reached,
-    parse_is_over,
 )
 from ragstone.errors import RagstoneError, UnreadableDocument
 from ragstone.frames import FrameLimits
 
-MAX_HEADER_BYTES = 64 << 20  # pages and warnings of the longest document
+MAX_HEADER_BYTES = 64 << 20  # for the pages and warnings of the longest document
 LIMITS = FrameLimits(MAX_HEADER_BYTES)
-MAX_PARSES = 200  # PDFium and the allocator keep a little of each document
-RETIRE_AT_MEMORY_SHARE = 0.6  # of the address space; a fresh worker takes about 0.2 of the default
+MAX_PARSES = 200  # then it is replaced: PDFium and the allocator leak a little per document
+RETIRE_AT_MEMORY_SHARE = 0.6  # of the address space limit; a fresh worker uses about 0.2 of the default
 
-# Nothing here needs them, so whatever makes a parser try is an attack.
+# No parser needs these operations, so an attempt is an attack.
 _FORBIDDEN_EVENTS = (
     "socket.",
     "subprocess.",
@@ -49,14 +49,14 @@ _FORBIDDEN_EVENTS = (
 
 
 class ParseRequest(TypedDict):
-    """Header of a file to parse."""
+    """Header of a request to parse a file."""
 
     name: str
     media_type: str | None
 
 
 class ParseReply(TypedDict, total=False):
-    """Header of an answer: an error, or all of a `ParsedDocument` but its text."""
+    """Header of a reply: an error, or the fields of a `ParsedDocument` except its text."""
 
     error: str
     message: str
@@ -68,9 +68,9 @@ class ParseReply(TypedDict, total=False):
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe, or until this process should be replaced."""
+    """Serve the parent until it closes the pipe, or until this process has to be replaced."""
     inbox, outbox = _own_pipes()
-    forbid_reaching_out()
+    forbid_network_and_processes()
     limits = ParserLimits(**_read_frame(inbox)[0])
     limit_process(limits)
     _write_frame(outbox, {}, b"")
@@ -83,8 +83,8 @@ def main() -> None:
             return
 
 
-def forbid_reaching_out() -> None:
-    """Make sockets and new processes impossible for Python code in this process, for good."""
+def forbid_network_and_processes() -> None:
+    """Forbid sockets and new processes to Python code in this process, permanently."""
 
     def refuse(event: str, _: tuple[Any, ...]) -> None:
         if event.startswith(_FORBIDDEN_EVENTS):
@@ -104,7 +104,7 @@ def _answer(request: Mapping[str, Any], content: bytes, limits: ParserLimits) ->
         reached = limit_reached(limits, "max_memory_bytes")
         return ParseReply(error=reached.code, message=reached.message, retiring=True), b""
     finally:
-        parse_is_over()
+        end_parse_limit()
 
 
 def _parsed(request: Mapping[str, Any], content: bytes, limits: ParserLimits) -> ParsedDocument:
@@ -116,7 +116,7 @@ def _parsed(request: Mapping[str, Any], content: bytes, limits: ParserLimits) ->
         raise
     except Exception as error:
         raise UnreadableDocument(
-            f"The parser gave up on this file ({type(error).__name__}); it is damaged or not what its name says. "
+            f"The parser failed on this file ({type(error).__name__}); it is damaged, or its name is wrong. "
             "Open it in its own program and save it again."
         ) from error
 
@@ -131,7 +131,7 @@ def _reply(document: ParsedDocument) -> ParseReply:
 
 
 def _is_swollen(limits: ParserLimits) -> bool:
-    """Whether what earlier documents left behind could fail the next one (Linux only)."""
+    """Whether memory left by earlier documents could make the next one fail (Linux only)."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     except OSError:
@@ -140,7 +140,7 @@ def _is_swollen(limits: ParserLimits) -> bool:
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The frames' pipes under new numbers, so that a stray print cannot corrupt a frame."""
+    """Move the pipes of the frames to new file descriptors, so that a stray print cannot corrupt a frame."""
     inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -152,7 +152,7 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 def _read_frame(inbox: BinaryIO) -> tuple[dict[str, Any], bytes]:
     try:
         return frames.read_blocking(inbox, LIMITS)
-    except EOFError:  # the parent is gone
+    except EOFError:  # the parent has ended
         raise SystemExit(0) from None
 
 

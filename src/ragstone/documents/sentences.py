@@ -1,9 +1,8 @@
-"""Markdown text to sentences with exact spans: `text[start:end]` is the sentence.
+"""Sentence splitter: cuts Markdown into sentences with exact spans; `text[start:end]` is the sentence.
 
-A heading, a list item, a table row and a line of code each end a sentence, whatever
-they end with; within prose the end marks of Latin, CJK, Indic and Arabic scripts do.
-A unit never begins or ends with white space, and Markdown's leading marks (`#`, `-`,
-`>`, `1.`) lie outside of it.
+The end of a heading, list item, table row or line of code always ends a sentence; within
+prose, the end marks of Latin, CJK, Indic and Arabic scripts do. A sentence neither begins
+nor ends with white space, and excludes Markdown's leading marks (`#`, `-`, `>`, `1.`).
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ _KNOWN = (
     "a.m p.m d.c ph.d b.a m.a m.sc b.sc bzw ca d.h evtl ggf inkl nr s.o u.a usw vgl z.b"
 )
 _ABBREVIATIONS = frozenset(_KNOWN.split())
-# These often end a sentence too: a capital letter after them is a boundary.
+# Abbreviations that often end a sentence: a capital letter after them is a boundary.
 _KNOWN_TO_END = "etc inc ltd co corp jr sr a.m p.m ph.d usw al"
 _ENDING_ABBREVIATIONS = frozenset(_KNOWN_TO_END.split())
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """`text[start:end]`, and what kind of line it was cut from."""
+    """A sentence, `text[start:end]`, and the kind of the line that contains it."""
 
     start: int
     end: int
@@ -53,7 +52,7 @@ class Sentence:
 
 
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """Cut `text` into sentences, in reading order; only marks and white space lie between them."""
+    """Cut `text` into sentences in reading order; between them there are only marks and white space."""
     pieces = [_trimmed(text, piece) for block in _blocks(text) for piece in _pieces(text, *block)]
     return tuple(piece for piece in pieces if piece.start < piece.end)
 
@@ -73,7 +72,7 @@ def _trimmed(text: str, sentence: Sentence) -> Sentence:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int, Kind]]:
-    """Units before they are cut at end marks: lines of prose join the item or the prose above them."""
+    """Units to be cut at end marks: lines of prose join the item or the prose above them."""
     held: tuple[int, int, Kind] | None = None
     for start, end, kind in _marked_lines(text):
         if kind == "prose" and held is not None and held[2] in ("prose", "item"):
@@ -102,7 +101,7 @@ def _marked_lines(text: str) -> Iterator[tuple[int, int, Kind | None]]:
 
 
 def _kind(line: str) -> tuple[int, Kind | None]:
-    """How much of a line is its leading mark, and the kind the mark says."""
+    """Length of the leading mark of a line, and the kind that it indicates."""
     if _RULE.match(line):
         return 0, None
     if heading := _HEADING.match(line):
@@ -138,7 +137,7 @@ def _stops(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _goes_on(text: str, start: int, match: re.Match[str], end: int) -> bool:
-    """Whether the mark belongs to an abbreviation, an initial or a number, or the text runs on."""
+    """Whether the sentence continues: the mark belongs to an abbreviation, initial or number, or lower case follows."""
     following = text[match.end() : min(end, match.end() + 80)].lstrip()[:2].lstrip("\"'“‘(*_")
     if not following:
         return False

@@ -1,4 +1,4 @@
-"""CSV and the sheets of workbooks to Markdown tables."""
+"""Readers of CSV and workbooks: sheets to Markdown tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Cell = object  # str, int, float, bool, date, datetime, time, timedelta or None
 
 
 def read_csv(content: bytes) -> MarkdownDraft:
-    """One Markdown table; the first row is its header. The delimiter is the one that fits best."""
+    """Read CSV into one Markdown table; the first row is its header. The delimiter is detected."""
     decoded = decode(content)
     csv.field_size_limit(MAX_FIELD_CHARS)
     try:
@@ -33,9 +33,9 @@ def read_csv(content: bytes) -> MarkdownDraft:
 
 
 def read_workbook(content: bytes, limits: ParserLimits) -> MarkdownDraft:
-    """Each sheet as a page: its name as a heading, then its rows as a table.
+    """Read each sheet as a page: its name as a heading, then its rows as a table.
 
-    Values are those that the program saved; formulas are not computed.
+    Values are the saved ones; formulas are not computed.
     """
     if content.startswith(b"PK"):
         from ragstone.documents.archive import opened_archive
@@ -70,9 +70,9 @@ def _workbook(workbook: calamine.CalamineWorkbook, limits: ParserLimits) -> Mark
 
 
 def table_block(rows: Iterable[Sequence[Cell]]) -> str:
-    """Markdown for a grid: leading rows of a single cell are titles, the rest is one table.
+    """Markdown of a grid: leading rows of a single cell are titles, the rest is one table.
 
-    Empty rows and columns are dropped, short rows filled up. A single column is a list.
+    Empty rows and columns are dropped, and short rows are padded. A single column becomes a list.
     """
     filled = [cells for row in rows if any(cells := [cell_text(cell) for cell in row])]
     width = max(map(len, filled), default=0)
@@ -94,7 +94,7 @@ def markdown_table(grid: Sequence[Sequence[str]]) -> str:
 
 
 def cell_text(cell: Cell) -> str:
-    """A value as a person would write it, on one line, with pipes escaped."""
+    """Readable form of a value on one line, with pipes escaped."""
     match cell:
         case None:
             return ""
@@ -115,12 +115,12 @@ def cell_text(cell: Cell) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with every run of white space as one space."""
+    """`text` with each run of white space replaced by one space."""
     return " ".join(text.split())
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter that splits the first lines into the same number (above one) of fields."""
+    """The delimiter that splits the most lines of the sample into the same number (above one) of fields."""
     sample = text[:SNIFF_CHARS].splitlines()
     lines = sample[:-1] if len(text) > SNIFF_CHARS else sample
     return max(DELIMITERS, key=lambda delimiter: _regularity(lines, delimiter))

@@ -1,4 +1,4 @@
-"""Presentations to Markdown: a page for each slide."""
+"""Presentation reader (PPTX): slides to pages of Markdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ragstone.documents.sheets import cell_text, markdown_table, one_line, table
 
 
 def read_pptx(content: bytes, limits: ParserLimits) -> MarkdownDraft:
-    """Each slide as a page: its title as a heading, text as lists, tables, charts, speaker notes."""
+    """Read each slide as a page: its title as a heading, text as lists, tables, charts, speaker notes."""
     with opened_archive(content, limits) as archive:
         title = core_title(archive)
     presentation = Presentation(BytesIO(content))
@@ -45,7 +45,7 @@ def _slide(slide: Slide) -> Iterator[str]:
 
 
 def _shape(shape: BaseShape) -> Iterator[str]:
-    """Blocks of one shape; those of a group in the group's order."""
+    """Markdown blocks of a shape; for a group, of its shapes in order."""
     if isinstance(shape, GroupShape):
         for inner in shape.shapes:
             yield from _shape(inner)
@@ -60,7 +60,7 @@ def _shape(shape: BaseShape) -> Iterator[str]:
 
 
 def _paragraphs(shape: Shape) -> Iterator[str]:
-    """One paragraph as it is; several as a list with its levels."""
+    """Text of a shape: a single paragraph unchanged, several as a list with levels."""
     paragraphs = [(paragraph.level, one_line(paragraph.text)) for paragraph in shape.text_frame.paragraphs]
     shown = [(level, text) for level, text in paragraphs if text]
     if len(shown) == 1:
@@ -70,7 +70,7 @@ def _paragraphs(shape: Shape) -> Iterator[str]:
 
 
 def _chart(chart: Chart) -> Iterator[str]:
-    """A chart's title and numbers: a row for each category, a column for each series."""
+    """Title and numbers of a chart as a table: a row per category, a column per series."""
     if chart.has_title and chart.chart_title.has_text_frame:
         yield one_line(chart.chart_title.text_frame.text)
     for plot in chart.plots:

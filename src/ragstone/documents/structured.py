@@ -1,4 +1,4 @@
-"""JSON, JSON Lines and notebooks to Markdown."""
+"""Readers of JSON, JSON Lines and Jupyter notebooks to Markdown."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MAX_INLINE_CHARS = 200  # longer values read better as paragraphs than in a list
 MAX_TABLE_COLUMNS = 30
 RECORD_NAMES = ("title", "name", "heading", "question", "id", "_id", "key")
 
-_NOT_JSON = "It is not valid JSON and was read as plain text."
+_NOT_JSON = "The file is not valid JSON and was read as plain text."
 
 
 def read_json(content: bytes, *, lines: bool) -> MarkdownDraft:
-    """Objects as lists of `path.to.key: value`, top-level ones under headings; like records as a table.
+    """Read objects as lists of `path.to.key: value`, nested ones under headings, and similar records as a table.
 
-    What does not parse (comments, a cut-off end) is kept as plain text, with a warning.
+    A file that is not valid JSON (comments, truncated) is read as plain text, with a warning.
     """
     decoded = decode(content)
     try:
@@ -36,7 +36,7 @@ def read_json(content: bytes, *, lines: bool) -> MarkdownDraft:
 
 
 def read_notebook(content: bytes) -> MarkdownDraft:
-    """Text cells as they are, code cells in fences, text output below its cell."""
+    """Read text cells unchanged, code cells as fences, and text output below its cell."""
     decoded = decode(content)
     try:
         notebook = _loaded(decoded.text)
@@ -56,7 +56,7 @@ def _loaded_lines(text: str) -> list[object]:
     return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
-def _loaded(text: str) -> Any:  # noqa: ANN401 - whatever the file holds
+def _loaded(text: str) -> Any:  # noqa: ANN401 - any JSON value
     return json.loads(text.lstrip("\ufeff"))
 
 
@@ -91,7 +91,7 @@ def _record_name(record: Mapping[str, object]) -> str | None:
 
 
 def _table(data: object) -> list[str]:
-    """One block if `data` is a list of flat, like records; none otherwise."""
+    """One table if `data` is a list of flat records with similar keys; else an empty list."""
     if not isinstance(data, list) or len(data) < 2 or not all(isinstance(record, dict) and record for record in data):
         return []
     columns = list(dict.fromkeys(key for record in data for key in record))
@@ -104,7 +104,7 @@ def _table(data: object) -> list[str]:
 
 
 def _listed(data: object) -> Iterator[str]:
-    """Leaves as list items; a long one as a paragraph below its path."""
+    """Leaf values as list items; a long value as a paragraph below its path."""
     items: list[str] = []
     for path, value in _leaves(data, ""):
         shown = _shown(value)
