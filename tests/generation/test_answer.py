@@ -77,7 +77,8 @@ async def test_text_of_a_model_that_breaks_off_is_taken_back():
 @pytest.mark.parametrize("pieces", [(...,), ("It opened ", ...)], ids=["no-token", "stuck"])
 async def test_a_model_that_is_slow_is_replaced_in_the_open(pieces):
     scripted = Scripted(*pieces)
-    _, answer = await answered(scripted, first_token_s=0.02, total_s=0.05)
+    # The limits hold for the answerer that takes over as well: it must keep them on a busy machine.
+    _, answer = await answered(scripted, first_token_s=1.0, total_s=1.5)
     assert answer.degraded == ("llm_timeout",)
     assert "1937" in answer.text
     assert scripted.closed == 1
