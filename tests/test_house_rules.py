@@ -16,6 +16,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCE = REPOSITORY / "src" / "ragstone"
 MAX_LINES = 600
 LONG_BECAUSE = "# house: long because"
+# Each of these holds a story: it is what a newcomer opens, however few modules import it.
+STORIES = {"submit", "ingest", "rebuild", "retrieve", "answer", "ask", "handle", "read"}
+SINGLE_IMPORTER_BECAUSE = {
+    "storage/sqlite.py": "an adapter of the backend in storage/transactions.py",
+    "storage/postgres.py": "an adapter of the backend in storage/transactions.py",
+    "ingestion/folders.py": "an adapter of the file system, with tests of its own",
+    "interceptor/own_model.py": "answers chats in place of a server; the interceptor alone does without it",
+    "interceptor/embeddings.py": "answers embeddings in place of a server; the interceptor alone does without it",
+}
+MERGED_LINES = 450  # a module that grows beyond this by a merge is harder to read than two
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 EDGES = {
     "worker.py",
@@ -114,6 +124,77 @@ def test_a_module_is_short_or_says_why_not():
     assert not too_long
 
 
+def module_name(path: Path, source: Path) -> str:
+    parts = ("ragstone", *path.relative_to(source).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def importers(source: Path) -> dict[str, set[str]]:
+    """Module name → names of the modules that import it or something from it."""
+    names = {module_name(path, source): path for path in modules(source)}
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for name, path in names.items():
+        wanted = set(imported(parsed(path)))
+        for module in wanted & names.keys():
+            found[module].add(name)
+    return found
+
+
+def is_pure(tree: ast.Module) -> bool:
+    """Whether a module neither waits nor speaks SQL."""
+    waits = any(isinstance(node, ast.AsyncFunctionDef) for node in ast.walk(tree))
+    return not waits and not any(name.startswith("sqlalchemy") for name in imported(tree))
+
+
+def may_have_a_single_importer(path: Path, source: Path) -> bool:
+    """Adapters, route modules, commands, process entries, stories, and pure algorithms with tests of their own."""
+    place, package = path.relative_to(source), path.parent
+    return (
+        (package / "base.py").exists()
+        or package.name in {"api", "cli"}
+        or 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+        or path.stem in STORIES
+        or place.as_posix() in SINGLE_IMPORTER_BECAUSE
+        or (is_pure(parsed(path)) and any((REPOSITORY / "tests").rglob(f"{package.name}/test_{path.stem}.py")))
+    )
+
+
+def would_grow_long(path: Path, importer: Path) -> bool:
+    """Whether the two modules together would be longer than a module may grow by a merge."""
+    return sum(len(each.read_text(encoding="utf-8").splitlines()) for each in (path, importer)) > MERGED_LINES
+
+
+def needless_modules(source: Path) -> list[str]:
+    """Modules whose only importer is their neighbour in the same package, without an excuse."""
+    imported_by, found = importers(source), []
+    paths = {module_name(path, source): path for path in modules(source)}
+    for name, path in paths.items():
+        package, by = name.rpartition(".")[0], imported_by[name]
+        if path.name == "__init__.py" or len(by) != 1 or package == "ragstone":
+            continue
+        (importer,) = by
+        if importer.rpartition(".")[0] != package and importer != package:
+            continue
+        if not may_have_a_single_importer(path, source) and not would_grow_long(path, paths[importer]):
+            found.append(f"{path.relative_to(source).as_posix()}: merge it into {importer}")
+    return found
+
+
+def test_a_module_with_a_single_neighbour_as_importer_belongs_into_it():
+    assert not needless_modules(SOURCE)
+
+
+def test_the_rule_of_single_importers_sees_a_needless_module(tmp_path: Path):
+    package = tmp_path / "ragstone" / "ingestion"
+    package.mkdir(parents=True)
+    (package / "slip.py").write_text("async def slip() -> None: ...", encoding="utf-8")
+    (package / "queue.py").write_text("from ragstone.ingestion.slip import slip", encoding="utf-8")
+    found = ["ingestion/slip.py: merge it into ragstone.ingestion.queue"]
+    assert needless_modules(tmp_path / "ragstone") == found
+    (package / "jobs.py").write_text("from ragstone.ingestion import slip", encoding="utf-8")
+    assert not needless_modules(tmp_path / "ragstone")
+
+
 def test_no_module_is_named_for_nothing():
     assert not [name_of(path) for path in modules() if path.stem in FORBIDDEN_NAMES]
 
@@ -137,11 +218,6 @@ def test_tenant_tables_are_reached_through_scoped_statements_only():
 
 def test_the_rule_against_unscoped_statements_sees_each_form():
     assert selects(ast.parse("from sqlalchemy import select as s\ns(t)\nimport sqlalchemy as sa\nsa.delete(t)")) == 2
-
-
-def module_name(path: Path, source: Path) -> str:
-    parts = ("ragstone", *path.relative_to(source).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def classes(path: Path) -> list[ast.ClassDef]:
