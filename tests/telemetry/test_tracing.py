@@ -18,8 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from ragstone.errors import ConfigurationError
 from ragstone.resilience.upstream_policy import UpstreamOptions, UpstreamPolicies
 from ragstone.telemetry.metrics import Metrics
-from ragstone.telemetry.request_id import outgoing_headers, request_id
-from ragstone.telemetry.tracing import Span, configure_tracing, served, span, traceparent
+from ragstone.telemetry.tracing import Span, configure_tracing, outgoing_headers, request_id, served, span, traceparent
 
 CANARY = "sk-canary-0123456789abcdef"
 THEIRS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -30,7 +30,7 @@ from ragstone.storage.blobs import LocalBlobs
 from ragstone.storage.database import Database, any_of, scoped, scoped_insert, scoped_update
 from ragstone.storage.library import bump_generation
 from ragstone.storage.schema import collections, documents, job_files, jobs
-from ragstone.telemetry.request_id import request_id
+from ragstone.telemetry.tracing import request_id
 from ragstone.vocabulary import DocumentState, FileState, JobState, MetadataValue, Scope
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ from ragstone.llm.base import Message
 from ragstone.llm.errors import broken_off, missing_key, missing_package, transport_faults, unavailable, withheld
 from ragstone.llm.token_usage import reported_tokens
 from ragstone.sse import json_events
-from ragstone.telemetry.request_id import outgoing_headers
+from ragstone.telemetry.tracing import outgoing_headers
 from ragstone.vocabulary import Usage
 
 ANTHROPIC_URL = "https://api.anthropic.com"

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ragstone.telemetry.request_id import request_id
+from ragstone.telemetry.tracing import request_id
 
 MOST = 1000  # failures kept between two writes
 INTERNAL = "internal"

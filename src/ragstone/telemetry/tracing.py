@@ -1,4 +1,4 @@
-"""Traces over OpenTelemetry: a span for each operation and each outgoing call.
+"""Traces over OpenTelemetry: a span for each operation and each outgoing call, and the ids that calls carry.
 
 Without a receiver a span is a shared object that does nothing. Attributes are ids, counts and names; texts
 among them are masked, and an exception is recorded by its class alone.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Attribute = str | float | bool  # whole numbers are floats to the type checker
 TRACES_PATH = "/v1/traces"  # OTLP/HTTP, https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
 MAX_ATTRIBUTE_CHARS = 256
+MAX_REQUEST_ID_CHARS = 64  # of an id that a client sent; longer ones are cut
 _INSTRUMENTATION = "ragstone"
 
 
@@ -201,3 +202,19 @@ def _safe(attributes: dict[str, Attribute], redactor: Redactor) -> dict[str, Att
         name: redactor.masked(value)[:MAX_ATTRIBUTE_CHARS] if isinstance(value, str) else value
         for name, value in attributes.items()
     }
+
+
+def request_id() -> str:
+    """Id of the current request; "" outside of a request."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))[:MAX_REQUEST_ID_CHARS]
+
+
+def outgoing_headers() -> list[tuple[str, str]]:
+    """Headers of an outgoing call: `x-request-id`, and `traceparent` in a recorded trace."""
+    headers = [("x-request-id", request_id()), ("traceparent", traceparent())]
+    return [(name, value) for name, value in headers if value]
+
+
+def bound_tenant() -> str:
+    """Tenant of the current request or job; empty without authentication."""
+    return str(structlog.contextvars.get_contextvars().get("tenant", ""))

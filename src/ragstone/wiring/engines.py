@@ -21,7 +21,7 @@ from ragstone.llm.guarded import GuardedModel
 from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import RetrievalOptions
 from ragstone.settings import Settings
-from ragstone.telemetry.request_id import bound_tenant
+from ragstone.telemetry.tracing import bound_tenant
 
 PATIENCE = 0.9  # of the time to the first token
 

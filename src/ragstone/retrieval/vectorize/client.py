@@ -27,8 +27,7 @@ from ragstone.errors import ConfigurationError, InvalidInput, TooLarge, Unavaila
 from ragstone.resilience.http_client import HttpClient, UpstreamResponse
 from ragstone.resilience.retry import UpstreamFault
 from ragstone.resilience.upstream_policy import UpstreamPolicies
-from ragstone.telemetry.request_id import outgoing_headers
-from ragstone.telemetry.tracing import span
+from ragstone.telemetry.tracing import outgoing_headers, span
 from ragstone.vocabulary import MetadataValue, Scope
 
 log = structlog.get_logger()
