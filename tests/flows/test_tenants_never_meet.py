@@ -216,7 +216,7 @@ async def test_questions_of_one_are_not_answered_from_the_other(stand: Stand):
     asking = [line for line in TABLE if line.needs in {Permission.CHAT, Permission.WIDGET} and line.shows]
     assert asking
     for customer in (stand.a, stand.b):  # other attacks have set up a's, which then asks elsewhere
-        await stand.app.state.platform.tenancy.tenant_settings.remove("test", customer.tenant)
+        await stand.platform.tenancy.tenant_settings.remove("test", customer.tenant)
     async with stand.client() as client:
         for line in asking:
             for asker, stranger in ((stand.b, stand.a), (stand.a, stand.b), (stand.b, stand.a)):
