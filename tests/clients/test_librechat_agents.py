@@ -150,7 +150,7 @@ async def test_a_silent_end_is_no_whole_answer(between: Between):
 async def test_a_wrong_key_is_told_at_once(between: Between, provider: str):
     turn = await between.turn(provider, key="nobody")
     assert turn["error"]["status"] == 401
-    assert "opens nothing here" in turn["error"]["message"]
+    assert "is not valid" in turn["error"]["message"]
     assert len(turn["requests"]) == 1
 
 
