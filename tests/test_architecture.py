@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tools.draw_architecture import PICTURE, SOURCE, floors, needed
+from tools.draw_architecture import PICTURE, SOURCE, floors, needed, picture
 
 PAGE = PICTURE.with_suffix(".md")
+
+
+def test_the_picture_is_the_one_that_the_code_gives():
+    assert PICTURE.read_text(encoding="utf-8") == picture(), "Run `make picture` and commit docs/architecture.svg."
 
 
 def test_an_arrow_that_others_imply_is_not_drawn():

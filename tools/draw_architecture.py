@@ -50,7 +50,7 @@ HEAD = """<defs>
 <marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
 <path class="head" d="M0 0L8 4L0 8z"/></marker>
 </defs>"""
-NOTE = "An arrow is an import. Not drawn: imports of the lowest floor, and those that a path of other arrows implies."
+NOTE = "An arrow is an import. Not drawn: imports of the lowest floor, and those that other arrows imply."
 STYLE = f"{SHAPES}{LIGHT}@media (prefers-color-scheme: dark) {{{DARK}}}\n"
 
 
@@ -136,6 +136,12 @@ def rounded(lines: int) -> str:
     return f"{max(lines, 50) / 1000:.1f}k"
 
 
+def total() -> str:
+    """The size of the whole package, with the two modules that stand on no floor: `__init__` and `__main__`."""
+    sources = [file.read_text(encoding="utf-8") for file in SOURCE.rglob("*.py")]
+    return f"In all: {len(sources)} modules, {rounded(sum(source.count(chr(10)) for source in sources))} lines."
+
+
 def drawn_box(this: Box) -> str:
     """A box with its name and size; its purpose shows where the pointer rests."""
     middle = this.x + BOX_WIDTH / 2
@@ -188,7 +194,7 @@ def picture() -> str:
             *rows,
             *drawn_arrows(boxes),
             *(drawn_box(each) for each in boxes.values()),
-            f'<text class="size" x="{WIDTH / 2:g}" y="{height - MARGIN / 2:g}">{NOTE}</text>',
+            f'<text class="size" x="{WIDTH / 2:g}" y="{height - MARGIN / 2:g}">{NOTE} {total()}</text>',
             "</svg>",
             "",
         ]
