@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.probed_server import ProbedServer, probed_server
 from ragstone.billing.plans import Plan
 from ragstone.identity.api_keys import NewKey
-from ragstone.principals import SECRET_KEY_PERMISSIONS
+from ragstone.principals import LOCAL, SECRET_KEY_PERMISSIONS
 from ragstone.settings import RedisSettings, Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.wiring import open_records
@@ -59,7 +59,7 @@ async def prepare(settings: Settings) -> list[str]:
             tenant = f"t{number}"
             await records.identity.tenants.create("local", tenant, plan="bench")
             key = NewKey(permissions=SECRET_KEY_PERMISSIONS)
-            shown.append((await records.identity.api_keys.create("local", tenant, key))[1])
+            shown.append((await records.identity.api_keys.create(LOCAL, tenant, key))[1])
     return shown
 
 

@@ -27,7 +27,7 @@ from benchmarks.streams import NOTES, QUESTION
 from ragstone.billing.plans import Plan
 from ragstone.identity.api_keys import NewKey
 from ragstone.ingestion.submit import Upload
-from ragstone.principals import SECRET_KEY_PERMISSIONS
+from ragstone.principals import LOCAL, SECRET_KEY_PERMISSIONS
 from ragstone.settings import Settings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.vocabulary import Scope
@@ -47,7 +47,7 @@ async def prepare(settings: Settings, limit: int) -> dict[str, str]:
         for tenant in ("a", "b"):
             await services.identity.tenants.create("local", tenant, plan=tenant)
             key = NewKey(permissions=SECRET_KEY_PERMISSIONS)
-            keys[tenant] = (await services.identity.api_keys.create("local", tenant, key))[1]
+            keys[tenant] = (await services.identity.api_keys.create(LOCAL, tenant, key))[1]
             scope = Scope(tenant)
             job = await services.corpus.ingestion.submit(scope, [Upload("text:crane", "Crane", NOTES.encode())])
             await services.corpus.ingestion.work(until_job=(scope, job.id))

@@ -21,7 +21,8 @@ from ragstone.http.capabilities import services_of
 from ragstone.http.context import server_of
 from ragstone.http.server import listen
 from ragstone.identity.api_keys import NewKey
-from ragstone.principals import Role
+from ragstone.identity.users import NewUser
+from ragstone.principals import LOCAL, Role
 from ragstone.settings import ServerSettings
 from ragstone.wiring import check_address, open_records
 from tests.platforms import small_settings
@@ -109,12 +110,12 @@ async def test_without_an_owner_nothing_but_loopback_is_served(tmp_path: Path, h
 async def test_an_owner_opens_the_server_to_the_network_a_key_alone_does_not(tmp_path: Path):
     settings = small_settings(tmp_path)
     async with open_records(settings) as records:
-        await records.identity.api_keys.create("local", "default", NewKey())
+        await records.identity.api_keys.create(LOCAL, "default", NewKey())
     with pytest.raises(ConfigurationError, match="Create an owner first"):
         await check_address(settings, "0.0.0.0")
     async with open_records(settings) as records:
         who = {"email": "ada@example.org", "password": "a long sentence"}
-        await records.identity.users.create("local", "default", **who, role=Role.OWNER)
+        await records.identity.users.create(LOCAL, "default", NewUser(**who, role=Role.OWNER))
     await check_address(settings, "0.0.0.0")
 
 

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from ragstone import __version__, worker
 from ragstone.api import (
+    audit,
     chat,
     documents,
     feedback,
@@ -110,6 +111,7 @@ _MODULES: tuple[ModuleType, ...] = (
     tenants,
     users,
     keys,
+    audit,
     accounts,
     usage,
     operating,

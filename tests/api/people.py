@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
 from fastapi import FastAPI
 
 from ragstone.identity.api_keys import NewKey
-from ragstone.principals import Role
+from ragstone.identity.users import NewUser
+from ragstone.principals import LOCAL, Role
 from tests.api.conftest import calling, running
 from tests.platforms import OpenedPlatform, small_platform
 
@@ -39,11 +40,13 @@ class Installation:
     async def user(self, tenant: str, email: str, role: Role) -> str:
         """The id of a new person."""
         users = self.platform.identity.users
-        return (await users.create("test", tenant, email=email, password=PASSWORD, role=role)).id
+        return (
+            await users.create(replace(LOCAL, id="test"), tenant, NewUser(email=email, password=PASSWORD, role=role))
+        ).id
 
     async def key(self, tenant: str = "acme", new: NewKey | None = None) -> tuple[str, str]:
         """The id of a new key, and the key."""
-        key, shown = await self.platform.identity.api_keys.create("test", tenant, new or NewKey())
+        key, shown = await self.platform.identity.api_keys.create(replace(LOCAL, id="test"), tenant, new or NewKey())
         return key.id, shown
 
     async def page_key(self, *domains: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -17,7 +18,7 @@ from ragstone.http.routing import AdmittedStream, admitted_router
 from ragstone.http.streaming import StreamEvent
 from ragstone.identity.api_keys import NewKey
 from ragstone.identity.tenants import TenantChange, TenantState
-from ragstone.principals import Permission, Role
+from ragstone.principals import LOCAL, Permission, Role
 from tests.api.people import PASSWORD, SITE, Installation, installation
 from tests.servers import events_of, serving
 
@@ -138,7 +139,7 @@ async def test_a_revoked_key_and_a_suspended_tenant_are_out_at_once(here: Instal
     async with here.calling() as client:
         for shown in (key, other):
             assert (await client.get(ME, headers={"x-api-key": shown})).status_code == 200
-        await here.platform.identity.api_keys.revoke("test", "acme", key_id)
+        await here.platform.identity.api_keys.revoke(replace(LOCAL, id="test"), "acme", key_id)
         await here.platform.identity.tenants.change("test", "rival", TenantChange(state=TenantState.SUSPENDED))
         for shown in (key, other):
             assert (await client.get(ME, headers={"x-api-key": shown})).status_code == 401
@@ -363,7 +364,7 @@ async def test_a_stream_that_runs_ends_when_its_caller_is_no_longer_admitted(her
         await begun.wait()
         match way:
             case "revoked":
-                await here.platform.identity.api_keys.revoke("test", "acme", key_id)
+                await here.platform.identity.api_keys.revoke(replace(LOCAL, id="test"), "acme", key_id)
             case "suspended":
                 await here.platform.identity.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
             case _:

@@ -15,7 +15,8 @@ from ragstone.cli.command import ExitCode
 from ragstone.cli.doctor.checks import problems_in_database
 from ragstone.cli.doctor.report import verdicts_of
 from ragstone.cli.doctor.rules import OPTIONAL_PACKAGES, Machine, Problem, Profile, Subject, unreadable
-from ragstone.principals import Role
+from ragstone.identity.users import NewUser
+from ragstone.principals import LOCAL, Role
 from ragstone.settings import Settings
 from ragstone.wiring import open_records
 from tests.platforms import small_settings
@@ -339,7 +340,7 @@ async def test_keys_of_the_settings_beside_accounts_are_pointed_out(tmp_path):
     assert await problems_in_database(looked, {}) == []
     async with open_records(settings) as records:
         await records.identity.users.create(
-            "local", "default", email="owner@example.org", password="a long enough sentence", role=Role.OWNER
+            LOCAL, "default", NewUser(email="owner@example.org", password="a long enough sentence", role=Role.OWNER)
         )
     assert [problem.variable for problem in await problems_in_database(looked, {})] == ["RAGSTONE_SERVER__API_KEYS"]
 

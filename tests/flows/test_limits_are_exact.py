@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 
 from ragstone.identity.api_keys import NewKey
+from ragstone.principals import LOCAL
 from ragstone.vocabulary import DEFAULT_COLLECTION, Scope
 from tests.commands import running_server
 from tests.platforms import small_platform
@@ -31,7 +33,7 @@ async def a_key_of_the_free_plan(data: Path) -> str:
     (data.parent / "danube.md").write_text("The Danube rises in the Black Forest.", encoding="utf-8")
     async with small_platform(data) as platform:
         await platform.identity.tenants.create("test", "acme", plan="free")
-        _, shown = await platform.identity.api_keys.create("test", "acme", NewKey())
+        _, shown = await platform.identity.api_keys.create(replace(LOCAL, id="test"), "acme", NewKey())
         await platform.ingest(data.parent / "danube.md", scope=Scope("acme", DEFAULT_COLLECTION))
     return shown
 

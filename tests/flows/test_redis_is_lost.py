@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from ragstone.identity.api_keys import NewKey
+from ragstone.principals import LOCAL
 from ragstone.vocabulary import DEFAULT_COLLECTION, Scope
 from tests.api.conftest import calling, running
 from tests.platforms import small_platform
@@ -33,7 +35,7 @@ async def test_nobody_notices_and_limits_hold(tmp_path: Path, redis_server: Redi
     redis = {"url": redis_server.url, "timeout_s": TIMEOUT_S}
     async with small_platform(tmp_path / "data", redis=redis) as platform, running(platform) as app:
         await platform.identity.tenants.create("test", "acme", plan="free")
-        _, key = await platform.identity.api_keys.create("test", "acme", NewKey())
+        _, key = await platform.identity.api_keys.create(replace(LOCAL, id="test"), "acme", NewKey())
         await platform.ingest(tmp_path / "danube.md", scope=Scope("acme", DEFAULT_COLLECTION))
         async with calling(app, authorization=f"Bearer {key}") as client:
             assert await ask(client, 10) == {200: 10}

@@ -32,7 +32,7 @@ from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.identity.api_keys import NewKey
-from ragstone.principals import UNLIMITED_PLAN, CredentialType, Principal
+from ragstone.principals import LOCAL, UNLIMITED_PLAN, CredentialType, Principal
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Scope, Usage
 from tests.api.calls import NOTES
@@ -181,7 +181,7 @@ async def a_tenant_with_models(platform: OpenedPlatform, vendor: Vendor) -> Asyn
             await platform.billing.plans.save_model("local", wired)
         await platform.billing.plans.save("local", Plan(id="both", name="Both", models=("first", "second")))
         await platform.identity.tenants.create("local", "acme", plan="both")
-        _, key = await platform.identity.api_keys.create("local", "acme", NewKey())
+        _, key = await platform.identity.api_keys.create(LOCAL, "acme", NewKey())
         yield key
 
 

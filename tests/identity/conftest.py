@@ -19,8 +19,8 @@ from ragstone.identity.cache_revision import CacheRevision
 from ragstone.identity.secrets import Secret
 from ragstone.identity.sessions import SessionOptions, Sessions
 from ragstone.identity.tenants import Tenants
-from ragstone.identity.users import Passwords, User, Users
-from ragstone.principals import Role
+from ragstone.identity.users import NewUser, Passwords, User, Users
+from ragstone.principals import LOCAL, Role
 from ragstone.telemetry.metrics import Metrics
 from tests.clocks import Clock
 from tests.identity.counting import CountingDatabase
@@ -44,11 +44,11 @@ class Stores:
     clock: Clock
 
     async def user(self, tenant: str = "acme", email: str = "ann@acme.example", role: Role = Role.OWNER) -> User:
-        return await self.users.create("local", tenant, email=email, password=PASSWORD, role=role)
+        return await self.users.create(LOCAL, tenant, NewUser(email=email, password=PASSWORD, role=role))
 
     async def key(self, tenant: str = "acme", **what: object) -> tuple[str, str]:
         """A key's id, and the key."""
-        key, shown = await self.keys.create("local", tenant, NewKey(**what))  # type: ignore[arg-type]
+        key, shown = await self.keys.create(LOCAL, tenant, NewKey(**what))  # type: ignore[arg-type]
         return key.id, shown
 
     async def login(self, email: str = "ann@acme.example") -> str:

@@ -7,12 +7,13 @@ import math
 import secrets
 import sqlite3
 import string
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ragstone.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from ragstone.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from ragstone.identity.api_keys import MAX_OVERLAP_S, PUBLISHABLE_PREFIX, SECRET_PREFIX, NewKey, well_formed
 from ragstone.identity.tenants import TenantChange, TenantState
 from ragstone.principals import (
@@ -40,7 +41,7 @@ async def works(stores: Stores, shown: str) -> bool:
 
 async def test_a_key_says_its_kind_and_is_strong_enough(stores: Stores):
     for new, prefix in ((NewKey(), SECRET_PREFIX), (NewKey(kind="publishable"), PUBLISHABLE_PREFIX)):
-        key, shown = await stores.keys.create("local", "acme", new)
+        key, shown = await stores.keys.create(LOCAL, "acme", new)
         assert shown.startswith(prefix)
         assert set(shown.removeprefix(prefix)) <= BASE_62
         assert len(shown) == len(prefix) + 32 + 6
@@ -82,7 +83,7 @@ async def test_the_database_holds_no_key(stores: Stores, tmp_path: Path):
 async def test_what_a_key_was_made_with_is_read_back(stores: Stores):
     ends = datetime.fromtimestamp(stores.clock.now, UTC) + timedelta(days=30)
     new = NewKey(name=" ci ", permissions=frozenset({Permission.READ}), collections=["docs", "faq"], expires_at=ends)
-    made, _ = await stores.keys.create("user:1", "acme", new)
+    made, _ = await stores.keys.create(replace(LOCAL, id="user:1"), "acme", new)
     assert await stores.keys.get("acme", made.id) == made
     assert (made.name, made.created_by, made.expires_at) == ("ci", "user:1", ends)
     assert made.collections == frozenset({"docs", "faq"})
@@ -90,9 +91,9 @@ async def test_what_a_key_was_made_with_is_read_back(stores: Stores):
 
 
 async def test_a_secret_key_has_every_permission_but_manage_by_default(stores: Stores):
-    usual, _ = await stores.keys.create("local", "acme", NewKey())
+    usual, _ = await stores.keys.create(LOCAL, "acme", NewKey())
     assert usual.permissions == SECRET_KEY_PERMISSIONS - {Permission.MANAGE}
-    managing, _ = await stores.keys.create("local", "acme", NewKey(permissions=SECRET_KEY_PERMISSIONS))
+    managing, _ = await stores.keys.create(LOCAL, "acme", NewKey(permissions=SECRET_KEY_PERMISSIONS))
     assert Permission.MANAGE in managing.permissions
 
 
@@ -126,14 +127,14 @@ def permissions(*names: Permission) -> frozenset[Permission]:
 )
 async def test_an_invalid_key_is_refused(stores: Stores, new: NewKey):
     with pytest.raises(InvalidInput):
-        await stores.keys.create("local", "acme", new)
+        await stores.keys.create(LOCAL, "acme", new)
     assert await stores.keys.all("acme") == []
 
 
 @on_both
 async def test_a_key_needs_an_existing_tenant(stores: Stores):
     with pytest.raises(NotFound):
-        await stores.keys.create("local", "nobody", NewKey())
+        await stores.keys.create(LOCAL, "nobody", NewKey())
 
 
 def test_a_principal_grants_only_permissions_that_it_has():
@@ -150,9 +151,9 @@ async def test_a_key_of_another_tenant_is_not_found(stores: Stores):
     key_id, shown = await stores.key()
     for call in (
         stores.keys.get("other", key_id),
-        stores.keys.change("local", "other", key_id, name="mine"),
-        stores.keys.rotate("local", "other", key_id),
-        stores.keys.revoke("local", "other", key_id),
+        stores.keys.change(LOCAL, "other", key_id, name="mine"),
+        stores.keys.rotate(LOCAL, "other", key_id),
+        stores.keys.revoke(LOCAL, "other", key_id),
         stores.keys.all("other", after=key_id),
     ):
         with pytest.raises(NotFound):
@@ -179,20 +180,20 @@ async def test_a_key_can_be_renamed_and_its_domains_replaced(stores: Stores):
     key_id, shown = await stores.key(kind="publishable", domains=["old.example"])
     await stores.admission.admit(shown)
     changed = await stores.keys.change(
-        "local", "acme", key_id, name="Shop", domains=["B.example", "a.example", "a.example"]
+        LOCAL, "acme", key_id, name="Shop", domains=["B.example", "a.example", "a.example"]
     )
     assert (changed.name, changed.domains) == ("Shop", ("a.example", "b.example"))
     assert (await stores.admission.admit(shown)).domains == ("a.example", "b.example")
-    assert await stores.keys.change("local", "acme", key_id) == changed
+    assert await stores.keys.change(LOCAL, "acme", key_id) == changed
     secret_id, _ = await stores.key()
     with pytest.raises(InvalidInput):
-        await stores.keys.change("local", "acme", secret_id, domains=["a.example"])
+        await stores.keys.change(LOCAL, "acme", secret_id, domains=["a.example"])
 
 
 @on_both
 async def test_of_a_rotated_key_both_work_for_the_overlap_and_then_only_the_new(stores: Stores):
     key_id, old = await stores.key(kind="publishable", name="shop", domains=["shop.example"])
-    made, new = await stores.keys.rotate("user:1", "acme", key_id, overlap_s=60)
+    made, new = await stores.keys.rotate(replace(LOCAL, id="user:1"), "acme", key_id, overlap_s=60)
     assert (made.name, made.domains, made.created_by) == ("shop", ("shop.example",), "user:1")
     assert made.id != key_id
     assert (await stores.keys.get("acme", key_id)).replaced_by == made.id
@@ -204,7 +205,7 @@ async def test_of_a_rotated_key_both_work_for_the_overlap_and_then_only_the_new(
 async def test_an_overlap_does_not_make_a_key_live_longer(stores: Stores):
     ends = datetime.fromtimestamp(stores.clock.now + 60, UTC)
     key_id, old = await stores.key(expires_at=ends)
-    made, new = await stores.keys.rotate("local", "acme", key_id)
+    made, new = await stores.keys.rotate(LOCAL, "acme", key_id)
     assert made.expires_at == ends
     stores.clock.now += 60
     assert [await works(stores, each) for each in (old, new)] == [False, False]
@@ -212,7 +213,7 @@ async def test_an_overlap_does_not_make_a_key_live_longer(stores: Stores):
 
 async def test_an_overlap_can_be_zero(stores: Stores):
     key_id, old = await stores.key()
-    await stores.keys.rotate("local", "acme", key_id, overlap_s=0)
+    await stores.keys.rotate(LOCAL, "acme", key_id, overlap_s=0)
     assert not await works(stores, old)
 
 
@@ -220,27 +221,27 @@ async def test_an_overlap_can_be_zero(stores: Stores):
 async def test_an_overlap_outside_the_bounds_is_refused(stores: Stores, overlap_s: float):
     key_id, _ = await stores.key()
     with pytest.raises(InvalidInput):
-        await stores.keys.rotate("local", "acme", key_id, overlap_s=overlap_s)
+        await stores.keys.rotate(LOCAL, "acme", key_id, overlap_s=overlap_s)
 
 
 async def test_a_key_that_has_ended_is_not_rotated(stores: Stores):
     revoked, _ = await stores.key()
-    await stores.keys.revoke("local", "acme", revoked)
+    await stores.keys.revoke(LOCAL, "acme", revoked)
     rotated, _ = await stores.key()
-    await stores.keys.rotate("local", "acme", rotated)
+    await stores.keys.rotate(LOCAL, "acme", rotated)
     expired, _ = await stores.key(expires_at=datetime.fromtimestamp(stores.clock.now + 1, UTC))
     stores.clock.now += 1
     for key_id in (revoked, rotated, expired):
         with pytest.raises(Conflict):
-            await stores.keys.rotate("local", "acme", key_id)
+            await stores.keys.rotate(LOCAL, "acme", key_id)
 
 
 async def test_revoking_twice_is_one_revocation(stores: Stores):
     key_id, shown = await stores.key()
-    await stores.keys.revoke("local", "acme", key_id)
+    await stores.keys.revoke(LOCAL, "acme", key_id)
     first = (await stores.keys.get("acme", key_id)).revoked_at
     stores.clock.now += 5
-    await stores.keys.revoke("local", "acme", key_id)
+    await stores.keys.revoke(LOCAL, "acme", key_id)
     assert (await stores.keys.get("acme", key_id)).revoked_at == first
     assert not await works(stores, shown)
 
@@ -250,7 +251,7 @@ async def test_origins_are_those_of_valid_keys(stores: Stores):
     await stores.key(kind="publishable", domains=["a.example", "*.b.example"])
     await stores.key("other", kind="publishable", domains=["c.example"])
     revoked, _ = await stores.key(kind="publishable", domains=["revoked.example"])
-    await stores.keys.revoke("local", "acme", revoked)
+    await stores.keys.revoke(LOCAL, "acme", revoked)
     ends = datetime.fromtimestamp(stores.clock.now + 1, UTC)
     await stores.key(kind="publishable", domains=["expired.example"], expires_at=ends)
     stores.clock.now += 1
@@ -261,9 +262,9 @@ async def test_origins_are_those_of_valid_keys(stores: Stores):
 
 async def test_each_change_is_recorded_and_no_record_has_a_key(stores: Stores):
     key_id, shown = await stores.key(kind="publishable", domains=["a.example"])
-    await stores.keys.change("user:1", "acme", key_id, name="Shop")
-    _, second = await stores.keys.rotate("user:1", "acme", key_id)
-    await stores.keys.revoke("user:1", "acme", key_id)
+    await stores.keys.change(replace(LOCAL, id="user:1"), "acme", key_id, name="Shop")
+    _, second = await stores.keys.rotate(replace(LOCAL, id="user:1"), "acme", key_id)
+    await stores.keys.revoke(replace(LOCAL, id="user:1"), "acme", key_id)
     entries = await stores.audit.entries("acme")
     actions = [each.action for each in reversed(entries)]
     assert actions == ["tenant.created", "key.created", "key.changed", "key.rotated", "key.revoked"]
@@ -272,3 +273,19 @@ async def test_each_change_is_recorded_and_no_record_has_a_key(stores: Stores):
     assert shown[6:] not in recorded
     assert second[6:] not in recorded
     assert await stores.audit.verify() == []
+
+
+async def test_a_key_has_no_more_permissions_and_collections_than_the_principal_that_handles_it(stores: Stores):
+    key_id, _ = await stores.key()
+    viewer = replace(LOCAL, permissions=PERMISSIONS[Role.VIEWER])
+    limited = replace(LOCAL, collections=frozenset({"docs"}))
+    for actor in (viewer, limited):
+        with pytest.raises(Forbidden):
+            await stores.keys.create(actor, "acme", NewKey())
+        with pytest.raises(Forbidden):
+            await stores.keys.change(actor, "acme", key_id, name="mine")
+        with pytest.raises(Forbidden):
+            await stores.keys.rotate(actor, "acme", key_id)
+    made, _ = await stores.keys.create(limited, "acme", NewKey(collections=["docs"]))
+    site, _ = await stores.keys.create(viewer, "acme", NewKey(kind="publishable"))
+    assert {key.id for key in await stores.keys.all("acme")} == {key_id, made.id, site.id}

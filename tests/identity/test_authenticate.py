@@ -137,7 +137,7 @@ async def test_a_refusal_is_not_cached(stores: Stores):
 async def test_a_revoked_key_is_refused_immediately(stores: Stores):
     key_id, shown = await stores.key()
     principal = await stores.admission.admit(shown)
-    await stores.keys.revoke("local", "acme", key_id)
+    await stores.keys.revoke(LOCAL, "acme", key_id)
     await refused(stores.admission, shown)
     assert not await stores.admission.is_still_valid(principal)
 
@@ -147,7 +147,7 @@ async def test_a_key_revoked_by_another_process_is_refused_after_the_next_check(
     key_id, shown = await stores.key()
     await stores.admission.check_revision()
     principal = await stores.admission.admit(shown)
-    await other_process.keys.revoke("local", "acme", key_id)
+    await other_process.keys.revoke(LOCAL, "acme", key_id)
     assert await stores.admission.admit(shown)  # not yet known here
     await stores.admission.check_revision()
     await refused(stores.admission, shown)
@@ -159,7 +159,7 @@ async def test_a_watching_process_detects_a_revocation(stores: Stores, other_pro
     watching = asyncio.create_task(stores.admission.watch())
     principal = await stores.admission.admit(shown)
     started = asyncio.get_running_loop().time()
-    await other_process.keys.revoke("local", "acme", key_id)
+    await other_process.keys.revoke(LOCAL, "acme", key_id)
     while await stores.admission.is_still_valid(principal):
         assert asyncio.get_running_loop().time() < started + 5
         await asyncio.sleep(0)
@@ -194,7 +194,7 @@ async def test_a_change_of_a_user_ends_its_sessions(stores: Stores, change: User
     user = await stores.user()
     token = await stores.login()
     principal = await stores.admission.admit(token)
-    await stores.users.change("local", "acme", user.id, change)
+    await stores.users.change(LOCAL, "acme", user.id, change)
     await refused(stores.admission, token)
     assert not await stores.admission.is_still_valid(principal)
 
@@ -202,7 +202,7 @@ async def test_a_change_of_a_user_ends_its_sessions(stores: Stores, change: User
 async def test_a_new_name_does_not_end_the_session(stores: Stores):
     user = await stores.user()
     token = await stores.login()
-    await stores.users.change("local", "acme", user.id, UserChange(name="Ann"))
+    await stores.users.change(LOCAL, "acme", user.id, UserChange(name="Ann"))
     assert await stores.admission.admit(token)
 
 
@@ -212,7 +212,7 @@ async def test_a_removed_user_is_refused(stores: Stores):
     user = await stores.user()
     token = await stores.login()
     await stores.admission.admit(token)
-    await stores.users.remove("local", "acme", user.id)
+    await stores.users.remove(LOCAL, "acme", user.id)
     await refused(stores.admission, token)
 
 
@@ -325,7 +325,7 @@ async def test_what_was_read_before_a_change_is_not_cached_after_it(
     maker = other_process if in_other_process else stores
 
     async def revoke() -> None:
-        await maker.keys.revoke("local", "acme", key_id)
+        await maker.keys.revoke(LOCAL, "acme", key_id)
         await stores.admission.check_revision()
 
     stores.database.after_next_read = revoke

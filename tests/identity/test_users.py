@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from statistics import median
 
 import pytest
 from argon2 import PasswordHasher
 
-from ragstone.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from ragstone.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from ragstone.identity.tenants import TenantChange, TenantState
-from ragstone.identity.users import CONCURRENT_HASHES, Passwords, UserChange, Users, UserState, checked_email
-from ragstone.principals import Role
+from ragstone.identity.users import CONCURRENT_HASHES, NewUser, Passwords, UserChange, Users, UserState, checked_email
+from ragstone.principals import LOCAL, PERMISSIONS, Role
 from ragstone.storage.database import scoped
 from ragstone.storage.schema import users
 from tests.identity.conftest import PASSWORD, QUICK, Stores, on_both
@@ -28,7 +29,7 @@ async def refusal(stores: Stores, email: str, password: str) -> str:
 @on_both
 async def test_a_user_is_known_by_address_in_any_case_and_by_password(stores: Stores):
     user = await stores.users.create(
-        "local", "acme", email=" Ann@Acme.Example ", password=PASSWORD, role=Role.OWNER, name="Ann"
+        LOCAL, "acme", NewUser(email=" Ann@Acme.Example ", password=PASSWORD, role=Role.OWNER, name="Ann")
     )
     assert user.email == "ann@acme.example"
     assert await stores.users.authenticate("ANN@acme.example", PASSWORD) == user
@@ -50,7 +51,7 @@ async def test_every_refusal_has_the_same_message(stores: Stores):
         await refusal(stores, "\ud800@acme.example", "\ud800"),
         await refusal(stores, "' OR 1=1 --", PASSWORD),
     }
-    await stores.users.change("local", "acme", user.id, UserChange(state=UserState.SUSPENDED))
+    await stores.users.change(LOCAL, "acme", user.id, UserChange(state=UserState.SUSPENDED))
     sentences.add(await refusal(stores, "ann@acme.example", PASSWORD))
     await stores.tenants.change("local", "other", TenantChange(state=TenantState.SUSPENDED))
     sentences.add(await refusal(stores, "eve@other.example", PASSWORD))
@@ -59,7 +60,7 @@ async def test_every_refusal_has_the_same_message(stores: Stores):
 
 async def test_an_unknown_address_costs_what_a_wrong_password_costs(stores: Stores):
     people = Users(stores.database, stores.audit, passwords=Passwords())
-    await people.create("local", "acme", email="ann@acme.example", password=PASSWORD, role=Role.OWNER)
+    await people.create(LOCAL, "acme", NewUser(email="ann@acme.example", password=PASSWORD, role=Role.OWNER))
 
     async def seconds(email: str) -> float:
         started = time.thread_time() + time.process_time()
@@ -109,13 +110,15 @@ def test_an_address_that_browsers_accept_is_valid(email: str):
 @pytest.mark.parametrize("length", [0, 11, 1025, 100_000])
 async def test_a_password_outside_the_length_bounds_is_refused(stores: Stores, length: int):
     with pytest.raises(InvalidInput) as caught:
-        await stores.users.create("local", "acme", email="a@acme.example", password="ä" * length, role=Role.OWNER)
+        await stores.users.create(
+            LOCAL, "acme", NewUser(email="a@acme.example", password="ä" * length, role=Role.OWNER)
+        )
     assert "ä" not in caught.value.message
 
 
 async def test_a_password_is_the_same_however_it_is_typed(stores: Stores):
     composed, decomposed = "p\u00e4ssw\u00f6rter sind l\u00e4nger", "pa\u0308sswo\u0308rter sind la\u0308nger"
-    await stores.users.create("local", "acme", email="a@acme.example", password=composed, role=Role.OWNER)
+    await stores.users.create(LOCAL, "acme", NewUser(email="a@acme.example", password=composed, role=Role.OWNER))
     assert await stores.users.authenticate("a@acme.example", decomposed)
 
 
@@ -150,7 +153,7 @@ async def stored_hash(stores: Stores) -> str:
 
 async def test_the_shipped_hash_is_argon2id_of_owasp_s_strength(stores: Stores):
     people = Users(stores.database, stores.audit)
-    await people.create("local", "acme", email="ann@acme.example", password=PASSWORD, role=Role.OWNER)
+    await people.create(LOCAL, "acme", NewUser(email="ann@acme.example", password=PASSWORD, role=Role.OWNER))
     assert (await stored_hash(stores)).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
@@ -183,8 +186,8 @@ async def test_a_user_of_another_tenant_is_not_found(stores: Stores):
     user = await stores.user()
     for call in (
         stores.users.get("other", user.id),
-        stores.users.change("local", "other", user.id, UserChange(name="mine")),
-        stores.users.remove("local", "other", user.id),
+        stores.users.change(LOCAL, "other", user.id, UserChange(name="mine")),
+        stores.users.remove(LOCAL, "other", user.id),
     ):
         with pytest.raises(NotFound):
             await call
@@ -211,9 +214,9 @@ LAST = [
 async def test_the_last_active_owner_stays(stores: Stores, change: UserChange | None):
     async def go(user_id: str) -> None:
         if change:
-            await stores.users.change("local", "acme", user_id, change)
+            await stores.users.change(LOCAL, "acme", user_id, change)
         else:
-            await stores.users.remove("local", "acme", user_id)
+            await stores.users.remove(LOCAL, "acme", user_id)
 
     ann, bob = await stores.user(), await stores.user(email="bob@acme.example")
     await stores.user(email="eve@acme.example", role=Role.EDITOR)
@@ -226,17 +229,17 @@ async def test_the_last_active_owner_stays(stores: Stores, change: UserChange | 
 
 async def test_the_last_owner_can_change_other_fields_and_an_operator_counts_as_owner(stores: Stores):
     ann = await stores.user()
-    await stores.users.change("local", "acme", ann.id, UserChange(name="Ann", password="another password"))
-    await stores.users.change("local", "acme", ann.id, UserChange(role=Role.OPERATOR))
+    await stores.users.change(LOCAL, "acme", ann.id, UserChange(name="Ann", password="another password"))
+    await stores.users.change(LOCAL, "acme", ann.id, UserChange(role=Role.OPERATOR))
     with pytest.raises(Conflict):
-        await stores.users.remove("local", "acme", ann.id)
+        await stores.users.remove(LOCAL, "acme", ann.id)
     await stores.user(email="bob@acme.example")
-    await stores.users.remove("local", "acme", ann.id)
+    await stores.users.remove(LOCAL, "acme", ann.id)
 
 
 async def test_a_new_password_is_the_only_one(stores: Stores):
     user = await stores.user()
-    await stores.users.change("local", "acme", user.id, UserChange(password="another password"))
+    await stores.users.change(LOCAL, "acme", user.id, UserChange(password="another password"))
     await refusal(stores, user.email, PASSWORD)
     assert await stores.users.authenticate(user.email, "another password")
 
@@ -244,10 +247,36 @@ async def test_a_new_password_is_the_only_one(stores: Stores):
 async def test_each_change_is_recorded_and_no_record_has_a_password(stores: Stores):
     user = await stores.user()
     bob = await stores.user(email="bob@acme.example", role=Role.VIEWER)
-    await stores.users.change("user:1", "acme", bob.id, UserChange(role=Role.EDITOR, password="another password"))
-    await stores.users.remove("user:1", "acme", bob.id)
+    await stores.users.change(
+        replace(LOCAL, id="user:1"), "acme", bob.id, UserChange(role=Role.EDITOR, password="another password")
+    )
+    await stores.users.remove(replace(LOCAL, id="user:1"), "acme", bob.id)
     entries = await stores.audit.entries("acme")
     assert [each.action for each in entries][:4] == ["user.removed", "user.changed", "user.created", "user.created"]
     assert entries[1].details == {"role": "editor", "password": True}
     assert entries[0].actor == "user:1"
     assert entries[3].target == user.id
+
+
+async def test_a_principal_gives_and_takes_only_roles_whose_permissions_it_has(stores: Stores):
+    owner = await stores.user()
+    editor = replace(LOCAL, id="user:2", permissions=PERMISSIONS[Role.EDITOR])
+    limited = replace(LOCAL, id="key:1", collections=frozenset({"docs"}))
+    for actor, role in ((editor, Role.OWNER), (limited, Role.VIEWER)):
+        with pytest.raises(Forbidden):
+            await stores.users.create(actor, "acme", NewUser(email="bob@acme.example", password=PASSWORD, role=role))
+        with pytest.raises(Forbidden):
+            await stores.users.change(actor, "acme", owner.id, UserChange(name="mine"))
+        with pytest.raises(Forbidden):
+            await stores.users.remove(actor, "acme", owner.id)
+    assert [user.name for user in await stores.users.all("acme")] == [""]
+
+
+async def test_a_user_cannot_change_the_own_role_or_state(stores: Stores):
+    ann, bob = await stores.user(), await stores.user(email="bob@acme.example")
+    actor = replace(LOCAL, id=f"user:{ann.id}", permissions=PERMISSIONS[Role.OWNER])
+    for change in (UserChange(role=Role.VIEWER), UserChange(state=UserState.SUSPENDED)):
+        with pytest.raises(Forbidden):
+            await stores.users.change(actor, "acme", ann.id, change)
+    assert (await stores.users.change(actor, "acme", ann.id, UserChange(name="Ann"))).name == "Ann"
+    assert (await stores.users.change(actor, "acme", bob.id, UserChange(role=Role.VIEWER))).role is Role.VIEWER

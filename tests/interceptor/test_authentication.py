@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import httpx2
 import pytest
 
 from ragstone.identity.api_keys import NewKey
-from ragstone.principals import Permission, Role
+from ragstone.identity.users import NewUser
+from ragstone.principals import LOCAL, Permission, Role
 from tests.interceptor.setup import QUESTION, UPSTREAM_KEY, Stand, asking, stand
 from tests.interceptor.upstreams import Fault, ModelServer, upstream
 from tests.waiting import until
@@ -61,7 +63,7 @@ async def test_what_is_no_chat_is_refused_with_a_sentence(tmp_path: Path, body: 
 async def test_the_limit_of_the_plan_holds_and_is_told(tmp_path: Path):
     async with upstream() as model, stand(tmp_path, model.url) as here:
         await here.platform.identity.tenants.create("test", "acme", plan="free")
-        _, key = await here.platform.identity.api_keys.create("test", "acme", NewKey())
+        _, key = await here.platform.identity.api_keys.create(replace(LOCAL, id="test"), "acme", NewKey())
         answers = [await here.chat(authorization=f"Bearer {key}") for _ in range(101)]
         asked = len(model.seen)
     assert {answer.status_code for answer in answers[:100]} == {200}
@@ -74,10 +76,10 @@ async def test_the_limit_of_the_plan_holds_and_is_told(tmp_path: Path):
 async def test_a_key_for_other_collections_chats_without_the_passages(tmp_path: Path):
     async with upstream() as model, stand(tmp_path, model.url) as here:
         await here.platform.identity.users.create(
-            "test", "default", email="o@example.org", password="x" * 20, role=Role.OWNER
+            replace(LOCAL, id="test"), "default", NewUser(email="o@example.org", password="x" * 20, role=Role.OWNER)
         )
         new = NewKey(permissions=frozenset({Permission.CHAT}), collections=("elsewhere",))
-        _, key = await here.platform.identity.api_keys.create("test", "default", new)
+        _, key = await here.platform.identity.api_keys.create(replace(LOCAL, id="test"), "default", new)
         response = await here.chat(authorization=f"Bearer {key}")
         [seen] = model.seen
     assert response.headers["x-ragstone-status"] == "bypass; reason=no_collection"

@@ -22,8 +22,9 @@ from ragstone.billing.plans import Plan
 from ragstone.identity.api_keys import NewKey
 from ragstone.identity.source_links import SourceLinks
 from ragstone.identity.tenants import TenantChange, TenantState
+from ragstone.identity.users import NewUser
 from ragstone.ingestion.submit import Upload
-from ragstone.principals import SECRET_KEY_PERMISSIONS, Permission, Role
+from ragstone.principals import LOCAL, SECRET_KEY_PERMISSIONS, Permission, Role
 from ragstone.storage.database import EVERY_TENANT, scoped_update
 from ragstone.storage.schema import api_keys, metadata
 from ragstone.vocabulary import Scope
@@ -115,7 +116,7 @@ async def _people(platform: OpenedPlatform, made: Customer) -> None:
     for name, role in {"owner": Role.OWNER, "viewer": Role.VIEWER, "user": Role.EDITOR}.items():
         email = f"{name}@{made.mark}.example"
         user = await platform.identity.users.create(
-            "local", made.tenant, email=email, password=PASSWORD, role=role, name=f"{made.mark} {name}"
+            LOCAL, made.tenant, NewUser(email=email, password=PASSWORD, role=role, name=f"{made.mark} {name}")
         )
         session, token = await platform.identity.sessions.login(email, PASSWORD, address="127.0.0.1")
         made.ids[name], made.ids[f"session of {name}"] = user.id, session.id
@@ -134,11 +135,11 @@ async def _keys(platform: OpenedPlatform, made: Customer) -> None:
         "publishable key": NewKey(kind="publishable", name=f"{made.mark} site", domains=[made.origin]),
     }
     for name, new in wanted.items():
-        key, shown = await keys.create("local", made.tenant, new)
+        key, shown = await keys.create(LOCAL, made.tenant, new)
         made.ids[name] = key.id
         made.credentials[name] = {"x-api-key": shown}
     made.credentials["publishable key"] = {**made.credentials["publishable key"], "origin": made.origin}
-    victim, _ = await keys.create("local", made.tenant, NewKey(name=f"{made.mark} spare"))
+    victim, _ = await keys.create(LOCAL, made.tenant, NewKey(name=f"{made.mark} spare"))
     made.ids["key"] = victim.id
 
 
@@ -224,18 +225,18 @@ async def _rows(platform: OpenedPlatform, made: Customer) -> None:
 async def _refused(platform: OpenedPlatform, a: Customer) -> dict[str, Headers]:
     """Credentials that were good once, or never, by why they are not."""
     keys = platform.identity.api_keys
-    expired, of_expired = await keys.create("local", a.tenant, NewKey(name="expired", permissions=ALL_PERMISSIONS))
+    expired, of_expired = await keys.create(LOCAL, a.tenant, NewKey(name="expired", permissions=ALL_PERMISSIONS))
     past = datetime.now(UTC) - timedelta(seconds=1)
     async with platform.storage.database.write(a.tenant) as connection:
         ending = scoped_update(api_keys, a.tenant).where(api_keys.c.id == expired.id).values(expires_at=past)
         await connection.execute(ending)
-    revoked, of_revoked = await keys.create("local", a.tenant, NewKey(name="revoked", permissions=ALL_PERMISSIONS))
-    await keys.revoke("local", a.tenant, revoked.id)
+    revoked, of_revoked = await keys.create(LOCAL, a.tenant, NewKey(name="revoked", permissions=ALL_PERMISSIONS))
+    await keys.revoke(LOCAL, a.tenant, revoked.id)
     session, of_ended = await platform.identity.sessions.login(f"owner@{a.mark}.example", PASSWORD, address="127.0.0.1")
     await platform.identity.sessions.end("local", a.tenant, session.id)
     gone = f"{MARKS['suspended']}-inc"
     await platform.identity.tenants.create("local", gone, name="Suspended", plan=PLAN)
-    _, of_suspended = await keys.create("local", gone, NewKey(permissions=ALL_PERMISSIONS))
+    _, of_suspended = await keys.create(LOCAL, gone, NewKey(permissions=ALL_PERMISSIONS))
     await platform.identity.tenants.change("local", gone, TenantChange(state=TenantState.SUSPENDED))
     shown = {"expired": of_expired, "revoked": of_revoked, "ended session": of_ended, "suspended": of_suspended}
     unknown = of_revoked[:-1] + ("0" if of_revoked[-1] != "0" else "1")
@@ -246,6 +247,6 @@ async def _operator(platform: OpenedPlatform) -> Headers:
     """The session of somebody who runs the installation, in a tenant of its own."""
     await platform.identity.tenants.create("local", "provider", name="Provider", plan=PLAN)
     email = "operator@provider.example"
-    await platform.identity.users.create("local", "provider", email=email, password=PASSWORD, role=Role.OPERATOR)
+    await platform.identity.users.create(LOCAL, "provider", NewUser(email=email, password=PASSWORD, role=Role.OPERATOR))
     _, token = await platform.identity.sessions.login(email, PASSWORD, address="127.0.0.1")
     return {"authorization": f"Bearer {token}"}

@@ -5,12 +5,14 @@ Unknown fields of a request are refused, so that a typing error is noticed.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from collections.abc import Collection as Names
+from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, create_model
 
 from ragstone.http.routing import ID_PATTERN
+from ragstone.identity.fields import PlainText, declared, description, storable
 from ragstone.vocabulary import COLLECTION_PATTERN, Filters, MetadataValue
 
 MAX_METADATA_FIELDS = 32
@@ -18,21 +20,14 @@ MAX_METADATA_CHARS = 1000
 MAX_FILTER_VALUES = 1000
 MAX_PASSAGES = 100
 DOCUMENT_ID = "3f1c9a52d0b84c6e9b7d2f60a1e4c8d7"  # of the document in all examples
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-
-def _plain(text: str) -> str:
-    """Refuse text that a database cannot store or UTF-8 cannot encode."""
-    if _UNSTORABLE.search(text):
-        raise ValueError("must not hold NUL characters or lone surrogates")
-    return text
+USER_ID = "5b0d2f8e47c14a6cb3e9a1f07d62c8e4"
+KEY_ID = "e81c6a3fd05b4f2793ac6de1487b90f5"
 
 
 def _plain_value(value: MetadataValue) -> MetadataValue:
-    return _plain(value) if isinstance(value, str) else value
+    return storable(value) if isinstance(value, str) else value
 
 
-PlainText = Annotated[str, AfterValidator(_plain)]
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Collection = Annotated[str, StringConstraints(pattern=COLLECTION_PATTERN)]
 MetadataName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -53,11 +48,56 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    def values(self) -> dict[str, Any]:
+        """The fields by name, with secrets as text."""
+        return {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in self}
+
 
 class Out(BaseModel):
     """Base of response bodies. They are read from domain objects by attribute."""
 
     model_config = ConfigDict(from_attributes=True, validate_by_name=True)
+
+
+B = TypeVar("B", bound=BaseModel)
+
+
+def request_for(noun: type, *, without: Names[str] = ()) -> Callable[[type[B]], type[B]]:
+    """Class decorator: adds the fields of a noun to a request body, as declared, except for its own and `without`."""
+
+    def with_fields(body: type[B]) -> type[B]:
+        left_out = {*without, *body.model_fields}
+        found = {name: field for name, field in declared(noun).items() if name not in left_out}
+        return _extended(body, found)
+
+    return with_fields
+
+
+def response_for(noun: type, *, without: Names[str] = ()) -> Callable[[type[B]], type[B]]:
+    """Class decorator: adds the fields of a noun to a response body, with their help and without bounds."""
+
+    def with_fields(body: type[B]) -> type[B]:
+        left_out = {*without, *body.model_fields}
+        kinds = get_type_hints(noun)
+        found = {
+            name: (kinds[name], Field(description=description(kind)))
+            for name, (kind, _) in declared(noun).items()
+            if name not in left_out
+        }
+        return _extended(body, found)
+
+    return with_fields
+
+
+def _extended(body: type[B], found: dict[str, Any]) -> type[B]:
+    extended: type[B] = create_model(
+        body.__name__,
+        __base__=body,
+        __doc__=body.__doc__,
+        __module__=body.__module__,
+        **found,
+    )
+    return extended
 
 
 class FilterBody(Request):

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response, status
 from fastapi import Request as HttpRequest
 from pydantic import ConfigDict, Field
 
-from ragstone.api.bodies import DOCUMENT_ID, MAX_PASSAGES, Collection, FilterBody, Id, Out, PlainText, Request, shown
+from ragstone.api.bodies import DOCUMENT_ID, MAX_PASSAGES, Collection, FilterBody, Id, Out, Request, shown
 from ragstone.api.search import PASSAGE, PassageOut
 from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
 from ragstone.chat.conversations import Conversation
@@ -27,6 +27,7 @@ from ragstone.http.routing import (
     admitted_router,
 )
 from ragstone.http.streaming import StreamEvent, unless_disconnected
+from ragstone.identity.fields import PlainText
 from ragstone.principals import Permission
 from ragstone.vocabulary import DEFAULT_COLLECTION, Answer, Citation
 

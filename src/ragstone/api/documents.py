@@ -11,13 +11,14 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Form, Query, UploadFile, status
 from pydantic import AliasPath, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ragstone.api.bodies import DOCUMENT_ID, Collection, Metadata, NextPage, Out, PlainText, Request, shown
+from ragstone.api.bodies import DOCUMENT_ID, Collection, Metadata, NextPage, Out, Request, shown
 from ragstone.api.jobs import JobOut
 from ragstone.errors import InvalidInput
 from ragstone.http.capabilities import IngestionDep, LibraryDep, SettingsDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.file_names import safe_name
 from ragstone.http.routing import Admitted, AdmittedScope, PathId, admitted_router
+from ragstone.identity.fields import PlainText
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission
 from ragstone.vocabulary import DEFAULT_COLLECTION, Document, DocumentState, Job, MetadataValue

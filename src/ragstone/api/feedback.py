@@ -8,12 +8,13 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Query
 from pydantic import AliasPath, AwareDatetime, ConfigDict, Field
 
-from ragstone.api.bodies import NextPage, Out, PlainText, Request, shown
+from ragstone.api.bodies import NextPage, Out, Request, shown
 from ragstone.api.chat import CONVERSATION_ID, TURN_ID
 from ragstone.chat.feedback import MAX_COMMENT_CHARS, Feedback
 from ragstone.http.capabilities import FeedbackStoreDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, AdmittedScope, PathId, admitted_router
+from ragstone.identity.fields import PlainText
 from ragstone.principals import Permission
 from ragstone.vocabulary import COLLECTION_PATTERN
 

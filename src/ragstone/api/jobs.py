@@ -13,13 +13,14 @@ from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import StreamingResponse
 from pydantic import AliasPath, ConfigDict, Field, model_validator
 
-from ragstone.api.bodies import DOCUMENT_ID, Collection, Metadata, Out, PlainText, Request, shown
+from ragstone.api.bodies import DOCUMENT_ID, Collection, Metadata, Out, Request, shown
 from ragstone.errors import Forbidden, InvalidInput
 from ragstone.http.capabilities import IngestionDep, SettingsDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.file_names import visible_line
 from ragstone.http.routing import Admitted, AdmittedScope, AdmittedStream, PathId, admitted_router
 from ragstone.http.streaming import StreamEvent
+from ragstone.identity.fields import PlainText
 from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.submit import Upload
 from ragstone.principals import Permission, Principal

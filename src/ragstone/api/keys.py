@@ -1,21 +1,94 @@
-"""API keys: secret ones for programs, publishable ones for web sites."""
+"""Routes of API keys: secret keys for programs, publishable keys for web sites."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, status
+from pydantic import ConfigDict, Field
 
-from ragstone.api.account_models import KeyBody, KeyChangeBody, KeyList, KeyOut, NewKeyOut, RotationBody
+from ragstone.api.bodies import KEY_ID, USER_ID, NextPage, Out, Request, request_for, response_for, shown
 from ragstone.http.capabilities import ApiKeysDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import ActingTenant, Admitted, PathId, admitted_router
-from ragstone.identity.api_keys import ApiKey, NewKey
-from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission, check_key
+from ragstone.identity.api_keys import MAX_OVERLAP_S, ROTATION_OVERLAP_S, ApiKey, Domains, NewKey
+from ragstone.identity.fields import DisplayName
+from ragstone.principals import Permission
 
 MAX_PAGE = 500
 
 router = admitted_router(tag="accounts", needs=Permission.MANAGE)
+
+KEY: dict[str, Any] = {
+    "id": KEY_ID,
+    "kind": "secret",
+    "name": "backend",
+    "start": "rs_sk_aB3x",
+    "permissions": ["chat", "read"],
+    "collections": ["default"],
+    "domains": [],
+    "created_by": f"user:{USER_ID}",
+    "created_at": "2026-11-21T10:00:00Z",
+    "expires_at": None,
+    "revoked_at": None,
+    "last_used_at": None,
+    "replaced_by": None,
+}
+
+
+@request_for(NewKey)
+class KeyBody(Request):
+    """A new key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "backend", "permissions": ["chat", "read"], "collections": ["default"]},
+                {"kind": "publishable", "name": "shop", "domains": ["shop.example", "*.shop.example"]},
+            ]
+        }
+    )
+
+
+class KeyChangeBody(Request):
+    """Changes of a key; a field that is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"domains": ["shop.example"]}))
+
+    name: DisplayName | None = None
+    domains: Domains | None = None
+
+
+class RotationBody(Request):
+    """Seconds that the old key stays valid beside the new one."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"overlap_s": 3600}))
+
+    overlap_s: int = Field(ROTATION_OVERLAP_S, ge=0, le=MAX_OVERLAP_S)
+
+
+@response_for(ApiKey, without={"tenant"})
+class KeyOut(Out):
+    """A key without its secret, which cannot be shown again."""
+
+    model_config = ConfigDict(json_schema_extra=shown(KEY))
+
+
+class NewKeyOut(KeyOut):
+    """A new key, with its secret."""
+
+    model_config = ConfigDict(json_schema_extra=shown({**KEY, "key": "rs_sk_aB3x…"}))
+
+    key: str = Field(description="Shown only now. Store it like a password.")
+
+
+class KeyList(Out):
+    """Keys, newest first."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"keys": [KEY], "next": None}))
+
+    keys: list[KeyOut]
+    next: NextPage
 
 
 @router.get("/api/accounts/keys", response_model=KeyList, summary="List keys", responses=problems(404))
@@ -25,10 +98,10 @@ async def list_keys(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Keys on this page, at most.")] = 100,
     after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
 ) -> KeyList:
-    """The tenant's keys, newest first, also those that have ended. None shows the key itself."""
+    """The keys of the tenant, newest first, with those that have ended. The keys themselves are not shown."""
     found = await api_keys.all(tenant, limit=limit + 1, after=after)
     page = [KeyOut.model_validate(key) for key in found[:limit]]
-    return KeyList(keys=page, next=page[-1].id if len(found) > limit else None)
+    return KeyList(keys=page, next=found[limit - 1].id if len(found) > limit else None)
 
 
 @router.post(
@@ -39,22 +112,13 @@ async def list_keys(
     responses=problems(400, 404),
 )
 async def make_key(body: KeyBody, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep) -> NewKeyOut:
-    """Make a key that may do no more than whoever makes it. The answer shows it, this once."""
-    new = NewKey(
-        kind=body.kind,
-        name=body.name,
-        permissions=body.permissions,
-        collections=body.collections,
-        domains=body.domains,
-        expires_at=body.expires_at,
-    )
-    check_key(principal, _permissions(new), new.collections)
-    return _shown_once(await api_keys.create(principal.id, tenant, new))
+    """Create a key with permissions and collections that you have yourself. Only this answer shows the key."""
+    return _shown_once(await api_keys.create(principal, tenant, NewKey(**body.values())))
 
 
 @router.get("/api/accounts/keys/{key_id}", response_model=KeyOut, summary="Show a key", responses=problems(404))
 async def show_key(key_id: PathId, tenant: ActingTenant, api_keys: ApiKeysDep) -> ApiKey:
-    """What is known of a key: what it opens, when it was last used, when it ends."""
+    """One key: its permissions, when it was last used and when it ends."""
     return await api_keys.get(tenant, key_id)
 
 
@@ -64,10 +128,8 @@ async def show_key(key_id: PathId, tenant: ActingTenant, api_keys: ApiKeysDep) -
 async def change_key(
     key_id: PathId, body: KeyChangeBody, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep
 ) -> ApiKey:
-    """Rename a key, or give a publishable one other domains. For other permissions make another key."""
-    key = await api_keys.get(tenant, key_id)
-    check_key(principal, key.permissions, key.collections)
-    return await api_keys.change(principal.id, tenant, key_id, name=body.name, domains=body.domains)
+    """Rename a key, or give a publishable key other domains. For other permissions create another key."""
+    return await api_keys.change(principal, tenant, key_id, name=body.name, domains=body.domains)
 
 
 @router.delete(
@@ -77,8 +139,8 @@ async def change_key(
     responses=problems(404),
 )
 async def revoke_key(key_id: PathId, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep) -> None:
-    """End a key, effective within a second, also on streams that run. It stays in the list."""
-    await api_keys.revoke(principal.id, tenant, key_id)
+    """End a key within a second; its open streams end too. It stays in the list."""
+    await api_keys.revoke(principal, tenant, key_id)
 
 
 @router.post(
@@ -91,18 +153,8 @@ async def revoke_key(key_id: PathId, principal: Admitted, tenant: ActingTenant, 
 async def rotate_key(
     key_id: PathId, body: RotationBody, principal: Admitted, tenant: ActingTenant, api_keys: ApiKeysDep
 ) -> NewKeyOut:
-    """A new key with everything of the old one, which works on for `overlap_s`. The answer shows it, this once."""
-    key = await api_keys.get(tenant, key_id)
-    check_key(principal, key.permissions, key.collections)
-    made = await api_keys.rotate(principal.id, tenant, key_id, overlap_s=body.overlap_s)
-    return _shown_once(made)
-
-
-def _permissions(new: NewKey) -> frozenset[Permission]:
-    """What the key will have, where the body leaves it open."""
-    if new.kind == "publishable":
-        return PUBLISHABLE_KEY_PERMISSIONS
-    return SECRET_KEY_PERMISSIONS - {Permission.MANAGE} if new.permissions is None else new.permissions
+    """Replace a key with a copy; the old key stays valid for `overlap_s`. Only this answer shows the new key."""
+    return _shown_once(await api_keys.rotate(principal, tenant, key_id, overlap_s=body.overlap_s))
 
 
 def _shown_once(made: tuple[ApiKey, str]) -> NewKeyOut:

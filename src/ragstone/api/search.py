@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import AliasPath, ConfigDict, Field
 
-from ragstone.api.bodies import DOCUMENT_ID, MAX_PASSAGES, Collection, FilterBody, Out, PlainText, Request, shown
+from ragstone.api.bodies import DOCUMENT_ID, MAX_PASSAGES, Collection, FilterBody, Out, Request, shown
 from ragstone.http.capabilities import EmbedderDep, LibraryDep, RetrieverDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, AdmittedAsking, AdmittedScope, admitted_router
+from ragstone.identity.fields import PlainText
 from ragstone.principals import Permission
 from ragstone.retrieval.base import Retrieval
 from ragstone.storage.library import Stats

@@ -1,22 +1,68 @@
-"""The customers of the installation, for those who operate it."""
+"""Routes of tenants, for operators."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, status
+from pydantic import ConfigDict, Field
 
-from ragstone.api.account_models import TenantBody, TenantChangeBody, TenantList, TenantOut
+from ragstone.api.bodies import Collection, NextPage, Out, Request, request_for, response_for, shown
 from ragstone.http.capabilities import AuditDep, CacheRevisionDep, DatabaseDep, TenantsDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, PathId, admitted_router
-from ragstone.identity.tenants import Tenant, TenantChange
+from ragstone.identity.fields import AccountId, DisplayName
+from ragstone.identity.tenants import Tenant, TenantChange, TenantState
 from ragstone.ingestion.tenant_deletion import request_deletion
 from ragstone.principals import Permission
 
 MAX_PAGE = 500
 
 router = admitted_router(tag="accounts", needs=Permission.OPERATE)
+
+TENANT: dict[str, Any] = {
+    "id": "acme",
+    "name": "Acme Ltd",
+    "plan": "free",
+    "state": "active",
+    "retention_days": None,
+    "created_at": "2026-11-21T10:00:00Z",
+}
+
+
+class TenantBody(Request):
+    """A new tenant."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"id": "acme", "name": "Acme Ltd", "plan": "free"}))
+
+    id: Collection = Field(description="Permanent: small letters, digits, - and _.")
+    name: DisplayName = ""
+    plan: AccountId = "free"
+
+
+@request_for(TenantChange)
+class TenantChangeBody(Request):
+    """Changes of a tenant; a field that is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"plan": "paid", "retention_days": 90}))
+
+    state: Literal[TenantState.ACTIVE, TenantState.SUSPENDED] | None = None
+
+
+@response_for(Tenant)
+class TenantOut(Out):
+    """A tenant of the installation."""
+
+    model_config = ConfigDict(json_schema_extra=shown(TENANT))
+
+
+class TenantList(Out):
+    """Tenants, ordered by id."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"tenants": [TENANT], "next": None}))
+
+    tenants: list[TenantOut]
+    next: NextPage
 
 
 @router.get("/api/accounts/tenants", response_model=TenantList, summary="List tenants")
@@ -28,7 +74,7 @@ async def list_tenants(
     """All tenants, ordered by id."""
     found = await tenants.all(limit=limit + 1, after=after)
     page = [TenantOut.model_validate(tenant) for tenant in found[:limit]]
-    return TenantList(tenants=page, next=page[-1].id if len(found) > limit else None)
+    return TenantList(tenants=page, next=found[limit - 1].id if len(found) > limit else None)
 
 
 @router.post(
@@ -39,7 +85,7 @@ async def list_tenants(
     responses=problems(400, 409),
 )
 async def add_tenant(body: TenantBody, principal: Admitted, tenants: TenantsDep) -> Tenant:
-    """Make a tenant. Then add its owner with POST /api/accounts/users, naming the tenant in its query."""
+    """Create a tenant. Then add its owner with POST /api/accounts/users?tenant=…."""
     return await tenants.create(principal.id, body.id, name=body.name, plan=body.plan)
 
 
@@ -58,9 +104,8 @@ async def show_tenant(tenant_id: PathId, tenants: TenantsDep) -> Tenant:
     responses=problems(400, 404, 409),
 )
 async def change_tenant(tenant_id: PathId, body: TenantChangeBody, principal: Admitted, tenants: TenantsDep) -> Tenant:
-    """Change name, plan, state or retention. Suspended, nobody of the tenant is let in, within a second."""
-    change = TenantChange(name=body.name, plan=body.plan, state=body.state, retention_days=body.retention_days)
-    return await tenants.change(principal.id, tenant_id, change)
+    """Change name, plan, state or retention. A suspended tenant's users and keys are refused within a second."""
+    return await tenants.change(principal.id, tenant_id, TenantChange(**body.values()))
 
 
 @router.delete(
@@ -78,9 +123,9 @@ async def erase_tenant(
     changes: CacheRevisionDep,
     tenants: TenantsDep,
 ) -> Tenant:
-    """Begin to erase a tenant with all it has: nobody of it is let in from now on, and there is no way back.
+    """Lock a tenant and delete all of its data; this cannot be undone.
 
-    A worker does the work; when it is done, the tenant is gone from the list.
+    A worker deletes the data, then the tenant disappears from the list.
     """
     await request_deletion(database, audit, principal.id, tenant_id, changes=changes)
     return await tenants.get(tenant_id)

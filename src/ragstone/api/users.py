@@ -1,22 +1,70 @@
-"""The people of a tenant."""
+"""Routes of the users of a tenant."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, status
+from pydantic import ConfigDict, Field, SecretStr
 
-from ragstone.api.account_models import UserBody, UserChangeBody, UserList, UserOut
-from ragstone.errors import Forbidden
+from ragstone.api.bodies import USER_ID, NextPage, Out, Request, request_for, response_for, shown
 from ragstone.http.capabilities import UsersDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import ActingTenant, Admitted, PathId, admitted_router
-from ragstone.identity.users import User, UserChange
-from ragstone.principals import Permission, check_role
+from ragstone.identity.users import MAX_PASSWORD_CHARS, NewUser, User, UserChange
+from ragstone.principals import Permission
 
 MAX_PAGE = 500
 
 router = admitted_router(tag="accounts", needs=Permission.MANAGE)
+
+Password = Annotated[SecretStr, Field(max_length=MAX_PASSWORD_CHARS)]
+
+USER: dict[str, Any] = {
+    "id": USER_ID,
+    "tenant": "acme",
+    "email": "ada@acme.example",
+    "name": "Ada",
+    "role": "owner",
+    "state": "active",
+    "created_at": "2026-11-21T10:00:00Z",
+}
+
+
+@request_for(NewUser)
+class UserBody(Request):
+    """A new user."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown({"email": "bob@acme.example", "password": "a long sentence", "role": "editor"})
+    )
+
+    password: Password = Field(description="12 to 1,024 characters; tell the user to change it.")
+
+
+@request_for(UserChange)
+class UserChangeBody(Request):
+    """Changes of a user; a field that is left out stays. A new role, state or password ends the user's sessions."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"role": "viewer"}))
+
+    password: Password | None = None
+
+
+@response_for(User)
+class UserOut(Out):
+    """A user of a tenant."""
+
+    model_config = ConfigDict(json_schema_extra=shown(USER))
+
+
+class UserList(Out):
+    """Users, ordered by e-mail address."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"users": [USER], "next": None}))
+
+    users: list[UserOut]
+    next: NextPage
 
 
 @router.get("/api/accounts/users", response_model=UserList, summary="List users", responses=problems(404))
@@ -26,10 +74,10 @@ async def list_users(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Users on this page, at most.")] = 100,
     after: Annotated[str, Query(max_length=254, description="`next` of the page before.")] = "",
 ) -> UserList:
-    """The people of the tenant, ordered by e-mail address."""
+    """The users of the tenant, ordered by e-mail address."""
     found = await users.all(tenant, limit=limit + 1, after=after)
     page = [UserOut.model_validate(user) for user in found[:limit]]
-    return UserList(users=page, next=page[-1].email if len(found) > limit else None)
+    return UserList(users=page, next=found[limit - 1].email if len(found) > limit else None)
 
 
 @router.post(
@@ -40,21 +88,13 @@ async def list_users(
     responses=problems(400, 404, 409),
 )
 async def add_user(body: UserBody, principal: Admitted, tenant: ActingTenant, users: UsersDep) -> User:
-    """Make a person of the tenant, with a role that may do no more than whoever makes them."""
-    check_role(principal, body.role)
-    return await users.create(
-        principal.id,
-        tenant,
-        email=body.email,
-        password=body.password.get_secret_value(),
-        role=body.role,
-        name=body.name,
-    )
+    """Create a user of the tenant. The role may have no permission that you have not."""
+    return await users.create(principal, tenant, NewUser(**body.values()))
 
 
 @router.get("/api/accounts/users/{user_id}", response_model=UserOut, summary="Show a user", responses=problems(404))
 async def show_user(user_id: PathId, tenant: ActingTenant, users: UsersDep) -> User:
-    """One person of the tenant."""
+    """One user of the tenant."""
     return await users.get(tenant, user_id)
 
 
@@ -64,16 +104,8 @@ async def show_user(user_id: PathId, tenant: ActingTenant, users: UsersDep) -> U
 async def change_user(
     user_id: PathId, body: UserChangeBody, principal: Admitted, tenant: ActingTenant, users: UsersDep
 ) -> User:
-    """Change name, role, state or password. Nobody changes their own role or state; the last owner stays one."""
-    user = await users.get(tenant, user_id)
-    check_role(principal, user.role)
-    if body.role is not None:
-        check_role(principal, body.role)
-    if user_id == principal.user_id and (body.role or body.state):
-        raise Forbidden("Nobody changes their own role or state. Ask another owner.")
-    password = body.password.get_secret_value() if body.password else None
-    change = UserChange(name=body.name, role=body.role, state=body.state, password=password)
-    return await users.change(principal.id, tenant, user_id, change)
+    """Change name, role, state or password. Your own role and state cannot be changed; the last owner stays one."""
+    return await users.change(principal, tenant, user_id, UserChange(**body.values()))
 
 
 @router.delete(
@@ -83,9 +115,8 @@ async def change_user(
     responses=problems(404, 409),
 )
 async def remove_user(user_id: PathId, principal: Admitted, tenant: ActingTenant, users: UsersDep) -> None:
-    """Remove a person with all their sessions. The last owner stays."""
-    check_role(principal, (await users.get(tenant, user_id)).role)
-    await users.remove(principal.id, tenant, user_id)
+    """Remove a user with all sessions. The last owner stays."""
+    await users.remove(principal, tenant, user_id)
 
 
 ROUTERS: tuple[APIRouter, ...] = (router,)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Query, Response, UploadFile, status
 from fastapi import Request as HttpRequest
 from pydantic import ConfigDict, Field
 
-from ragstone.api.bodies import DOCUMENT_ID, Collection, Id, Out, PlainText, Request, shown
+from ragstone.api.bodies import DOCUMENT_ID, Collection, Id, Out, Request, shown
 from ragstone.api.chat import CONVERSATION_ID, TURN_ID, DeltaOut
 from ragstone.api.documents import MAX_FIELD_BYTES, MAX_FIELDS, metadata_field, named, uploads
 from ragstone.api.jobs import JOB_ID
@@ -39,6 +39,7 @@ from ragstone.http.routing import (
     admitted_router,
 )
 from ragstone.http.streaming import StreamEvent, unless_disconnected
+from ragstone.identity.fields import PlainText
 from ragstone.ingestion.jobs import Progress, ProgressState, progress
 from ragstone.ingestion.submit import too_large
 from ragstone.principals import Permission, Principal

@@ -8,10 +8,11 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Query, status
 from pydantic import AliasPath, ConfigDict, Field, StringConstraints
 
-from ragstone.api.bodies import Collection, NextPage, Out, PlainText, Request, shown
+from ragstone.api.bodies import Collection, NextPage, Out, Request, shown
 from ragstone.http.capabilities import WidgetsDep
 from ragstone.http.error_handlers import problems
 from ragstone.http.routing import Admitted, PathId, admitted_router
+from ragstone.identity.fields import PlainText
 from ragstone.principals import Permission
 from ragstone.tenants.widgets import Widget
 from ragstone.vocabulary import DEFAULT_COLLECTION

@@ -1,71 +1,108 @@
-"""Plans and models: what a tenant may use, who answers it, and what that costs. Data, not code."""
+"""Plans and models: the limits of tenants, the models that answer them, and their prices. Stored as data.
+
+`Plan` and `ModelEntry` declare each field once; the API's bodies and the command line derive from them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, Field
 from sqlalchemy import Table, func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import Conflict, InvalidInput, NotFound
 from ragstone.identity.audit import Audit, Detail
 from ragstone.identity.cache_revision import bump
+from ragstone.identity.fields import MAX_NAME_CHARS, AccountId, checked
 from ragstone.principals import UNLIMITED_PLAN
 from ragstone.storage import schema
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, unscoped
 from ragstone.vocabulary import DEFAULT_TENANT, Usage
 
 MILLION = 1_000_000
-MAX_PRICE = 10**12  # a million of the currency for a million tokens: beyond that it is a typing error
-MAX_NAME_CHARS = 200
-MAX_MODELS = 8  # a chain longer than that is tried longer than anybody waits
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_KEY_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,55}_API_KEY")  # no other secret of the server can be sent to a model
-_LIMITS: Mapping[str, int] = {
-    "requests_per_hour": 2**31 - 1,
-    "max_documents": 2**31 - 1,
-    "max_bytes": 2**63 - 1,
-    "max_pages": 2**31 - 1,
-    "concurrent_streams": 2**31 - 1,
-}
-"""The limits of a plan, and the largest number that fits its column."""
+MAX_PRICE = 10**12  # a million of the currency for a million tokens: more is a typing error
+MAX_MODELS = 8  # answering waits for each model of the chain that fails
+COUNT_LIMIT = 2**31  # numbers below fit an SQL INTEGER
+BYTES_LIMIT = 2**63  # numbers below fit an SQL BIGINT
+_KEY_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,55}_API_KEY")  # so that no other secret of the server reaches a model
+
+
+def _each_once(models: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(models)) < len(models):
+        raise ValueError("must name each model once, in the order they are asked")
+    return models
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be printable characters on one line")
+    return text
+
+
+def _base_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be http(s)://host/path, without user, password or question mark")
+    return url
+
+
+def _key_variable(name: str) -> str:
+    if not _KEY_VARIABLE.fullmatch(name):
+        raise ValueError("must be the name of an environment variable that ends in _API_KEY, never a key")
+    return name
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Models = Annotated[tuple[AccountId, ...], Field(max_length=MAX_MODELS), AfterValidator(_each_once)]
+Price = Annotated[int, Field(ge=0, le=MAX_PRICE)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The limits of a tenant; None is no limit. `models` are asked in order, then the extractive answerer.
+    """The limits of a tenant; None is no limit. Without `models`, the model of the settings answers."""
 
-    Without `models`, the model of the settings answers. With `overage`, requests beyond
-    the limit are served, and counted as overage.
-    """
-
-    id: str
-    name: str
-    requests_per_hour: int | None = None
-    max_documents: int | None = None
-    max_bytes: int | None = None
-    max_pages: int | None = None
-    concurrent_streams: int | None = None
-    overage: bool = False
-    models: tuple[str, ...] = ()
+    id: AccountId
+    name: Annotated[Line, Field(max_length=MAX_NAME_CHARS, description="Display name.")]
+    requests_per_hour: Annotated[int | None, Field(ge=0, lt=COUNT_LIMIT, description="Requests in one hour.")] = None
+    max_documents: Annotated[int | None, Field(ge=0, lt=COUNT_LIMIT, description="Documents stored.")] = None
+    max_bytes: Annotated[int | None, Field(ge=0, lt=BYTES_LIMIT, description="Bytes of the documents stored.")] = None
+    max_pages: Annotated[int | None, Field(ge=0, lt=COUNT_LIMIT, description="Pages of the documents stored.")] = None
+    concurrent_streams: Annotated[
+        int | None, Field(ge=0, lt=COUNT_LIMIT, description="Answers written at the same time.")
+    ] = None
+    overage: Annotated[bool, Field(description="Serve requests beyond the limit, and count them as overage.")] = False
+    models: Annotated[Models, Field(description="Asked in order; if all fail, answers are extracted.")] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEntry:
     """A model that plans may name. Prices are millionths of the currency per million tokens."""
 
-    id: str
-    provider: Literal["openai", "anthropic", "extractive"]
-    model: str
-    base_url: str | None = None
-    key_variable: str | None = None
-    input_price: int = 0
-    output_price: int = 0
-    cached_price: int = 0
+    id: AccountId
+    provider: Annotated[
+        Literal["openai", "anthropic", "extractive"], Field(description="`openai` also for compatible servers.")
+    ]
+    model: Annotated[Line, Field(max_length=128, description="The provider's name for the model.")]
+    base_url: Annotated[
+        Annotated[str, Field(max_length=2000), AfterValidator(_base_url)] | None,
+        Field(description="Base URL of the server; null: the provider's."),
+    ] = None
+    key_variable: Annotated[
+        Annotated[str, Field(max_length=100), AfterValidator(_key_variable)] | None,
+        Field(description="Environment variable of the server that holds the key."),
+    ] = None
+    input_price: Annotated[Price, Field(description="Price of tokens that the model reads.")] = 0
+    output_price: Annotated[Price, Field(description="Price of tokens that the model writes.")] = 0
+    cached_price: Annotated[Price, Field(description="Price of tokens that the model reads from its cache.")] = 0
 
     def cost(self, usage: Usage) -> int:
         """What `usage` costs, in millionths of the currency, rounded half up. Cached input has its own price."""
@@ -80,14 +117,14 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The price list as it was read."""
+    """All plans and models, as read from the database."""
 
     plans: Mapping[str, Plan] = field(default_factory=dict)
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
 
 
 class Plans:
-    """Reads and edits the price list; what was read is remembered until `forget`."""
+    """Reads and edits plans and models; caches them until `forget`."""
 
     def __init__(self, database: Database, audit: Audit) -> None:
         self._database = database
@@ -123,7 +160,7 @@ class Plans:
         Raises:
             InvalidInput: a limit below zero, an unusable id, or a model that there is not.
         """
-        _check_plan(plan)
+        plan = checked(Plan, asdict(plan))
         values = {**asdict(plan), "models": list(plan.models)}
         async with self._database.write(EVERY_TENANT) as connection:
             known = (await _read(connection)).models
@@ -142,7 +179,7 @@ class Plans:
             Conflict: a tenant has it.
         """
         if plan_id == UNLIMITED_PLAN:
-            raise Conflict(f"The plan {plan_id!r} is that of whoever runs the installation. Change it instead.")
+            raise Conflict(f"The operator who runs the installation has the plan {plan_id!r}. Change it instead.")
         async with self._database.write(EVERY_TENANT) as connection:
             if plan_id not in (await _read(connection)).plans:
                 raise _no_plan(plan_id)
@@ -165,7 +202,7 @@ class Plans:
 
     async def save_model(self, actor: str, entry: ModelEntry) -> ModelEntry:
         """Add the model, or replace that of the same id. Raises: InvalidInput."""
-        _check_model(entry)
+        entry = checked(ModelEntry, asdict(entry))
         values = asdict(entry)
         async with self._database.write(EVERY_TENANT) as connection:
             await _put(connection, schema.models, values)
@@ -226,53 +263,6 @@ async def _put(connection: AsyncConnection, table: Table, values: Mapping[str, A
     replaced = await connection.execute(table.update().where(table.c.id == values["id"]).values(values))
     if replaced.rowcount == 0:
         await connection.execute(table.insert().values(values))
-
-
-def _check_plan(plan: Plan) -> None:
-    _check_id("plan", plan.id)
-    _check_text("name", plan.name, MAX_NAME_CHARS)
-    for name, largest in _LIMITS.items():
-        limit: int | None = getattr(plan, name)
-        if limit is not None and not 0 <= limit <= largest:
-            raise InvalidInput(f"{name} is {limit}; it has to be from 0 to {largest:,}, or left out for no limit.")
-    if len(plan.models) > MAX_MODELS or len(set(plan.models)) < len(plan.models):
-        raise InvalidInput(f"A plan names up to {MAX_MODELS} models, each once, in the order they are asked.")
-
-
-def _check_model(entry: ModelEntry) -> None:
-    _check_id("model", entry.id)
-    _check_text("model", entry.model, 128)
-    if entry.provider not in {"openai", "anthropic", "extractive"}:
-        raise InvalidInput(f"The provider {entry.provider!r} is not known. Use openai, anthropic or extractive.")
-    for name in ("input_price", "output_price", "cached_price"):
-        if not 0 <= getattr(entry, name) <= MAX_PRICE:
-            raise InvalidInput(f"{name} has to be from 0 to {MAX_PRICE:,} millionths per million tokens.")
-    if entry.key_variable is not None and not _KEY_VARIABLE.fullmatch(entry.key_variable):
-        raise InvalidInput("key_variable is the name of an environment variable that ends in _API_KEY, never a key.")
-    if entry.base_url is not None:
-        _check_url(entry.base_url)
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc or parts.query or parts.fragment:
-        raise InvalidInput("base_url has to be http(s)://host/path, without user, password or question mark.")
-
-
-def _check_id(what: str, text: str) -> None:
-    if not _ID.fullmatch(text):
-        raise InvalidInput(
-            f"The {what} id {text[:80]!r} cannot be used. Use up to 64 small letters, digits, dots, - and _."
-        )
-
-
-def _check_text(name: str, text: str, longest: int) -> None:
-    if not text.strip() or len(text) > longest or not text.isprintable():
-        raise InvalidInput(f"{name} has to be 1 to {longest} characters on one line.")
 
 
 def _list(names: Mapping[str, object]) -> str:

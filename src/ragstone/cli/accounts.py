@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragstone.identity.audit import AuditEntry
     from ragstone.identity.tenants import Tenant
     from ragstone.identity.users import User, Users
-    from ragstone.principals import Role
+    from ragstone.principals import Principal, Role
 
 PAGE_SIZE = 500
 MAX_PASSWORD_LINE = 10_000  # far above any password
@@ -33,11 +33,16 @@ accounts.add_typer(users, name="users")
 accounts.add_typer(audit, name="audit")
 
 
-def actor() -> str:
-    """Id of the actor that the audit log names for commands."""
+def operator() -> Principal:
+    """The principal of commands."""
     from ragstone.principals import LOCAL
 
-    return LOCAL.id
+    return LOCAL
+
+
+def actor() -> str:
+    """Id of the principal of commands, for the audit log."""
+    return operator().id
 
 
 def _default_tenant() -> str:
@@ -192,15 +197,14 @@ async def create_user(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Create a user; asks for the password."""
-    from ragstone.identity.users import checked_email
+    from ragstone.identity.users import NewUser, checked_email
 
     checked_email(email)  # fails before the prompt for a password
     wanted = _role(role)
     async with opened_records(data_dir) as records:
         await records.identity.tenants.get(tenant)
-        made = await records.identity.users.create(
-            actor(), tenant, email=email, password=_password(from_stdin=password_stdin), role=wanted, name=name
-        )
+        new = NewUser(email=email, password=_password(from_stdin=password_stdin), role=wanted, name=name)
+        made = await records.identity.users.create(operator(), tenant, new)
     _show_user(made, as_json=as_json)
     return ExitCode.OK
 
@@ -227,7 +231,7 @@ async def change_user(
         user = await _found(records.identity.users, tenant, who)
         new = _password(from_stdin=password_stdin) if password or password_stdin else None
         change = UserChange(name=name, role=_role(role) if role else None, state=state, password=new)
-        changed = await records.identity.users.change(actor(), tenant, user.id, change)
+        changed = await records.identity.users.change(operator(), tenant, user.id, change)
     _show_user(changed, as_json=as_json)
     return ExitCode.OK
 
@@ -238,7 +242,7 @@ async def remove_user(who: Who, *, tenant: TenantName, data_dir: DataDir = None)
     """Remove a user and end the user's sessions."""
     async with opened_records(data_dir) as records:
         user = await _found(records.identity.users, tenant, who)
-        await records.identity.users.remove(actor(), tenant, user.id)
+        await records.identity.users.remove(operator(), tenant, user.id)
     say(f"Removed {user.email}.")
     return ExitCode.OK
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from ragstone.cli.accounts import actor
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
@@ -22,13 +23,41 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 
+
+class DeclaredFieldsCommand(TyperCommand):
+    """A command whose help ends with the fields of a noun, as the noun declares them."""
+
+    noun: Literal["Plan", "ModelEntry"]
+
+    def get_help(self, ctx: typer.Context) -> str:  # type: ignore[override]  # typer's own kind
+        """The help; the noun is imported on use, so that other help stays quick."""
+        from ragstone.billing import plans
+        from ragstone.identity.fields import declared, description
+
+        kinds = {name: kind for name, (kind, _) in declared(getattr(plans, self.noun)).items() if name != "id"}
+        rows = [f"  {name:<20} {description(kind)}" for name, kind in kinds.items()]
+        return "\n".join([super().get_help(ctx), "", "Fields:", *rows])
+
+
+class PlanCommand(DeclaredFieldsCommand):
+    """`plans set`."""
+
+    noun = "Plan"
+
+
+class ModelCommand(DeclaredFieldsCommand):
+    """`models set`."""
+
+    noun = "ModelEntry"
+
+
 plans = typer.Typer(cls=ListByDefault, help="Manage plans and their limits.", rich_markup_mode=None)
 models = typer.Typer(cls=ListByDefault, help="Manage the models of plans and their prices.", rich_markup_mode=None)
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id.")]
 ModelId = Annotated[str, typer.Argument(metavar="MODEL", help="The model's id, as plans name it.")]
 Limit = Annotated[str | None, typer.Option(metavar="N|none", help="A number, or `none` for no limit.")]
-Price = Annotated[int | None, typer.Option(metavar="N", min=0, help="Millionths of the currency for a million tokens.")]
+Price = Annotated[str | None, typer.Option(metavar="N", help="Millionths of the currency for a million tokens.")]
 
 
 @plans.command("list")
@@ -51,7 +80,7 @@ def _plan_row(plan: Plan) -> tuple[object, ...]:
     return plan.id, *shown, "yes" if plan.overage else "no", ", ".join(plan.models)
 
 
-@plans.command("set")
+@plans.command("set", cls=PlanCommand)
 @run
 async def set_plan(
     plan: PlanId,
@@ -75,6 +104,9 @@ async def set_plan(
 
     An option that is not given keeps its value, and means no limit in a new plan.
     """
+    from ragstone.billing.plans import Plan
+    from ragstone.identity.fields import checked
+
     limits = {
         "requests_per_hour": requests_per_hour,
         "max_documents": max_documents,
@@ -82,13 +114,13 @@ async def set_plan(
         "max_pages": max_pages,
         "concurrent_streams": concurrent_streams,
     }
-    changes: dict[str, object] = {key: _limit(key, text) for key, text in limits.items() if text is not None}
+    changes: dict[str, object] = {key: _limit(text) for key, text in limits.items() if text is not None}
     changes |= {key: value for key, value in (("name", name), ("overage", overage)) if value is not None}
     if models is not None:
         changes["models"] = tuple(part.strip() for part in models.split(",") if part.strip())
     async with opened_records(data_dir) as records:
         before = await _plan(records, plan)
-        saved = await records.billing.plans.save(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save
+        saved = await records.billing.plans.save(actor(), checked(Plan, {**asdict(before), **changes}))
     _confirm("plan", saved, as_json=as_json)
     return ExitCode.OK
 
@@ -125,7 +157,7 @@ def _model_row(entry: ModelEntry) -> tuple[object, ...]:
     return entry.id, entry.provider, entry.model, entry.key_variable or "", *prices, entry.base_url or ""
 
 
-@models.command("set")
+@models.command("set", cls=ModelCommand)
 @run
 async def set_model(
     model: ModelId,
@@ -147,6 +179,9 @@ async def set_model(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Change or add a model."""
+    from ragstone.billing.plans import ModelEntry
+    from ragstone.identity.fields import checked
+
     prices = {"input_price": input_price, "output_price": output_price, "cached_price": cached_price}
     changes: dict[str, object] = {key: price for key, price in prices.items() if price is not None}
     changes |= {key: text for key, text in (("provider", provider), ("model", name)) if text is not None}
@@ -155,7 +190,7 @@ async def set_model(
     }
     async with opened_records(data_dir) as records:
         before = await _model(records, model, provider)
-        saved = await records.billing.plans.save_model(actor(), replace(before, **changes))  # type: ignore[arg-type]  # checked by save_model
+        saved = await records.billing.plans.save_model(actor(), checked(ModelEntry, {**asdict(before), **changes}))
     _confirm("model", saved, as_json=as_json)
     return ExitCode.OK
 
@@ -225,12 +260,9 @@ def _days(since: str | None, until: str | None) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _limit(name: str, text: str) -> int | None:
-    if text.lower() == "none":
-        return None
-    if not text.isdecimal():
-        raise InvalidInput(f"--{name.replace('_', '-')} is {text!r}; use a number, or none for no limit.")
-    return int(text)
+def _limit(text: str) -> str | None:
+    """A limit as the plan checks it; `none` is no limit."""
+    return None if text.lower() == "none" else text
 
 
 async def _plan(records: Infrastructure, plan_id: str) -> Plan:

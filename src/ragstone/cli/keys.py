@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.cli.accounts import PAGE_SIZE, TenantName, actor
+from ragstone.cli.accounts import PAGE_SIZE, TenantName, operator
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened_records, run
 from ragstone.cli.documents import ListByDefault
 from ragstone.cli.output import complain, say, say_json, say_table
@@ -78,7 +78,7 @@ async def create_key(
         expires_at=_in(days) if days else None,
     )
     async with opened_records(data_dir) as records:
-        key, shown = await records.identity.api_keys.create(actor(), tenant, new)
+        key, shown = await records.identity.api_keys.create(operator(), tenant, new)
     _show(key, shown, as_json=as_json)
     return ExitCode.OK
 
@@ -95,7 +95,9 @@ async def rotate_key(
 ) -> ExitCode:
     """Replace a key; the old one expires later."""
     async with opened_records(data_dir) as records:
-        key, shown = await records.identity.api_keys.rotate(actor(), tenant, key_id, overlap_s=overlap_hours * HOUR_S)
+        key, shown = await records.identity.api_keys.rotate(
+            operator(), tenant, key_id, overlap_s=overlap_hours * HOUR_S
+        )
     _show(key, shown, as_json=as_json)
     return ExitCode.OK
 
@@ -105,7 +107,7 @@ async def rotate_key(
 async def revoke_key(key_id: KeyId, *, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
     """Revoke a key at once."""
     async with opened_records(data_dir) as records:
-        await records.identity.api_keys.revoke(actor(), tenant, key_id)
+        await records.identity.api_keys.revoke(operator(), tenant, key_id)
     say(f"The key {key_id} is revoked.")
     return ExitCode.OK
 

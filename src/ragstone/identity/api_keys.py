@@ -11,8 +11,9 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, StringConstraints
 from sqlalchemy import ColumnElement, Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,9 +21,10 @@ from ragstone.errors import Conflict, InvalidInput, NotFound
 from ragstone.identity.allowed_domains import checked_domain
 from ragstone.identity.audit import Audit, Detail
 from ragstone.identity.cache_revision import CacheRevision
+from ragstone.identity.fields import DisplayName, PlainText
 from ragstone.identity.secrets import Secret
 from ragstone.identity.tenants import checked_name
-from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission
+from ragstone.principals import PUBLISHABLE_KEY_PERMISSIONS, SECRET_KEY_PERMISSIONS, Permission, Principal, check_key
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
 from ragstone.storage.schema import api_keys, tenants
 from ragstone.vocabulary import COLLECTION_PATTERN, Scope
@@ -74,6 +76,7 @@ __all__ = [
     "SECRET_PREFIX",
     "ApiKey",
     "ApiKeys",
+    "Domains",
     "NewKey",
     "well_formed",
 ]
@@ -83,17 +86,24 @@ MAX_OVERLAP_S = 30 * 86_400
 PURPOSE = "api_key"  # purpose of the keyed hash
 MAX_COLLECTIONS = 100
 MAX_DOMAINS = 100
+MAX_DOMAIN_CHARS = 300
+
+
+CollectionName = Annotated[str, StringConstraints(pattern=COLLECTION_PATTERN)]
+Domain = Annotated[PlainText, StringConstraints(max_length=MAX_DOMAIN_CHARS)]
+Domains = Annotated[tuple[Domain, ...], Field(max_length=MAX_DOMAINS)]
+Kind = Literal["secret", "publishable"]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """The stored properties of a key, without the key itself. `start` holds its first characters."""
+    """The stored properties of a key, without the key itself."""
 
     id: str
     tenant: str
-    kind: Literal["secret", "publishable"]
+    kind: Kind
     name: str
-    start: str
+    start: Annotated[str, Field(description="Its first characters, to tell keys apart.")]
     permissions: frozenset[Permission]
     collections: frozenset[str] | None
     domains: tuple[str, ...]
@@ -101,26 +111,35 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
-    last_used_at: datetime | None
-    replaced_by: str | None
+    last_used_at: Annotated[datetime | None, Field(description="To the minute.")]
+    replaced_by: Annotated[str | None, Field(description="The key that it was rotated to.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """The properties of a key to create. `permissions` None: all permissions of a secret key except `manage`."""
+    """The properties of a key to create."""
 
-    kind: Literal["secret", "publishable"] = "secret"
-    name: str = ""
-    permissions: frozenset[Permission] | None = None
-    collections: Sequence[str] | None = None
-    domains: Sequence[str] = ()
+    kind: Kind = "secret"
+    name: DisplayName = ""
+    permissions: Annotated[
+        frozenset[Permission] | None, Field(description="Of a secret key; left out, all except `manage`.")
+    ] = None
+    collections: Annotated[
+        Sequence[CollectionName] | None,
+        Field(max_length=MAX_COLLECTIONS, description="The only collections of the key; left out, all."),
+    ] = None
+    domains: Annotated[
+        Sequence[Domain],
+        Field(max_length=MAX_DOMAINS, description="The web sites of a publishable key; empty: none."),
+    ] = ()
     expires_at: datetime | None = None
 
 
 class ApiKeys:
     """Creates, lists, changes, rotates and revokes the keys of a tenant.
 
-    The caller checks that the actor may grant the permissions (`principals.check_key`).
+    `actor` is the principal that requests the change. It needs the permissions and collections of
+    the key (`principals.check_key`).
     """
 
     def __init__(
@@ -138,20 +157,22 @@ class ApiKeys:
         self._changes = changes or CacheRevision(database)
         self._clock = clock
 
-    async def create(self, actor: str, tenant: str, new: NewKey) -> tuple[ApiKey, str]:
+    async def create(self, actor: Principal, tenant: str, new: NewKey) -> tuple[ApiKey, str]:
         """Create a key. Returns its properties and the key itself, which cannot be shown again.
 
         Raises:
+            Forbidden: the key has permissions or collections that the actor does not have.
             InvalidInput: permissions, collections, domains or expiry are not valid.
             NotFound: the tenant does not exist.
         """
         shown = new_key(new.kind)
-        key = self._checked(actor, tenant, new, shown)
+        key = self._checked(actor.id, tenant, new, shown)
+        check_key(actor, key.permissions, key.collections)
         async with self._changes.change(tenant) as connection:
             await self._add(connection, key, shown)
             details: dict[str, Detail] = {"kind": key.kind, "permissions": " ".join(sorted(key.permissions))}
             await self._audit.record(
-                connection, tenant, actor=actor, action="key.created", target=key.id, details=details
+                connection, tenant, actor=actor.id, action="key.created", target=key.id, details=details
             )
         return key, shown
 
@@ -169,11 +190,18 @@ class ApiKeys:
             return [_key(row) for row in await connection.execute(wanted)]
 
     async def change(
-        self, actor: str, tenant: str, key_id: str, *, name: str | None = None, domains: Sequence[str] | None = None
+        self,
+        actor: Principal,
+        tenant: str,
+        key_id: str,
+        *,
+        name: str | None = None,
+        domains: Sequence[str] | None = None,
     ) -> ApiKey:
-        """Rename a key or replace its domains. Raises: NotFound, InvalidInput."""
+        """Rename a key or replace its domains. Raises: NotFound, Forbidden, InvalidInput."""
         async with self._changes.change(tenant) as connection:
             before = await _found(connection, tenant, key_id)
+            check_key(actor, before.permissions, before.collections)
             after = replace(
                 before,
                 name=before.name if name is None else checked_name(name),
@@ -184,30 +212,32 @@ class ApiKeys:
             await _update(connection, before, name=after.name, domains=list(after.domains))
             details: dict[str, Detail] = {"name": after.name, "domains": " ".join(after.domains)}
             await self._audit.record(
-                connection, tenant, actor=actor, action="key.changed", target=key_id, details=details
+                connection, tenant, actor=actor.id, action="key.changed", target=key_id, details=details
             )
         return after
 
     async def rotate(
-        self, actor: str, tenant: str, key_id: str, *, overlap_s: float = ROTATION_OVERLAP_S
+        self, actor: Principal, tenant: str, key_id: str, *, overlap_s: float = ROTATION_OVERLAP_S
     ) -> tuple[ApiKey, str]:
         """Replace a key by a new one with the same properties; the old key expires after `overlap_s`.
 
         Raises:
             NotFound: the key does not exist.
+            Forbidden: the key has permissions or collections that the actor does not have.
             Conflict: the key was revoked or rotated, or it has expired.
         """
         if not 0 <= overlap_s <= MAX_OVERLAP_S:
             raise InvalidInput(f"Two keys cannot overlap for {overlap_s} seconds. Use 0 to {MAX_OVERLAP_S}.")
         async with self._changes.change(tenant) as connection:
             old = await _found(connection, tenant, key_id)
+            check_key(actor, old.permissions, old.collections)
             self._check_rotatable(old)
             shown = new_key(old.kind)
             new = replace(
                 old,
                 id=secrets.token_hex(16),
                 start=start_of(shown),
-                created_by=actor,
+                created_by=actor.id,
                 created_at=self._now(),
                 last_used_at=None,
             )
@@ -216,18 +246,18 @@ class ApiKeys:
             await _update(connection, old, expires_at=min(ends, old.expires_at or ends), replaced_by=new.id)
             details: dict[str, Detail] = {"new": new.id, "overlap_s": math.ceil(overlap_s)}
             await self._audit.record(
-                connection, tenant, actor=actor, action="key.rotated", target=key_id, details=details
+                connection, tenant, actor=actor.id, action="key.rotated", target=key_id, details=details
             )
         return new, shown
 
-    async def revoke(self, actor: str, tenant: str, key_id: str) -> None:
+    async def revoke(self, actor: Principal, tenant: str, key_id: str) -> None:
         """Revoke a key; every process refuses it within a second. Raises: NotFound."""
         async with self._changes.change(tenant) as connection:
             key = await _found(connection, tenant, key_id)
             if key.revoked_at is not None:
                 return
             await _update(connection, key, revoked_at=self._now())
-            await self._audit.record(connection, tenant, actor=actor, action="key.revoked", target=key_id)
+            await self._audit.record(connection, tenant, actor=actor.id, action="key.revoked", target=key_id)
 
     async def origins(self) -> frozenset[str]:
         """The domains of all valid publishable keys, against which preflight requests without a key are checked."""

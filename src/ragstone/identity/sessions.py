@@ -15,8 +15,9 @@ from sqlalchemy import Row
 from ragstone.errors import NotFound, Unauthenticated
 from ragstone.identity.audit import Audit
 from ragstone.identity.cache_revision import CacheRevision
+from ragstone.identity.fields import MAX_EMAIL_CHARS
 from ragstone.identity.secrets import Secret
-from ragstone.identity.users import MAX_EMAIL_CHARS, User, Users
+from ragstone.identity.users import User, Users
 from ragstone.storage.database import Database, scoped, scoped_delete, scoped_insert, scoped_update
 from ragstone.storage.rate_windows import RateWindows
 from ragstone.storage.schema import sessions

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,11 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ragstone.errors import Conflict, InvalidInput, NotFound
 from ragstone.identity.audit import Audit, Detail
 from ragstone.identity.cache_revision import CacheRevision
+from ragstone.identity.fields import MAX_NAME_CHARS, AccountId, DisplayName, checked
 from ragstone.storage.database import EVERY_TENANT, Database, scoped, scoped_insert, scoped_update, unscoped
 from ragstone.storage.schema import audit_heads, plans, tenants
 from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_TENANT, Scope
-
-MAX_NAME_CHARS = 200
 
 
 def checked_name(text: str) -> str:
@@ -63,10 +63,12 @@ class Tenant:
 class TenantChange:
     """Changes of a tenant; None leaves a field as it is. `retention_days` 0: conversations are never deleted."""
 
-    name: str | None = None
-    plan: str | None = None
+    name: DisplayName | None = None
+    plan: AccountId | None = None
     state: TenantState | None = None
-    retention_days: int | None = None
+    retention_days: Annotated[
+        int | None, Field(ge=0, le=MAX_RETENTION_DAYS, description="Days conversations are kept; 0: for ever.")
+    ] = None
 
 
 class Tenants:
@@ -114,7 +116,7 @@ class Tenants:
 
     async def change(self, actor: str, tenant: str, change: TenantChange) -> Tenant:
         """Change a tenant; every process applies it within a second. Raises: NotFound, InvalidInput, Conflict."""
-        values = _values(change)
+        values = _values(checked(TenantChange, asdict(change)))
         async with self._changes.change(tenant) as connection:
             before = await _found(connection, tenant)
             _check_state(before, change.state)
@@ -173,16 +175,8 @@ def _values(change: TenantChange) -> dict[str, Detail]:
     if change.state is not None:
         values["state"] = change.state.value
     if change.retention_days is not None:
-        values["retention_days"] = _checked_retention(change.retention_days)
+        values["retention_days"] = change.retention_days or None
     return values
-
-
-def _checked_retention(days: int) -> int | None:
-    if 0 <= days <= MAX_RETENTION_DAYS:
-        return days or None
-    raise InvalidInput(
-        f"Conversations cannot be stored for {days} days. Use 1 to {MAX_RETENTION_DAYS}, or 0 for no limit."
-    )
 
 
 def _tenant(row: Row[Any]) -> Tenant:

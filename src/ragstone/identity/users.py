@@ -1,4 +1,4 @@
-"""Users: the people of a tenant, their roles and passwords."""
+"""Users of a tenant, their roles and passwords."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ragstone.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from ragstone.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from ragstone.identity.audit import Audit, Detail
 from ragstone.identity.cache_revision import CacheRevision
+from ragstone.identity.fields import MAX_EMAIL_CHARS, DisplayName, Email
 from ragstone.identity.tenants import TenantState, checked_name
-from ragstone.principals import PERMISSIONS, Permission, Role
+from ragstone.principals import PERMISSIONS, Permission, Principal, Role, check_role
 from ragstone.storage.database import (
     EVERY_TENANT,
     Database,
@@ -35,8 +37,8 @@ from ragstone.vocabulary import Scope
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-MIN_CHARS = 12
-MAX_CHARS = 1024
+MIN_PASSWORD_CHARS = 12
+MAX_PASSWORD_CHARS = 1024
 MEMORY_KIB = 19 * 1024  # with two passes and one lane: OWASP, Password Storage Cheat Sheet, argon2id
 PASSES = 2
 LANES = 1
@@ -49,9 +51,10 @@ def checked_password(password: str) -> str:
     Raises:
         InvalidInput: it is too short or too long.
     """
-    if MIN_CHARS <= len(password) <= MAX_CHARS:
+    if MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
         return password
-    raise InvalidInput(f"The password has {len(password)} characters. Choose one of {MIN_CHARS} to {MAX_CHARS}.")
+    bounds = f"{MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS}"
+    raise InvalidInput(f"The password has {len(password)} characters. Choose one of {bounds}.")
 
 
 class Passwords:
@@ -69,7 +72,8 @@ class Passwords:
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether `stored` is the hash of `password`. None takes as long, and is false."""
         async with self._hashing:
-            return await asyncio.to_thread(self._verify, password[:MAX_CHARS], stored) and len(password) <= MAX_CHARS
+            verified = await asyncio.to_thread(self._verify, password[:MAX_PASSWORD_CHARS], stored)
+            return verified and len(password) <= MAX_PASSWORD_CHARS
 
     def is_outdated(self, stored: str) -> bool:
         """Whether the hash was made with other parameters than the current ones."""
@@ -103,7 +107,6 @@ def _bytes(password: str) -> bytes:
     return unicodedata.normalize("NFKC", password).encode(errors="surrogatepass")
 
 
-MAX_EMAIL_CHARS = 254  # RFC 5321, with the errata
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # What browsers accept as an address: HTML, "valid e-mail address".
 _EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
@@ -120,7 +123,7 @@ class UserState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One person; `email` is unique in the installation and in lower case."""
+    """A user of a tenant; `email` is unique in the installation and in lower case."""
 
     id: str
     tenant: str
@@ -132,20 +135,30 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewUser:
+    """A user to create."""
+
+    email: Email
+    password: Annotated[str, Field(max_length=MAX_PASSWORD_CHARS)]
+    role: Role = Role.VIEWER
+    name: DisplayName = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserChange:
     """Changes of a user; None leaves a field as it is."""
 
-    name: str | None = None
+    name: DisplayName | None = None
     role: Role | None = None
     state: UserState | None = None
-    password: str | None = None
+    password: Annotated[str | None, Field(max_length=MAX_PASSWORD_CHARS)] = None
 
 
 class Users:
     """Creates, reads and changes the users of a tenant. Changes of role, state or password end their sessions.
 
-    The caller checks that the actor may: a role with permissions that the actor does not have
-    can be neither granted nor changed (see `principals.check_role`).
+    `actor` is the principal that requests the change. It needs the permissions of the roles that
+    it grants, and of the users that it changes or removes (`principals.check_role`).
     """
 
     def __init__(
@@ -156,28 +169,30 @@ class Users:
         self._changes = changes or CacheRevision(database)
         self._passwords = passwords or Passwords()
 
-    async def create(self, actor: str, tenant: str, *, email: str, password: str, role: Role, name: str = "") -> User:
+    async def create(self, actor: Principal, tenant: str, new: NewUser) -> User:
         """Create a user.
 
         Raises:
+            Forbidden: the role has permissions that the actor does not have.
             InvalidInput: the address is not valid, or the password has less than 12 or more than 1,024 characters.
             NotFound: the tenant does not exist.
             Conflict: the address is taken.
         """
-        address, named = checked_email(email), checked_name(name)
-        password_hash = await self._passwords.hash(checked_password(password))
-        new = User(secrets.token_hex(16), tenant, address, named, role, UserState.ACTIVE, datetime.now(UTC))
+        check_role(actor, new.role)
+        address, named = checked_email(new.email), checked_name(new.name)
+        password_hash = await self._passwords.hash(checked_password(new.password))
+        user = User(secrets.token_hex(16), tenant, address, named, new.role, UserState.ACTIVE, datetime.now(UTC))
         try:
             async with self._changes.change(tenant) as connection:
                 await _check_tenant(connection, tenant)
-                await connection.execute(scoped_insert(users, Scope(tenant)), _row(new, password_hash))
-                details: dict[str, Detail] = {"email": address, "role": role.value}
+                await connection.execute(scoped_insert(users, Scope(tenant)), _row(user, password_hash))
+                details: dict[str, Detail] = {"email": address, "role": user.role.value}
                 await self._audit.record(
-                    connection, tenant, actor=actor, action="user.created", target=new.id, details=details
+                    connection, tenant, actor=actor.id, action="user.created", target=user.id, details=details
                 )
         except IntegrityError as error:
             raise Conflict(f"The address {address!r} belongs to another user. Use another address.") from error
-        return new
+        return user
 
     async def get(self, tenant: str, user_id: str) -> User:
         """One user of the tenant. Raises: NotFound."""
@@ -190,17 +205,20 @@ class Users:
         async with self._database.read(tenant) as connection:
             return [_user(row) for row in await connection.execute(wanted)]
 
-    async def change(self, actor: str, tenant: str, user_id: str, change: UserChange) -> User:
+    async def change(self, actor: Principal, tenant: str, user_id: str, change: UserChange) -> User:
         """Change a user.
 
         Raises:
             NotFound: the user does not exist.
+            Forbidden: the present or the new role has permissions that the actor does not have, or the actor
+                changes the own role or state.
             InvalidInput: the name or password is not valid.
             Conflict: the change would leave the tenant without an active owner.
         """
         values, details = await self._values(change)
         async with self._changes.change(tenant) as connection:
             before = await _found(connection, tenant, user_id)
+            _check_change(actor, before, change)
             if not values:
                 return before
             if not _manages(change.role or before.role, change.state or before.state):
@@ -209,18 +227,24 @@ class Users:
             if values.keys() - {"name"}:
                 await _end_sessions(connection, before)
             await self._audit.record(
-                connection, tenant, actor=actor, action="user.changed", target=user_id, details=details
+                connection, tenant, actor=actor.id, action="user.changed", target=user_id, details=details
             )
             return await _found(connection, tenant, user_id)
 
-    async def remove(self, actor: str, tenant: str, user_id: str) -> None:
-        """Remove a user with all sessions. Raises: NotFound, Conflict (the tenant's last active owner)."""
+    async def remove(self, actor: Principal, tenant: str, user_id: str) -> None:
+        """Remove a user with all sessions. Raises: NotFound, Forbidden, Conflict (the tenant's last active owner)."""
         async with self._changes.change(tenant) as connection:
             user = await _found(connection, tenant, user_id)
+            check_role(actor, user.role)
             await _check_other_owner(connection, user)
             await connection.execute(scoped_delete(users, tenant).where(users.c.id == user_id))
             await self._audit.record(
-                connection, tenant, actor=actor, action="user.removed", target=user_id, details={"email": user.email}
+                connection,
+                tenant,
+                actor=actor.id,
+                action="user.removed",
+                target=user_id,
+                details={"email": user.email},
             )
 
     async def authenticate(self, email: str, password: str) -> User:
@@ -291,6 +315,15 @@ def checked_email(text: str) -> str:
     if address.isascii() and len(address) <= MAX_EMAIL_CHARS and _EMAIL.fullmatch(address.lower()):
         return address.lower()
     raise InvalidInput(f"{text[:80]!r} is not an e-mail address. Use one like name@example.org.")
+
+
+def _check_change(actor: Principal, user: User, change: UserChange) -> None:
+    """Check that the actor may change this user. Raises: Forbidden."""
+    check_role(actor, user.role)
+    if change.role is not None:
+        check_role(actor, change.role)
+    if user.id == actor.user_id and (change.role or change.state):
+        raise Forbidden("You cannot change your own role or state. Ask another owner.")
 
 
 def _manages(role: Role, state: UserState) -> bool:
