@@ -14,7 +14,7 @@ import pytest
 
 from ragstone.errors import ConfigurationError, IndexUnavailable, InvalidQuestion, NotFound, RagstoneError, Unavailable
 from ragstone.librechat.files import Caller
-from ragstone.librechat.query import distance, find, searchable
+from ragstone.librechat.query import distance, query_files, searchable
 from ragstone.retrieval.base import Retrieval, Retriever
 from ragstone.vocabulary import Query, Scope
 from tests.api.conftest import calling, running
@@ -135,7 +135,7 @@ async def test_the_order_is_that_of_the_distances_whatever_ranked_them(made: Ins
     await alice.embed("f-1", "\n\n".join(f"## Metal {n}\n\n{'Filler words. ' * 150}" for n in range(4)) + GUIDE)
     services = made.platform.services
     turned = parts_of(with_retriever(services, TurnedFinder(services.answers.retriever)))
-    pairs = await find(turned, SCOPE, Caller(ALICE), question=QUESTION, file_ids=["f-1"], k=4)
+    pairs = await query_files(turned, SCOPE, Caller(ALICE), question=QUESTION, file_ids=["f-1"], k=4)
     far = [each for _, each in pairs]
     assert len(set(far)) > 1
     assert far == sorted(far)
@@ -189,7 +189,7 @@ async def test_a_search_that_does_not_end_is_ended(made: Installation, alice: Ca
     await alice.embed("f-1", GUIDE)
     hanging = parts_of(with_retriever(made.platform.services, FailingFinder(None)))
     with pytest.raises(Unavailable, match="took longer"):
-        await find(hanging, SCOPE, Caller(ALICE), question=QUESTION, file_ids=["f-1"], k=4, budget_s=0.01)
+        await query_files(hanging, SCOPE, Caller(ALICE), question=QUESTION, file_ids=["f-1"], k=4, budget_s=0.01)
 
 
 async def test_what_is_asked_is_on_the_bill(made: Installation, alice: Calls):

@@ -1,4 +1,4 @@
-"""Chat: a question becomes a cited answer, at once or as it is written; conversations."""
+"""Routes of chat and conversations: a question gets a cited answer, whole or streamed."""
 
 from __future__ import annotations
 
@@ -63,6 +63,12 @@ CONVERSATION: dict[str, Any] = {
 }
 
 
+TurnId = Annotated[str, Field(description="The exchange within the conversation, for feedback on it.")]
+AnswerText = Annotated[str, Field(description="The answer; `[1]` cites the citations with marker 1.")]
+Abstained = Annotated[bool, Field(description="Whether nothing in the collection is relevant to the question.")]
+Degraded = Annotated[list[str], Field(description="Fallbacks that were used, for example `llm_unavailable`.")]
+
+
 class ChatBody(Request):
     """A question, alone or in a conversation."""
 
@@ -70,14 +76,14 @@ class ChatBody(Request):
 
     question: PlainText = Field(description="The question, in words.")
     collection: Collection = DEFAULT_COLLECTION
-    conversation_id: Id | None = Field(None, description="The conversation to go on with; without it, a new one.")
+    conversation_id: Id | None = Field(None, description="The conversation to continue; without it, a new one.")
     filters: FilterBody = FilterBody()
     limit: int | None = Field(None, ge=1, le=MAX_PASSAGES, description="Passages to answer from, at most.")
     stream: bool = Field(False, description="Whether to send the answer as server-sent events while it is written.")
 
 
 class RetrievedOut(Out):
-    """Event `retrieved`: what the answer will be written from. `question` is what was looked up."""
+    """Event `retrieved`: the passages for the answer. `question` is the question that was searched for."""
 
     question: str
     passages: list[PassageOut]
@@ -85,14 +91,14 @@ class RetrievedOut(Out):
 
 
 class DeltaOut(Out):
-    """Event `delta`: text to append to the answer. `restart`: what came before is void."""
+    """Event `delta`: text to append to the answer. `restart`: discard the text before."""
 
     text: str
     restart: bool
 
 
 class CitationOut(Out):
-    """Event `citation`, and part of an answer: where one sentence comes from, and whether that bears it out."""
+    """Event `citation`, and part of an answer: the source of one sentence, and whether it supports the sentence."""
 
     marker: int
     document_id: str
@@ -140,24 +146,24 @@ class AnswerOut(Out):
     )
 
     conversation_id: str = ""
-    turn_id: str = Field("", description="The exchange within the conversation, for feedback on it.")
-    text: str = Field(description="The answer; `[1]` cites the citations with marker 1.")
+    turn_id: TurnId = ""
+    text: AnswerText
     citations: list[CitationOut]
     passages: list[PassageOut]
     usage: UsageOut
-    abstained: bool = Field(description="Whether nothing in the collection bears on the question.")
-    degraded: list[str] = Field(description="Fallbacks that acted, for example `llm_unavailable`.")
-    removed_markers: int = Field(description="Citation markers that pointed nowhere and were taken out.")
-    uncited_sentences: int = Field(description="Sentences without a marker: nobody has checked them.")
+    abstained: Abstained
+    degraded: Degraded
+    removed_markers: int = Field(description="Citation markers without a source, which were removed.")
+    uncited_sentences: int = Field(description="Sentences without a citation marker; they are not checked.")
 
     @classmethod
     def of(cls, answer: Answer, *, conversation_id: str, turn_id: str = "") -> Self:
-        """An answer as part of its conversation."""
+        """The response body for an answer of a conversation."""
         return cls.model_validate(answer).model_copy(update={"conversation_id": conversation_id, "turn_id": turn_id})
 
 
 class TurnOut(Out):
-    """One exchange. `condensed` is the question as it was looked up."""
+    """One question and its answer. `condensed` is the question that was searched for."""
 
     id: str
     question: str
@@ -180,7 +186,7 @@ class ConversationSummary(Out):
 
 
 class ConversationList(Out):
-    """The conversations last used, newest first."""
+    """Conversations, last used first."""
 
     model_config = ConfigDict(json_schema_extra=shown({"conversations": [CONVERSATION]}))
 
@@ -244,8 +250,8 @@ async def chat(
 ) -> AnswerOut | Response:
     """Answer a question from the documents of a collection, with the source of every sentence.
 
-    What is wrong with the question is a problem either way; it is checked before a stream begins.
-    When the client goes, the work for it ends.
+    The question is checked before a stream begins, so its errors are problems in both modes.
+    A client that disconnects cancels the work.
     """
     exchange = await asking.begin(
         principal.scope(body.collection),
@@ -295,7 +301,7 @@ async def list_conversations(
     conversations: ConversationsDep,
     limit: Annotated[int, Query(ge=1, le=MAX_CONVERSATIONS, description="Conversations to list, at most.")] = 50,
 ) -> ConversationList:
-    """The conversations about a collection that were last used, newest first: your own, or all that you may see."""
+    """The conversations about a collection, last used first: your own, or all that you may see."""
     latest = await conversations.latest(scope, limit=limit, visible_to=principal.conversations_of)
     return ConversationList(conversations=[ConversationSummary.model_validate(each) for each in latest])
 

@@ -1,4 +1,4 @@
-"""How the servers do that this one calls: their circuits, for whoever runs the installation."""
+"""Route of the circuit breakers of upstream servers, for operators."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _CIRCUIT = {
 
 
 class CircuitOut(Out):
-    """One server that is called, as seen from this process."""
+    """The circuit breaker of one upstream server in this process."""
 
     name: str
     state: StateName = Field(
-        description="`closed`: calls go through. `open`: they fail at once. `half_open`: one call tries it."
+        description="`closed`: calls go through. `open`: calls fail at once. `half_open`: one trial call goes through."
     )
-    running: int = Field(description="Calls under way.")
-    recent_calls: int = Field(description="Calls of the last seconds.")
-    recent_failures: int = Field(description="Of these, those that failed.")
-    opened_s_ago: float | None = Field(description="Seconds since it last opened; null if it is closed.")
+    running: int = Field(description="Calls in progress.")
+    recent_calls: int = Field(description="Calls in the breaker's window of some seconds.")
+    recent_failures: int = Field(description="Failed calls in the same window.")
+    opened_s_ago: float | None = Field(description="Seconds since the circuit last opened; null if it is closed.")
 
     @classmethod
     def of(cls, circuit: CircuitState) -> Self:
-        """The circuit as others see it."""
+        """The response body for a circuit."""
         return cls(
             name=circuit.name,
             state=NAMES[circuit.state],
@@ -56,7 +56,7 @@ class CircuitOut(Out):
 
 
 class CircuitsOut(Out):
-    """All of them, by name."""
+    """All circuits, ordered by name."""
 
     model_config = ConfigDict(json_schema_extra=shown({"circuits": [_CIRCUIT]}))
 
@@ -65,12 +65,12 @@ class CircuitsOut(Out):
 
 @router.get("/api/operate/circuits", response_model=CircuitsOut, summary="List circuits")
 async def circuits(policies: UpstreamPoliciesDep, principal: Admitted) -> CircuitsOut:
-    """The servers that this process has called: how they do, and whether they are left alone for now.
+    """The circuit breakers of the servers that this process has called.
 
-    Each process knows its own. A circuit closes by itself, after one call has gone well.
+    Each process has its own. A circuit closes by itself after one successful call.
     """
     if not principal.runs_the_installation:
-        raise Forbidden("Servers are called for all tenants together; this is for those who run the installation.")
+        raise Forbidden("Upstream servers are called for all tenants together; only operators may see their state.")
     return CircuitsOut(circuits=[CircuitOut.of(circuit) for circuit in policies.states()])
 
 

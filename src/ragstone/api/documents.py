@@ -1,4 +1,4 @@
-"""Documents: send, list, look at, read, remove."""
+"""Routes of documents: upload, list, show, read, remove."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ragstone.principals import Permission
 from ragstone.vocabulary import DEFAULT_COLLECTION, Document, DocumentState, Job, MetadataValue
 
 MAX_PAGE = 500
-MAX_FILES = 1000  # a folder of documents, not a mirror of a site
-MAX_FIELDS = 8
+MAX_FILES = 1000  # one upload holds a folder of documents; a larger collection takes several
+MAX_FIELDS = 8  # form fields beside the files
 MAX_FIELD_BYTES = 64 << 10
 
 router = admitted_router(tag="documents", needs=Permission.READ)
@@ -65,7 +65,7 @@ class DocumentOut(Out):
     source: str = Field(description="Identifies it within its collection, for example `upload:report.pdf`.")
     title: str
     media_type: str
-    fingerprint: str = Field(description="Equal for equal bytes that are treated equally.")
+    fingerprint: str = Field(description="Equal for equal bytes that are parsed with the same options.")
     size_bytes: int
     state: DocumentState
     active_version: int | None = Field(description="The version that searches see; null until the first is ready.")
@@ -73,7 +73,7 @@ class DocumentOut(Out):
     updated_at: datetime
     chunk_count: int
     page_count: int | None
-    error: str | None = Field(description="Why the newest bytes could not be read; an older version stays in service.")
+    error: str | None = Field(description="Why the newest bytes could not be read; an older version stays active.")
     metadata: Mapping[str, MetadataValue]
 
 
@@ -87,7 +87,7 @@ class DocumentPage(Out):
 
     @classmethod
     def of(cls, found: list[Document], *, limit: int) -> Self:
-        """The first `limit` of `found`, which holds one more where another page follows."""
+        """The first `limit` of `found`, which has one more if another page follows."""
         page = [DocumentOut.model_validate(document) for document in found[:limit]]
         return cls(documents=page, next=page[-1].id if len(found) > limit else None)
 
@@ -113,13 +113,13 @@ class TextOut(Out):
     version: int
     page_count: int | None = None
     length: int = Field(description="Characters (Unicode code points) of the whole text.")
-    start: int = Field(description="Where `text` begins in it.")
-    end: int = Field(description="Where `text` ends in it, exclusive.")
+    start: int = Field(description="Where `text` begins in the whole text.")
+    end: int = Field(description="Where `text` ends in the whole text, exclusive.")
     text: str
 
 
 class UploadForm(Request):
-    """Files to take in, all into one collection."""
+    """Files to ingest into one collection."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"files": ["notes.md"], "collection": "default", "metadata": '{"lang": "en"}'}]}
@@ -127,7 +127,7 @@ class UploadForm(Request):
 
     files: list[UploadFile] = Field(min_length=1, max_length=MAX_FILES, description="The files, each with its name.")
     collection: Collection = DEFAULT_COLLECTION
-    metadata: PlainText = Field("", description="JSON object of plain values that all the files get.")
+    metadata: PlainText = Field("", description="JSON object of plain values; metadata of all the files.")
 
 
 @upload_router.post(
@@ -144,9 +144,9 @@ async def send_documents(
     settings: SettingsDep,
     ingestion: IngestionDep,
 ) -> Job:
-    """Take files in and answer at once with the job that makes them searchable.
+    """Accept files and answer at once with the job that makes them searchable.
 
-    A file whose name is known replaces that document when it is ready; unchanged bytes are skipped.
+    A file with the name of a document replaces it when the job is done; unchanged bytes are skipped.
     """
     files = named(form.files)
     limit = settings.ingestion.max_file_bytes
@@ -170,7 +170,7 @@ async def list_documents(
     "/api/documents/{document_id}", response_model=DocumentOut, summary="Show a document", responses=problems(404)
 )
 async def show_document(document_id: PathId, scope: AdmittedScope, library: LibraryDep) -> Document:
-    """One document: its state, its active version, and why its newest bytes failed, if they did."""
+    """One document: its state, its active version, and why its newest bytes failed."""
     return await library.document(scope, document_id)
 
 
@@ -183,10 +183,10 @@ async def read_document(
     library: LibraryDep,
     start: Annotated[int, Query(ge=0, description="First character of the span.")] = 0,
     end: Annotated[
-        int | None, Query(ge=0, description="End of the span, exclusive; without it, the whole rest.")
+        int | None, Query(ge=0, description="End of the span, exclusive; by default the end of the text.")
     ] = None,
     version: Annotated[
-        int | None, Query(ge=1, description="The version that offsets were taken from; refused if it was replaced.")
+        int | None, Query(ge=1, description="The version that the offsets belong to; refused if it was replaced.")
     ] = None,
 ) -> TextOut:
     """The canonical text of a document, or the span that a citation names."""
@@ -220,25 +220,25 @@ async def remove_document(
 
 
 def named(files: Sequence[UploadFile]) -> list[tuple[str, UploadFile]]:
-    """Each file with its safe name.
+    """Pair each file with a safe name.
 
     Raises:
-        InvalidInput: a file has no usable name, or two have the same; the second would replace the first.
+        InvalidInput: a file has no usable name, or two files have the same name.
     """
     pairs = [(safe_name(file.filename or ""), file) for file in files]
     names = [name for name, _ in pairs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInput(
-            f"Two files are called {twice[0]!r}; the second would replace the first. Rename one, or send them apart."
+            f"Two files are called {twice[0]!r}; the second would replace the first. Rename one, or send each alone."
         )
     return pairs
 
 
 def metadata_field(text: str) -> dict[str, MetadataValue]:
-    """The metadata of a form field.
+    """Parse the form field `metadata`.
 
     Raises:
-        InvalidInput: it is no JSON object of plain values.
+        InvalidInput: the text is not a JSON object of plain values.
     """
     try:
         return _METADATA.validate_python(json.loads(text)) if text else {}
@@ -252,7 +252,10 @@ def metadata_field(text: str) -> dict[str, MetadataValue]:
 async def uploads(
     files: Sequence[tuple[str, UploadFile]], metadata: dict[str, MetadataValue], *, max_file_bytes: int
 ) -> AsyncIterator[Upload]:
-    """Read one file after the other; of one that is too large only enough for ingestion to see it."""
+    """Read one file after the other, so that one is in memory at a time.
+
+    Of a file that is too large, one byte more than the limit is read: ingestion rejects it.
+    """
     for name, file in files:
         content = await file.read(max_file_bytes + 1)
         yield Upload(f"upload:{name}", "", content, _hint(file.content_type), metadata)

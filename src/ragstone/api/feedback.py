@@ -1,4 +1,4 @@
-"""Feedback: say whether an answer was good, and read what was said."""
+"""Routes of feedback: rate an answer, list the ratings."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ reading_router = admitted_router(tag="feedback", needs=Permission.CONVERSATIONS)
 
 
 class FeedbackBody(Request):
-    """What you say of an answer."""
+    """A rating of an answer."""
 
     model_config = ConfigDict(json_schema_extra=shown({"rating": 1, "comment": "Exactly what I needed."}))
 
     rating: Literal[1, -1] = Field(description="1: good, -1: bad.")
-    comment: PlainText = Field("", max_length=MAX_COMMENT_CHARS, description="Why, in words.")
+    comment: PlainText = Field("", max_length=MAX_COMMENT_CHARS, description="The reason, in words.")
 
 
 _FEEDBACK = {
@@ -49,7 +49,7 @@ _FEEDBACK = {
 
 
 class FeedbackOut(Out):
-    """One reader's word on one answer, with the exchange it is about."""
+    """One rating, with the question and the answer."""
 
     model_config = ConfigDict(json_schema_extra=shown(_FEEDBACK))
 
@@ -57,7 +57,7 @@ class FeedbackOut(Out):
     collection: str = Field(validation_alias=AliasPath("scope", "collection"))
     conversation_id: str
     turn_id: str
-    author: str = Field(description="Who said it: a person, or the key of a program or web site.")
+    author: str = Field(description="The user or key that gave the rating.")
     rating: int
     comment: str
     created_at: datetime
@@ -66,7 +66,7 @@ class FeedbackOut(Out):
 
 
 class FeedbackPage(Out):
-    """Some feedback, newest first."""
+    """Ratings, newest first."""
 
     model_config = ConfigDict(json_schema_extra=shown({"feedback": [_FEEDBACK], "next": None}))
 
@@ -75,7 +75,7 @@ class FeedbackPage(Out):
 
     @classmethod
     def of(cls, found: list[Feedback], *, limit: int) -> Self:
-        """The first `limit` of `found`, which holds one more where another page follows."""
+        """The first `limit` of `found`, which has one more if another page follows."""
         page = [FeedbackOut.model_validate(each) for each in found[:limit]]
         return cls(feedback=page, next=page[-1].id if len(found) > limit else None)
 
@@ -94,7 +94,7 @@ async def rate(
     principal: Admitted,
     feedback: FeedbackStoreDep,
 ) -> Feedback:
-    """Say of one answer whether it was good. A second word of yours on it replaces the first."""
+    """Rate an answer. Your later rating replaces the earlier one."""
     return await feedback.give(
         scope,
         conversation_id,
@@ -114,12 +114,12 @@ async def list_feedback(
         str | None, Query(pattern=COLLECTION_PATTERN, description="Only on answers from this collection.")
     ] = None,
     rating: Annotated[Literal["1", "-1"] | None, Query(description="Only good (1) or only bad (-1).")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only what was said then or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only what was said before then.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="On this page, at most.")] = 100,
+    since: Annotated[AwareDatetime | None, Query(description="Only ratings from then on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only ratings before then.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Ratings on this page, at most.")] = 100,
     after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
 ) -> FeedbackPage:
-    """What readers said of answers, newest first; of all collections unless you name one."""
+    """Ratings of answers, newest first; of all collections unless one is named."""
     found = await feedback.all(
         principal.scope(collection) if collection else principal.tenant,
         collections=principal.collections,

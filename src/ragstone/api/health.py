@@ -1,8 +1,8 @@
-"""Health: whether the process lives, whether its parts work, and the numbers.
+"""Routes of health, readiness and metrics.
 
-`/health` and `/ready` are for orchestrators and load balancers, which hold no key: they
-say which part fails, and nothing about where it is. `/metrics` tells how the server is
-used, so it is behind the door.
+`/health` and `/ready` are for orchestrators and load balancers, which have no key: they
+name the parts that fail, and no addresses. `/metrics` shows how the server is used, so it
+needs a key.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ragstone.storage.database import EVERY_TENANT, Database
 from ragstone.storage.redis import Redis
 from ragstone.vocabulary import Scope
 
-CHECK_TIMEOUT_S = 2.0  # orchestrators commonly give a probe 1 to 10 s; a part this slow does not serve
+CHECK_TIMEOUT_S = 2.0  # orchestrators commonly allow a probe 1 to 10 s; a slower part cannot serve
 MIN_FREE_BYTES = 100 << 20  # room for some ingestion and for SQLite's log
 
 router = APIRouter(tags=["health"])
@@ -54,7 +54,7 @@ log = structlog.get_logger()
 
 
 class HealthOut(Out):
-    """The process answers."""
+    """The process is alive."""
 
     model_config = ConfigDict(json_schema_extra=shown({"status": "alive"}))
 
@@ -62,14 +62,14 @@ class HealthOut(Out):
 
 
 class PartOut(Out):
-    """One part: whether it works, and if not, what to look at."""
+    """One part: whether it works, and if not, what to check."""
 
     ok: bool
     detail: str
 
 
 class ReadyOut(Out):
-    """Whether questions can be answered and documents taken, part by part."""
+    """Whether each part of the server works."""
 
     model_config = ConfigDict(
         json_schema_extra=shown({"ready": True, "parts": {"database": {"ok": True, "detail": "answers"}}})
@@ -92,7 +92,7 @@ async def _checks(
     model: ModelDep,
     redis: RedisDep,
 ) -> dict[str, Check]:
-    """One check for each part: its name, and what says how it is or raises."""
+    """The checks by the name of their part. A check returns a detail, or raises."""
     worker = context_of(request).server.worker
     checks: dict[str, Check] = {
         "database": lambda: _database(database),
@@ -112,7 +112,7 @@ Checks = Annotated[dict[str, Check], Depends(_checks)]
 
 @router.get("/health", response_model=HealthOut, summary="Is it alive?")
 async def health() -> HealthOut:
-    """The process answers. Says nothing about its parts; see `/ready`."""
+    """The process is alive. For its parts see `/ready`."""
     return HealthOut()
 
 
@@ -120,7 +120,7 @@ async def health() -> HealthOut:
     "/ready",
     response_model=ReadyOut,
     summary="Is it ready?",
-    responses={503: {"model": ReadyOut, "description": "A part does not work; `parts` says which."}},
+    responses={503: {"model": ReadyOut, "description": "A part does not work; see `parts`."}},
 )
 async def ready(checks: Checks, response: Response) -> ReadyOut:
     """Whether each part works: database, index, embedder, model, disk and worker. 503 if one does not."""
@@ -140,9 +140,9 @@ async def ready(checks: Checks, response: Response) -> ReadyOut:
     },
 )
 async def metrics(metrics: MetricsDep, principal: Admitted) -> Response:
-    """All counters and histograms of this process, in Prometheus' text format, for those who run the installation."""
+    """All counters and histograms of this process, in Prometheus' text format, for operators."""
     if not principal.runs_the_installation:
-        raise Forbidden("These numbers are of all tenants together, for those who run the installation.")
+        raise Forbidden("The metrics are of all tenants together; only operators may see them.")
     return Response(metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -176,7 +176,7 @@ async def _embedder(embedder: Embedder) -> str:
 
 
 async def _model(model: LanguageModel | None) -> str:
-    """A language model is not asked: that costs money, and without it answers are extracted."""
+    """The model is not called: a call costs money, and without a model answers are extracted."""
     return "answers are extracted" if model is None else f"{model.name} is configured"
 
 
@@ -189,7 +189,7 @@ async def _worker(worker: asyncio.Task[None] | None) -> str:
 
 
 async def _redis(redis: Redis) -> str:
-    """It may be away: then the server is ready all the same, and says what it does instead."""
+    """Without Redis the server is ready too, with limits and caches of its own."""
     try:
         await redis.run(lambda client: client.ping())
     except Unavailable:

@@ -1,4 +1,4 @@
-"""Ingestion of what is on the server or typed in, and the jobs that all ingestion becomes."""
+"""Routes of ingestion from a server folder or a text, and of ingestion jobs."""
 
 from __future__ import annotations
 
@@ -73,8 +73,10 @@ class IngestBody(Request):
         max_length=4096,
         description="Folder on the server, within RAGSTONE_INGESTION__ALLOWED_ROOT.",
     )
-    pattern: PlainText = Field("**/*", min_length=1, max_length=200, description="Which files of the folder.")
-    prune: bool = Field(False, description="Whether to remove documents whose file is gone from the folder.")
+    pattern: PlainText = Field(
+        "**/*", min_length=1, max_length=200, description="Glob pattern of the files in the folder."
+    )
+    prune: bool = Field(False, description="Whether to remove documents without a file in the folder.")
     text: PlainText | None = Field(None, description="A text in Markdown.")
     title: PlainText | None = Field(
         None, min_length=1, max_length=200, description="Its title; the same title again replaces the text."
@@ -86,26 +88,26 @@ class IngestBody(Request):
         if (self.directory is None) == (self.text is None):
             raise ValueError("send either directory, or text and title")
         of_the_other_kind = {"title", "metadata"} if self.directory is not None else {"pattern", "prune"}
-        if strangers := sorted(of_the_other_kind & self.model_fields_set):
-            raise ValueError(f"{' and '.join(strangers)} cannot go with {'directory' if self.directory else 'text'}")
+        if misplaced := sorted(of_the_other_kind & self.model_fields_set):
+            raise ValueError(f"{' and '.join(misplaced)} cannot go with {'directory' if self.directory else 'text'}")
         if self.text is not None and self.title is None:
             raise ValueError("a text needs a title")
         return self
 
 
 class FileOut(Out):
-    """What became of one file of a job."""
+    """The result of one file of a job."""
 
     source: str
     state: FileState
     document_id: str | None
     error_code: str | None
     error: str | None = Field(description="What is wrong with the file, and what to do.")
-    warnings: list[str] = Field(description="What was lost, for example pages without text.")
+    warnings: list[str] = Field(description="Content that could not be read, for example pages without text.")
 
 
 class JobOut(Out):
-    """A batch of files on their way into the index."""
+    """A batch of files that is being ingested."""
 
     model_config = ConfigDict(json_schema_extra=shown(JOB))
 
@@ -114,7 +116,7 @@ class JobOut(Out):
     state: JobState
     total: int = Field(description="Files; `done + skipped + removed + failed` of them are finished.")
     done: int
-    skipped: int = Field(description="Files whose bytes had not changed.")
+    skipped: int = Field(description="Files with unchanged bytes.")
     removed: int
     failed: int
     chunks: int
@@ -122,7 +124,7 @@ class JobOut(Out):
     started_at: datetime | None
     finished_at: datetime | None
     error: str | None
-    files: list[FileOut] = Field(description="The fate of each file; empty in listings.")
+    files: list[FileOut] = Field(description="The result of each file; empty in listings.")
 
 
 class JobList(Out):
@@ -141,7 +143,7 @@ class JobList(Out):
     responses=problems(400, 402, 403, 413),
 )
 async def ingest(body: IngestBody, principal: Admitted, settings: SettingsDep, ingestion: IngestionDep) -> Job:
-    """Take in a folder within RAGSTONE_INGESTION__ALLOWED_ROOT, or a text with a title."""
+    """Ingest a folder within RAGSTONE_INGESTION__ALLOWED_ROOT, or a text with a title."""
     scope = principal.scope(body.collection)
     if body.directory is not None:
         _may_read_folders(principal)
@@ -155,23 +157,23 @@ async def ingest(body: IngestBody, principal: Admitted, settings: SettingsDep, i
 def _may_read_folders(principal: Principal) -> None:
     if not principal.runs_the_installation:
         raise Forbidden(
-            "Folders of the server are for those who run it. Send the files to POST /api/documents instead."
+            "Only operators may ingest folders of the server. Send the files to POST /api/documents instead."
         )
 
 
 def _text_upload(body: IngestBody) -> Upload:
     title = visible_line(body.title or "")
     if not title:
-        raise InvalidInput("The title has no visible character. Give the text a title to find it by.")
+        raise InvalidInput("The title has no visible character. Give the text a readable title.")
     return Upload(f"text:{title}", title, (body.text or "").encode(), "text/markdown", body.metadata)
 
 
 def folder_within(root: Path | None, directory: str) -> Path:
-    """The real path of a folder, relative to `root`, that lies within `root` after all links are followed.
+    """Resolve a folder relative to `root`; after all links are followed it must lie within `root`.
 
     Raises:
         Forbidden: no root is set.
-        InvalidInput: outside the root, or no folder; the sentence is the same, so that nothing outside can be explored.
+        InvalidInput: not a folder within the root; always the same message, so that nothing outside can be explored.
     """
     if root is None:
         raise Forbidden(
@@ -202,13 +204,13 @@ async def list_jobs(
 
 @router.get("/api/jobs/{job_id}", response_model=JobOut, summary="Show a job", responses=problems(404))
 async def show_job(job_id: PathId, scope: AdmittedScope, ingestion: IngestionDep) -> Job:
-    """One job, with the fate of each of its files."""
+    """One job, with the result of each of its files."""
     return await ingestion.job(scope, job_id)
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "`progress` whenever the job has moved, `done` when it has finished; each carries the job.",
+        "description": "`progress` when the job has advanced, `done` when it has finished; the data is the job.",
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
@@ -226,7 +228,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     responses={**_EVENTS, **problems(404)},
 )
 async def watch_job(job_id: PathId, scope: AdmittedScope, ingestion: IngestionDep, stream: AdmittedStream) -> Response:
-    """Server-sent events until the job has finished; `error` carries a problem if watching fails."""
+    """Server-sent events until the job has finished; on failure, the event `error` with a problem."""
     await ingestion.job(scope, job_id)  # an unknown job is a 404, not a stream that fails
     return stream(_progress(ingestion, scope, job_id))
 

@@ -1,4 +1,4 @@
-"""Search: the passages that bear on a question, and what a collection holds."""
+"""Routes of search and of the statistics of a collection."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PASSAGE: dict[str, Any] = {
 
 
 class SearchBody(Request):
-    """What to look for."""
+    """A query and its filters."""
 
     model_config = ConfigDict(json_schema_extra=shown({"query": "At what temperature does water boil?", "limit": 3}))
 
@@ -56,14 +56,14 @@ class SearchBody(Request):
 
 
 class StandingOut(Out):
-    """Where one stage put a passage: rank from 1, score in the stage's own unit."""
+    """The result of one stage for a passage: rank from 1, score in the unit of the stage."""
 
     rank: int
     score: float
 
 
 class PassageOut(Out):
-    """A part of a document that bears on the question, with its standing in every stage that saw it."""
+    """A relevant part of a document, with its rank and score in each stage."""
 
     chunk_id: str = Field(validation_alias=AliasPath("chunk", "id"))
     document_id: str = Field(validation_alias=AliasPath("chunk", "document_id"))
@@ -80,7 +80,7 @@ class PassageOut(Out):
     score: float = Field(validation_alias=AliasPath("hit", "score"), description="Score of the last stage.")
     stages: Mapping[str, StandingOut] = Field(
         validation_alias=AliasPath("hit", "stages"),
-        description="`dense` (cosine), `sparse` (BM25) and `fused`; a stage that did not see it is missing.",
+        description="`dense` (cosine), `sparse` (BM25) and `fused`; a stage without the passage is missing.",
     )
 
 
@@ -90,11 +90,11 @@ class SearchOut(Out):
     model_config = ConfigDict(json_schema_extra=shown({"passages": [PASSAGE], "degraded": []}))
 
     passages: list[PassageOut]
-    degraded: list[str] = Field(description="Fallbacks that acted, for example a leg of the search that was down.")
+    degraded: list[str] = Field(description="Fallbacks that were used, for example because sparse search was down.")
 
 
 class StatsOut(Out):
-    """What a collection holds."""
+    """The size of a collection."""
 
     model_config = ConfigDict(
         json_schema_extra=shown(
@@ -112,16 +112,16 @@ class StatsOut(Out):
 async def search(
     body: SearchBody, principal: Admitted, retriever: RetrieverDep, embedder: EmbedderDep, asking: AdmittedAsking
 ) -> Retrieval:
-    """The passages that bear on a query, best first, with rank and score of each in every stage."""
+    """The passages relevant to a query, best first, each with its rank and score in every stage."""
     scope = principal.scope(body.collection)
     query = Query(body.query, filters=body.filters.to_domain(), limit=body.limit)
     await retriever.check(scope, query)
-    bill = await asking.meter("search")
-    bill.embedded(len(embedder.token_offsets(body.query)))
+    usage = await asking.meter("search")
+    usage.embedded(len(embedder.token_offsets(body.query)))
     return await retriever.search(scope, query)
 
 
-@stats_router.get("/api/stats", response_model=StatsOut, summary="Count what there is")
+@stats_router.get("/api/stats", response_model=StatsOut, summary="Count documents, chunks and jobs")
 async def stats(scope: AdmittedScope, library: LibraryDep) -> Stats:
     """Documents, chunks, bytes and jobs of a collection."""
     return await library.stats(scope)

@@ -1,4 +1,4 @@
-"""Cited sources: what a signed link shows, to whoever has the link."""
+"""Route of cited sources: the page that a signed link shows. The link needs no login."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ MAX_PASSAGE_CHARS = 20_000  # far above any chunk
 WORD_CHARS = 80  # how far a cut may move to lie between two words
 MAX_TITLE_CHARS = 300
 _WRAPPED = re.compile(r"^([^\s#|>`][^\n]{59,})\n(?=[^\s#|>*+`-])(?!\d+[.)]\s)", re.MULTILINE)
-"""A long line of a paragraph that goes on in the next: somebody's editor broke it, and a page breaks its own lines."""
+"""A long line of a paragraph that an editor has broken; the page breaks lines itself."""
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """`before + passage + after` is a span of a text; `begins` and `ends` say whether the text does there."""
+    """`before + passage + after` is a span of a text; `begins` and `ends`: it starts or ends with the text."""
 
     before: str
     passage: str
@@ -47,7 +47,7 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePage:
-    """What a page shows. With `changed`, the excerpt is of another text than the one that was cited."""
+    """The content of a page. With `changed`, the excerpt is from a later version than the cited one."""
 
     title: str
     source: str
@@ -59,7 +59,7 @@ class SourcePage:
 
 
 def excerpt(text: str, start: int, end: int) -> Excerpt:
-    """The span with what stands around it, cut between words; a span outside of the text is moved into it."""
+    """The span with its surroundings, cut between words; a span outside the text is moved into it."""
     start = min(start, len(text))
     end = min(max(start, end), len(text), start + MAX_PASSAGE_CHARS)
     first = _later_word(text, max(start - NEIGHBOURHOOD_CHARS, 0), start)
@@ -68,7 +68,7 @@ def excerpt(text: str, start: int, end: int) -> Excerpt:
 
 
 def source_html(page: SourcePage) -> str:
-    """The page of a source that is there."""
+    """The page of a source."""
     title = escape(_title(page.title))
     notice = _CHANGED if page.changed else ""
     skip = "" if page.changed else '<a class="skip" href="#passage">Skip to the cited passage</a>\n'
@@ -76,7 +76,7 @@ def source_html(page: SourcePage) -> str:
         f'{skip}<header>\n<p class="kind">Cited source</p>\n'
         f'<h1 lang="" dir="auto">{title}</h1>\n{_path(page.headings)}{_place(page)}</header>\n'
         f'<main>\n{notice}<div class="text" lang="" dir="auto">{_marked(page)}</div>\n</main>\n'
-        f"<footer><p>This link shows this passage alone, and is good until {page.until:%d %B %Y} (UTC).</p></footer>\n"
+        f"<footer><p>This link shows only this passage, and expires on {page.until:%d %B %Y} (UTC).</p></footer>\n"
     )
     return _document(title, body)
 
@@ -125,7 +125,7 @@ def _place(page: SourcePage) -> str:
 
 
 def _is_public(source: str) -> bool:
-    """Whether the source is a page of the web, and no file of the server or of somebody's."""
+    """Whether the source is a web page, and not a file."""
     try:
         parts = urlsplit(source)
     except ValueError:
@@ -145,7 +145,7 @@ def _marked(page: SourcePage) -> str:
 
 
 def _text(text: str) -> str:
-    """The text as it reads: headings bold, long lines that an editor has broken joined again."""
+    """The text for reading: bold headings, lines that an editor has broken joined again."""
     return _HEADING.sub(r"<b>\1</b>", escape(_WRAPPED.sub(r"\1 ", text)))
 
 
@@ -160,7 +160,7 @@ def _document(title: str, body: str) -> str:
 
 _CHANGED = (
     '<p class="notice" role="note"><strong>The document has changed since it was cited.</strong> '
-    "This is what stands at the same place now; it may say something else.</p>\n"
+    "This is the text at the same position now; it may differ.</p>\n"
 )
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #57606a; --page: #fbfaf8; --line: #d8d4cc;
@@ -203,21 +203,21 @@ PAGE_HEADERS = {
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
-    "cache-control": "private, no-cache",  # a document that was removed is gone from the next look on
+    "cache-control": "private, no-cache",  # a removed document is not shown from a cache
     "x-robots-tag": "noindex, nofollow",
     "vary": "accept",
 }
 
 
-PAGES_PER_MINUTE = 600  # of one tenant: far above what its readers look at, far below a flood
-_GONE = "What was cited here has been removed, and is not kept. Ask the question again for what is there now."
+PAGES_PER_MINUTE = 600  # of one tenant: far above the need of its readers, far below a flood
+_GONE = "The cited document was removed. Ask the question again for the present sources."
 
 router = open_router(tag="sources")
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePages:
-    """Finds what a signed link shows."""
+    """Finds the page of a signed link."""
 
     links: SourceLinks
     limits: RateLimits
@@ -225,11 +225,11 @@ class SourcePages:
     library: Library
 
     async def page(self, token: str) -> SourcePage:
-        """The page that the token of a link shows.
+        """The page of a link's token.
 
         Raises:
-            NotFound: the token is not valid, has expired, or what it shows has been removed.
-            RateLimited: the pages of this tenant are looked at too often.
+            NotFound: the token is not valid or has expired, or the document was removed.
+            RateLimited: the pages of this tenant are requested too often.
         """
         ref = self.links.verify(token)
         key = f"sources:{ref.scope.tenant}"
@@ -243,7 +243,7 @@ class SourcePages:
         raise NotFound(_GONE)
 
     async def _found(self, ref: SourceRef) -> SourcePage:
-        """The passage in the version that was cited; else the text at the same place of the present version."""
+        """The passage in the cited version; else the text at the same position of the present version."""
         document = await self.library.document(ref.scope, ref.document_id)
         changed = document.active_version != ref.version
         text = await self.library.text(ref.scope, ref.document_id, version=None if changed else ref.version)
@@ -288,9 +288,9 @@ CitedPages = Annotated[SourcePages, Depends(_source_pages)]
     },
 )
 async def show_source(token: str, request: Request, pages: CitedPages) -> HTMLResponse:
-    """The passage that an answer cites, to whoever has the link. Links are signed, and good for some days.
+    """The passage that an answer cites. Links are signed and expire after some days.
 
-    A browser gets pages for errors too; who asks for JSON gets a problem.
+    Errors are pages for browsers, and problems for clients that accept JSON.
     """
     try:
         page = await pages.page(token)
@@ -304,7 +304,7 @@ async def show_source(token: str, request: Request, pages: CitedPages) -> HTMLRe
 
 
 def prefers_json(accept: str) -> bool:
-    """Whether an Accept header ranks JSON above HTML; what names neither takes HTML."""
+    """Whether an Accept header ranks JSON above HTML; without either it is HTML."""
     ranks = {"application/json": 0.0, "application/problem+json": 0.0, "text/html": 0.0}
     for part in accept.lower().split(","):
         kind, *parameters = (piece.strip() for piece in part.split(";"))

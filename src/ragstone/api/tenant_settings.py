@@ -1,4 +1,4 @@
-"""The interceptor of a tenant: how its chats are enriched, and where they go on to."""
+"""Routes of the settings of a tenant: how its chats are enriched, and the servers they are forwarded to."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ else:
     SettingsBody = create_model(
         "InterceptorSettingsBody",
         __base__=Request,
-        __doc__="How the chats of a tenant are treated. A server or pipeline that is null is the operator's, or none.",
+        __doc__="The settings of a tenant. A server or pipeline that is null is the operator's, or none.",
         **{name: (each.info.annotation, each.info) for name, each in SETTINGS.items()},
     )
     KeysBody = create_model(
@@ -47,21 +47,21 @@ else:
     KeysOut = create_model(
         "InterceptorKeysOut",
         __base__=Out,
-        __doc__="When each key was set; null: it is not. No route shows a key.",
+        __doc__="When each key was set; null: not set. No route shows a key.",
         **dict.fromkeys(KEYS, (datetime | None, None)),
     )
 
 
 class InterceptorBody(Request):
-    """An interceptor as it is to be, whole."""
+    """All settings of a tenant, and keys to set."""
 
     model_config = ConfigDict(json_schema_extra=shown({"settings": _SHOWN, "keys": {"upstream": "sk-…"}}))
 
     settings: SettingsBody
     keys: KeysBody = KeysBody()
 
-    def inside(self) -> TenantSettings:
-        """The settings that it says."""
+    def to_domain(self) -> TenantSettings:
+        """The settings as the store takes them."""
         return from_flat(self.settings.model_dump(mode="json"))
 
     def given_keys(self) -> Mapping[str, str | None]:
@@ -71,7 +71,7 @@ class InterceptorBody(Request):
 
 
 class InterceptorOut(Out):
-    """An interceptor as it is in force."""
+    """The settings in force, and the keys that are set."""
 
     model_config = ConfigDict(
         json_schema_extra=shown(
@@ -84,10 +84,12 @@ class InterceptorOut(Out):
         )
     )
 
-    own: bool = Field(description="Whether the tenant has set it up itself; false: the operator's settings hold.")
-    settings: SettingsBody = Field(description="The operator's servers and models are not shown to others.")
+    own: bool = Field(
+        description="Whether the tenant has settings of its own; false: the operator's settings are in force."
+    )
+    settings: SettingsBody = Field(description="Without the operator's servers and models, unless an operator asks.")
     keys: KeysOut
-    updated_at: datetime | None = Field(description="When the tenant set it up; null: it has not.")
+    updated_at: datetime | None = Field(description="When the tenant changed its settings; null: it has none.")
 
 
 router = admitted_router(tag="interceptor", needs=Permission.MANAGE)
@@ -95,7 +97,7 @@ router = admitted_router(tag="interceptor", needs=Permission.MANAGE)
 
 @router.get("/api/interceptor", response_model=InterceptorOut, summary="Show the interceptor", responses=problems(404))
 async def show_interceptor(principal: Admitted, tenant: ActingTenant, store: TenantSettingsStoreDep) -> InterceptorOut:
-    """How chats are treated now, and which keys are set. No key is shown."""
+    """The settings in force, and which keys are set. No key is shown."""
     _require_whole_tenant(principal)
     return await _in_force(store, principal, tenant)
 
@@ -116,12 +118,12 @@ async def set_interceptor(
 ) -> InterceptorOut:
     """Replace all settings; what you leave out becomes the default. Keys that you leave out stay.
 
-    URLs have to lead to the public internet. A key stays with the server it was set for: with
-    another URL, send it anew.
+    URLs must point to the public internet. A key is bound to the server it was set for: with
+    another URL, send the key again.
     """
     _require_whole_tenant(principal)
     allowed = frozenset(settings.outbound.allowed_hosts)
-    wanted = with_allowed_servers(body.inside(), allowed=allowed)
+    wanted = with_allowed_servers(body.to_domain(), allowed=allowed)
     for url in urls(wanted):
         await http.check(url)
     stored = await store.change(principal.id, tenant, wanted, body.given_keys())
@@ -135,20 +137,22 @@ async def set_interceptor(
     responses=problems(404),
 )
 async def reset_interceptor(principal: Admitted, tenant: ActingTenant, store: TenantSettingsStoreDep) -> InterceptorOut:
-    """Forget settings and keys; the answer shows the operator's settings, which hold from now on."""
+    """Delete settings and keys. The answer shows the operator's settings, which are now in force."""
     _require_whole_tenant(principal)
     await store.remove(principal.id, tenant)
     return await _in_force(store, principal, tenant)
 
 
 def _require_whole_tenant(principal: Principal) -> None:
-    """The interceptor answers from whatever collection it is set to, so a key for some has no say in it.
+    """Refuse keys for some collections, since the settings choose the collection of all chats.
 
     Raises:
-        Forbidden: the key is one for some collections.
+        Forbidden: the key is for some collections.
     """
     if principal.collections is not None:
-        raise Forbidden("The interceptor is the whole tenant's, and this key is for some collections. Use another key.")
+        raise Forbidden(
+            "The interceptor belongs to the whole tenant, and this key is for some collections. Use another key."
+        )
 
 
 async def _in_force(store: TenantSettingsStore, principal: Principal, tenant: str) -> InterceptorOut:

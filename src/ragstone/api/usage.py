@@ -1,4 +1,4 @@
-"""Usage: what a tenant used and what it costs, as totals and as CSV."""
+"""Routes of usage and cost: totals, and single requests as CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ragstone.http.routing import Admitted, admitted_router
 from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import COLLECTION_PATTERN
 
-MAX_DAYS = 400  # a year, and the month it is compared with
+MAX_DAYS = 400  # a year and one month, to compare a month with that of the year before
 
 router = admitted_router(tag="usage", needs=Permission.MANAGE)
 
@@ -43,7 +43,7 @@ class UsageSumOut(Out):
 
     tenant: str
     period: str = Field(description="The day, or the first day of the month, in UTC.")
-    principal: str | None = Field(description="Whose requests; null: everybody's of the tenant.")
+    principal: str | None = Field(description="The key or user of the requests; null: all of the tenant.")
     requests: int
     overage: int = Field(description="Requests beyond the limit of the plan.")
     input_tokens: int = Field(description="Tokens that models read, the cached ones included.")
@@ -61,26 +61,26 @@ class UsageReportOut(Out):
     )
 
     since: date
-    until: date = Field(description="The first day that is not counted.")
+    until: date = Field(description="The first day after the period.")
     by: Literal["day", "month"]
     sums: list[UsageSumOut]
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Days in UTC; the last one is not part of it."""
+    """A range of days in UTC; `until` is exclusive."""
 
     since: date
     until: date
 
     def moments(self) -> dict[str, datetime]:
-        """Where it begins and ends."""
+        """Its first moment, and the first moment after it."""
         return {name: datetime.combine(day, time(), UTC) for name, day in asdict(self).items()}
 
 
 def _period(
-    since: Annotated[date | None, Query(description="First day, in UTC; unless given, that of this month.")] = None,
-    until: Annotated[date | None, Query(description="First day not counted; unless given, tomorrow.")] = None,
+    since: Annotated[date | None, Query(description="First day, in UTC; by default that of this month.")] = None,
+    until: Annotated[date | None, Query(description="First day after the period; by default tomorrow.")] = None,
 ) -> Period:
     today = datetime.now(UTC).date()
     period = Period(since or today.replace(day=1), until or today + timedelta(days=1))
@@ -100,10 +100,10 @@ async def usage(
     period: AskedPeriod,
     tenant: TenantAsked = None,
     by: Annotated[Literal["day", "month"], Query(description="Totals of days or of months.")] = "day",
-    by_key: Annotated[bool, Query(description="Whether to tell keys and people apart.")] = False,
+    by_key: Annotated[bool, Query(description="Whether to sum up each key and user separately.")] = False,
     all: Annotated[bool, Query(description="Every tenant, for the operator.")] = False,  # noqa: A002 — a parameter's public name
 ) -> UsageReportOut:
-    """What was used, by day or month. Requests that are running count, with nothing used yet."""
+    """Usage by day or month. Running requests count, with no tokens yet."""
     if all:
         _require_operator(principal)
         sums = await ledger.sums_of_all(**period.moments(), by=by, by_key=by_key)
@@ -127,19 +127,19 @@ async def usage(
 async def export(
     principal: Admitted, audit: AuditDep, ledger: LedgerDep, period: AskedPeriod, tenant: TenantAsked = None
 ) -> StreamingResponse:
-    """Every request with what it used and cost. Cells are safe to open in a spreadsheet."""
-    whose = _tenant(principal, tenant)
+    """All requests with their usage and cost. Cells are safe to open in a spreadsheet."""
+    asked = _tenant(principal, tenant)
     days = {name: str(day) for name, day in asdict(period).items()}
-    await audit.note(whose, actor=principal.id, action="usage.exported", details=days)
-    lines = records_csv(ledger.records(whose, **period.moments()))
-    name = f"usage-{whose}-{period.since}-{period.until}.csv"
+    await audit.note(asked, actor=principal.id, action="usage.exported", details=days)
+    lines = records_csv(ledger.records(asked, **period.moments()))
+    name = f"usage-{asked}-{period.since}-{period.until}.csv"
     return StreamingResponse(
         lines, media_type="text/csv; charset=utf-8", headers={"content-disposition": f'attachment; filename="{name}"'}
     )
 
 
 def _tenant(principal: Principal, asked: str | None) -> str:
-    """Whose usage is asked for; another's is there for the operator only."""
+    """The tenant to report on; only operators may name another than their own."""
     if asked is None or asked == principal.tenant:
         return principal.tenant
     if not principal.may(Permission.OPERATE):

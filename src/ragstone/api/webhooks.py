@@ -1,4 +1,4 @@
-"""Callbacks: what was sent to your receivers, and the key that it is signed with."""
+"""Routes of webhooks (callbacks): the deliveries, and the key of their signatures."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ router = admitted_router(tag="callbacks", needs=Permission.MANAGE)
 
 
 class CallbackOut(Out):
-    """One callback, and how far it got."""
+    """One callback and the state of its delivery."""
 
-    id: str = Field(description="The same in the header Ragstone-Delivery, on each attempt.")
+    id: str = Field(description="Sent in the header Ragstone-Delivery, the same on each attempt.")
     url: str
     event: str
     job_id: str
@@ -32,7 +32,7 @@ class CallbackOut(Out):
     error: str | None = Field(description="Why the last attempt failed.")
     created_at: datetime
     finished_at: datetime | None
-    next_at: datetime | None = Field(description="When it is tried again.")
+    next_at: datetime | None = Field(description="Time of the next attempt.")
 
 
 class CallbackList(Out):
@@ -63,11 +63,11 @@ class CallbackList(Out):
 
 
 class SigningKeyOut(Out):
-    """The key of your callbacks' signatures; who has it can forge them."""
+    """The key of the signatures of callbacks. Keep it secret: it can forge them."""
 
     model_config = ConfigDict(json_schema_extra=shown({"signing_key": "c0ffee" * 10 + "c0de"}))
 
-    signing_key: str = Field(description="Key of the HMAC-SHA256 over `<t>.<body>`, as it stands here, in UTF-8.")
+    signing_key: str = Field(description="Key of the HMAC-SHA256 over `<t>.<body>`: these characters in UTF-8.")
 
 
 @router.get("/api/callbacks", response_model=CallbackList, summary="List callbacks")
@@ -76,14 +76,14 @@ async def list_callbacks(
     webhooks: WebhooksDep,
     limit: Annotated[int, Query(ge=1, le=MAX_CALLBACKS, description="Callbacks to list, at most.")] = 50,
 ) -> CallbackList:
-    """What was sent when jobs finished, newest first, and why it did not arrive."""
+    """The callbacks for finished jobs, newest first, and why deliveries failed."""
     found = await webhooks.of(principal.tenant, limit=limit)
     return CallbackList(callbacks=[CallbackOut.model_validate(each) for each in found])
 
 
 @router.get("/api/callbacks/signing-key", response_model=SigningKeyOut, summary="Show the key of signatures")
 async def show_signing_key(principal: Admitted, secret: SecretDep) -> SigningKeyOut:
-    """The key that your receiver checks the header Ragstone-Signature with: `t=<unix time>,v1=<hex digest>`."""
+    """The key to check the header Ragstone-Signature: `t=<unix time>,v1=<hex digest>`."""
     return SigningKeyOut(signing_key=signing_key(secret, principal.tenant))
 
 

@@ -1,4 +1,8 @@
-"""The widget's routes: visitors ask with a publishable key, a site's backend sends documents with a secret one."""
+"""Routes of the widget: visitors ask with a publishable key, the backend of a site sends documents with a secret key.
+
+Responses to visitors are public. They name no file of the server, no model, and no passages
+other than the quoted ones.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from fastapi import Request as HttpRequest
 from pydantic import ConfigDict, Field
 
 from ragstone.api.bodies import DOCUMENT_ID, Collection, Id, Out, Request, shown
-from ragstone.api.chat import CONVERSATION_ID, TURN_ID, DeltaOut
+from ragstone.api.chat import CONVERSATION_ID, TURN_ID, Abstained, AnswerText, Degraded, DeltaOut, TurnId
 from ragstone.api.documents import MAX_FIELD_BYTES, MAX_FIELDS, metadata_field, named, uploads
 from ragstone.api.jobs import JOB_ID
 from ragstone.api.widgets import WIDGET_ID, WidgetSettings
@@ -61,12 +65,12 @@ class VisitorQuestion(Request):
     model_config = ConfigDict(json_schema_extra=shown({"question": "At what temperature does water boil?"}))
 
     question: PlainText = Field(description="The question, in words.")
-    conversation_id: Id | None = Field(None, description="The conversation to go on with; without it, a new one.")
-    widget: Id | None = Field(None, description="The widget that asks; it says which collection is asked.")
+    conversation_id: Id | None = Field(None, description="The conversation to continue; without it, a new one.")
+    widget: Id | None = Field(None, description="The widget; it determines the collection.")
 
 
 class VisitorFeedback(Request):
-    """What a visitor says of an answer."""
+    """A visitor's rating of an answer."""
 
     model_config = ConfigDict(
         json_schema_extra=shown({"conversation_id": CONVERSATION_ID, "turn_id": TURN_ID, "rating": 1})
@@ -80,35 +84,35 @@ class VisitorFeedback(Request):
 
 
 class ConfigOut(Out):
-    """How the chat is to look."""
+    """The appearance of the chat."""
 
     model_config = ConfigDict(json_schema_extra=shown({"id": WIDGET_ID, "settings": WidgetSettings().model_dump()}))
 
-    id: str | None = Field(description="The widget; null if none was named, and these are the defaults.")
+    id: str | None = Field(description="The widget; null if none was named: the settings are the defaults.")
     settings: WidgetSettings
 
 
 class SourceOut(Out):
-    """Where a part of an answer may come from."""
+    """A document that the answer may cite."""
 
     title: str
     page: int | None
-    url: str | None = Field(description="Its address, if it is a page of the web.")
+    url: str | None = Field(description="Its address if it is a web page.")
 
     @classmethod
     def of(cls, passage: Passage) -> Self:
-        """What a visitor may know of a passage."""
+        """The public part of a passage."""
         return cls(title=passage.title, page=passage.chunk.page_first, url=web_address(passage.source))
 
 
 class QuoteOut(Out):
-    """Where one sentence of an answer comes from, and whether that bears it out."""
+    """The source of one sentence of an answer, and whether it supports the sentence."""
 
     marker: int
     title: str
     heading_path: list[str]
     page: int | None
-    url: str | None = Field(description="Its address, if it is a page of the web.")
+    url: str | None = Field(description="Its address if it is a web page.")
     quote: str
     answer_start: int
     answer_end: int
@@ -116,7 +120,7 @@ class QuoteOut(Out):
 
     @classmethod
     def of(cls, citation: Citation) -> Self:
-        """What a visitor may know of a citation."""
+        """The public part of a citation."""
         return cls(
             marker=citation.marker,
             title=citation.title,
@@ -131,7 +135,7 @@ class QuoteOut(Out):
 
 
 class VisitorRetrievedOut(Out):
-    """Event `retrieved`: what the answer will be written from."""
+    """Event `retrieved`: the sources for the answer."""
 
     question: str
     sources: list[SourceOut]
@@ -173,11 +177,11 @@ class VisitorAnswerOut(Out):
     )
 
     conversation_id: str
-    turn_id: str = Field(description="The exchange within the conversation, for feedback on it.")
-    text: str = Field(description="The answer; `[1]` cites the citations with marker 1.")
-    citations: list[QuoteOut] = Field(description="Empty where the widget shows no sources.")
-    abstained: bool = Field(description="Whether nothing that is known bears on the question.")
-    degraded: list[str] = Field(description="Fallbacks that acted, for example `llm_unavailable`.")
+    turn_id: TurnId
+    text: AnswerText
+    citations: list[QuoteOut] = Field(description="Empty if the widget shows no sources.")
+    abstained: Abstained
+    degraded: Degraded
 
     @classmethod
     def of(cls, event: Finished, *, with_sources: bool) -> Self:
@@ -194,7 +198,7 @@ class VisitorAnswerOut(Out):
 
 
 def web_address(source: str) -> str | None:
-    """The source if visitors can open it; the names of files are nobody's business."""
+    """The source if it is a web page; visitors do not see the names of files."""
     return source if source.startswith(WEB_SCHEMES) else None
 
 
@@ -214,11 +218,11 @@ async def show_config(
 
 
 async def _asked(widgets: Widgets, principal: Principal, widget: str | None) -> tuple[Scope, WidgetSettings]:
-    """Which collection a visitor asks, and how the answer is shown: the widget says so, or the key alone.
+    """The collection and the settings for a visitor's question: those of the widget, else of the key.
 
     Raises:
-        NotFound: there is no such widget, or the key was not made for what it asks.
-        InvalidInput: no widget was named, and the key was made for several collections.
+        NotFound: there is no such widget, or the key is not for its collection.
+        InvalidInput: no widget was named, and the key is for several collections.
     """
     if widget is not None:
         found = await widgets.get(principal.tenant, widget, collections=principal.collections)
@@ -227,7 +231,7 @@ async def _asked(widgets: Widgets, principal: Principal, widget: str | None) -> 
     if allowed is None or DEFAULT_COLLECTION in allowed:
         return principal.scope(), WidgetSettings()
     if len(allowed) != 1:
-        raise InvalidInput("This key was made for several collections. Name a widget, which says which one to ask.")
+        raise InvalidInput("This key is for several collections. Name a widget, which determines the collection.")
     return principal.scope(next(iter(allowed))), WidgetSettings()
 
 
@@ -245,7 +249,7 @@ async def chat(
     asking: AdmittedAsking,
     request: HttpRequest,
 ) -> VisitorAnswerOut:
-    """Answer a visitor's question, with the quotes it rests on. Only the same key can go on with a conversation."""
+    """Answer a visitor's question with quoted sources. Only the same key can continue a conversation."""
     exchange, settings = await _begin(widgets, principal, asking, body)
     return await unless_disconnected(request.receive, _complete(chat, exchange, settings))
 
@@ -266,7 +270,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 @chat_router.post(
     "/api/widget/chat/stream",
-    summary="Ask as a visitor, and read along",
+    summary="Ask as a visitor, streamed",
     response_class=Response,
     responses={**_STREAM, **problems(400, 404, 413, 503)},
 )
@@ -278,7 +282,7 @@ async def chat_stream(
     asking: AdmittedAsking,
     stream: AdmittedStream,
 ) -> Response:
-    """The same as server-sent events while the answer is written; what is wrong with the question comes before."""
+    """Answer a visitor's question as server-sent events. The question is checked before the stream begins."""
     exchange, settings = await _begin(widgets, principal, asking, body)
     return stream(_events(chat, exchange, settings))
 
@@ -327,7 +331,7 @@ def _to_api(event: Event, *, with_sources: bool) -> StreamEvent:
     responses=problems(400, 404),
 )
 async def rate(body: VisitorFeedback, principal: Admitted, widgets: WidgetsDep, feedback: FeedbackStoreDep) -> None:
-    """Say of an answer whether it was good; whoever has the conversation's id can. The last word counts."""
+    """Rate an answer. The id of the conversation suffices; a later rating replaces the earlier one."""
     scope, _ = await _asked(widgets, principal, body.widget)
     await feedback.give(
         scope,
@@ -341,7 +345,7 @@ async def rate(body: VisitorFeedback, principal: Admitted, widgets: WidgetsDep, 
 
 
 class DocumentForm(Request):
-    """One document, and who is to be told when it is ready."""
+    """One document, and the URL to call when it is ready."""
 
     model_config = ConfigDict(
         json_schema_extra=shown(
@@ -351,9 +355,9 @@ class DocumentForm(Request):
 
     file: UploadFile = Field(description="The file with its name; the same name again replaces the document.")
     collection: Collection = DEFAULT_COLLECTION
-    metadata: PlainText = Field("", description="JSON object of plain values to find it by.")
+    metadata: PlainText = Field("", description="JSON object of plain values; metadata of the document.")
     callback_url: PlainText = Field(
-        "", description="Told when the document is ready or has failed; see /api/callbacks."
+        "", description="Called when the document is ready or has failed; see /api/callbacks."
     )
 
 
@@ -390,7 +394,7 @@ async def process_document(
     settings: SettingsDep,
     ingestion: IngestionDep,
 ) -> AcceptedOut:
-    """Take in one document and answer at once; look at the status, or be called back, to know when it is ready."""
+    """Accept one document and answer at once. Poll the status, or set a callback, to learn when it is ready."""
     scope = principal.scope(form.collection)
     callback_url = await http.check(form.callback_url) if form.callback_url else None
     limit = settings.ingestion.max_file_bytes
@@ -409,7 +413,7 @@ async def process_document(
 
 
 class ProgressOut(Out):
-    """How far a document is."""
+    """The progress of a document."""
 
     model_config = ConfigDict(
         json_schema_extra=shown(
@@ -419,19 +423,19 @@ class ProgressOut(Out):
 
     document_id: str
     state: ProgressState = Field(description="`pending`, `processing`, then `ready` or `failed`.")
-    error: str | None = Field(description="What is wrong with it, and what to do.")
-    chunks: int = Field(description="Of the version that answers questions now.")
+    error: str | None = Field(description="Why it failed, and what to do.")
+    chunks: int = Field(description="Chunks of the active version.")
     pages: int | None
 
 
 @status_router.get(
     "/api/widget/documents/{document_id}/status",
     response_model=ProgressOut,
-    summary="How far a document is",
+    summary="Show the progress of a document",
     responses=problems(404),
 )
 async def show_status(document_id: PathId, scope: AdmittedScope, database: DatabaseDep) -> Progress:
-    """Whether a document that was sent can be asked about by now."""
+    """Whether a document is ready for questions."""
     return await progress(database, scope, document_id)
 
 

@@ -1,4 +1,4 @@
-"""Widgets: how the chat looks on web sites, and which collection it asks."""
+"""Routes of widgets: the appearance of the chat on web sites, and its collection."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ Suggestion = Annotated[PlainText, StringConstraints(min_length=1, max_length=200
 
 
 class WidgetSettings(Request):
-    """How a widget looks and speaks. Everybody who visits the site can read this."""
+    """Appearance and texts of a widget. They are public."""
 
     title: ShortText = Field("Ask us", description="Heading of the chat.")
-    greeting: PlainText = Field("How can we help?", max_length=500, description="What it says before any question.")
-    placeholder: ShortText = Field("Your question", description="What the empty input field shows.")
+    greeting: PlainText = Field("How can we help?", max_length=500, description="Text shown before any question.")
+    placeholder: ShortText = Field("Your question", description="Text of the empty input field.")
     suggested_questions: list[Suggestion] = Field(
         [], max_length=MAX_SUGGESTIONS, description="Questions to begin with."
     )
     color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")] = Field("#2563eb", description="Accent color.")
     position: Literal["bottom-right", "bottom-left"] = Field("bottom-right", description="Corner of the page.")
-    theme: Literal["auto", "light", "dark"] = Field("auto", description="auto: as the visitor's browser prefers.")
+    theme: Literal["auto", "light", "dark"] = Field("auto", description="auto: the preference of the browser.")
     language: Annotated[str, StringConstraints(pattern=r"^(auto|[a-z]{2,3}(-[A-Z]{2})?)$")] = Field(
-        "auto", description="Language of its own words, such as en or pt-BR; auto: the visitor's."
+        "auto", description="Language of its texts, such as en or pt-BR; auto: that of the browser."
     )
-    show_sources: bool = Field(True, description="Whether answers come with the quotes they rest on.")
+    show_sources: bool = Field(True, description="Whether answers show their sources.")
     ask_feedback: bool = Field(True, description="Whether visitors can rate answers.")
 
 
 class WidgetBody(Request):
-    """A widget as it is to be, whole."""
+    """Name, collection and settings of a widget."""
 
     model_config = ConfigDict(
         json_schema_extra=shown({"name": "Shop", "collection": "default", "settings": {"title": "Ask the shop"}})
     )
 
     name: Annotated[PlainText, StringConstraints(min_length=1, max_length=100)] = Field(
-        description="What you call it; visitors do not see it."
+        description="Internal name; visitors do not see it."
     )
     collection: Collection = DEFAULT_COLLECTION
     settings: WidgetSettings = WidgetSettings()
@@ -93,7 +93,7 @@ class WidgetPage(Out):
 
     @classmethod
     def of(cls, found: list[Widget], *, limit: int) -> Self:
-        """The first `limit` of `found`, which holds one more where another page follows."""
+        """The first `limit` of `found`, which has one more if another page follows."""
         page = [WidgetOut.model_validate(each) for each in found[:limit]]
         return cls(widgets=page, next=page[-1].id if len(found) > limit else None)
 
@@ -105,7 +105,7 @@ async def list_widgets(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Widgets on this page, at most.")] = 100,
     after: Annotated[PathId | None, Query(description="`next` of the page before.")] = None,
 ) -> WidgetPage:
-    """The widgets of your sites, newest first."""
+    """The widgets of the tenant, newest first."""
     found = await widgets.all(principal.tenant, collections=principal.collections, limit=limit + 1, after=after)
     return WidgetPage.of(found, limit=limit)
 
@@ -118,7 +118,7 @@ async def list_widgets(
     responses=problems(404, 409),
 )
 async def make_widget(body: WidgetBody, principal: Admitted, widgets: WidgetsDep) -> Widget:
-    """Make a widget for a site. Its pages show it with a publishable key and the widget's id."""
+    """Create a widget. Pages show it with a publishable key and the id of the widget."""
     scope = principal.scope(body.collection)
     settings = body.settings.model_dump()
     return await widgets.create(principal.id, scope, name=body.name, settings=settings)
@@ -126,13 +126,13 @@ async def make_widget(body: WidgetBody, principal: Admitted, widgets: WidgetsDep
 
 @router.get("/api/widgets/{widget_id}", response_model=WidgetOut, summary="Show a widget", responses=problems(404))
 async def show_widget(widget_id: PathId, principal: Admitted, widgets: WidgetsDep) -> Widget:
-    """One widget with all its settings."""
+    """One widget with its settings."""
     return await widgets.get(principal.tenant, widget_id, collections=principal.collections)
 
 
 @router.put("/api/widgets/{widget_id}", response_model=WidgetOut, summary="Change a widget", responses=problems(404))
 async def change_widget(widget_id: PathId, body: WidgetBody, principal: Admitted, widgets: WidgetsDep) -> Widget:
-    """Replace name, collection and settings of a widget; what you leave out becomes the default."""
+    """Replace name, collection and settings of a widget; a field that is left out gets its default."""
     return await widgets.change(
         principal.id,
         principal.scope(body.collection),
@@ -150,7 +150,7 @@ async def change_widget(widget_id: PathId, body: WidgetBody, principal: Admitted
     responses=problems(404),
 )
 async def remove_widget(widget_id: PathId, principal: Admitted, widgets: WidgetsDep) -> None:
-    """Remove a widget; sites that show it lose their chat."""
+    """Remove a widget; pages that show it lose their chat."""
     await widgets.remove(principal.id, principal.tenant, widget_id, collections=principal.collections)
 
 

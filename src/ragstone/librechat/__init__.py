@@ -1,4 +1,5 @@
-"""What a LibreChat calls at its `RAG_API_URL`: files kept, searched and read for each of its users.
+"""The drop-in `rag_api` of LibreChat: uploads, queries and content of its users' files.
 
-`routes` says what there is, `door` who may come in, `shelf` whose file is whose.
+`routes` lists the addresses, `authentication` checks the token, `files` decides who may
+read and change a file (`FileStore`), `upload`, `query` and `content` do the work.
 """

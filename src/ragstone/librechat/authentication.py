@@ -31,12 +31,12 @@ from ragstone.settings import LibreChatDefaults
 from ragstone.tenants.settings_store import TenantSettingsStore
 from ragstone.vocabulary import COLLECTION_PATTERN
 
-ALGORITHMS = ("HS256",)  # never those that the token itself names
-LEEWAY_S = 30.0  # two machines' clocks; LibreChat's tokens hold for 300 s
-MAX_TOKEN_CHARS = 4096  # LibreChat's have about 200; it is decoded before anybody is known
+ALGORITHMS = ("HS256",)  # never the algorithm that the token names
+LEEWAY_S = 30.0  # difference of two clocks; LibreChat's tokens are valid for 300 s
+MAX_TOKEN_CHARS = 4096  # LibreChat's have about 200; tokens are decoded before authentication
 MAX_ID_CHARS = 128
 
-# Others are LibreChat's own business: older versions send name, address and provider too.
+# Other claims are ignored: older versions of LibreChat send name, address and provider too.
 _OPTIONS: Any = {
     "require": ["exp", "id"],
     "verify_aud": False,
@@ -47,10 +47,10 @@ _OPTIONS: Any = {
 
 
 def shown_token(headers: Headers) -> str:
-    """What was shown at the door.
+    """The bearer token of a request.
 
     Raises:
-        Unauthenticated: nothing, or nothing of the right kind.
+        Unauthenticated: the header is missing, or has another scheme.
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not token.strip():
@@ -59,10 +59,10 @@ def shown_token(headers: Headers) -> str:
 
 
 def user_of(token: str, secret: str) -> str:
-    """The id of the user whom a LibreChat with this secret signed the token for.
+    """The id of the user in a token that a LibreChat with this secret has signed.
 
     Raises:
-        Unauthenticated: it is no such token, or no longer.
+        Unauthenticated: the token is not valid, or has expired.
     """
     if len(token) > MAX_TOKEN_CHARS:
         raise _invalid("it is longer than any that LibreChat makes")
@@ -75,7 +75,7 @@ def user_of(token: str, secret: str) -> str:
     except jwt.InvalidSignatureError:
         raise _invalid("it was signed with another JWT_SECRET") from None
     except jwt.PyJWTError:
-        raise _invalid("it is no HS256 token that holds now") from None
+        raise _invalid("it is not a valid HS256 token") from None
     return _checked_id(claims["id"])
 
 
@@ -92,15 +92,15 @@ def _invalid(reason: str) -> Unauthenticated:
 PREFIX = "/librechat"
 PERMISSIONS = frozenset({Permission.CHAT, Permission.READ, Permission.WRITE})
 
-_NOBODYS_SECRET = secrets.token_hex(32)  # for tenants without one: no token fits, and none fails sooner
-_KEPT_HEADERS = ("www-authenticate", "retry-after")
+_NO_SECRET = secrets.token_hex(32)  # for tenants without a secret: every token fails, in the same time
+_PASSED_HEADERS = ("www-authenticate", "retry-after")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,53}", re.ASCII)
 
 log = structlog.get_logger()
 
 
 async def by_token(request: Request, _: Permission | None) -> Principal:
-    """A principal of the LibreChat's tenant; its user is put into the context, by the id that LibreChat knows.
+    """The principal of a LibreChat's user; the id of the user is stored in the context.
 
     Raises:
         NotFound: no LibreChat is connected at this address.
@@ -120,7 +120,7 @@ async def by_token(request: Request, _: Permission | None) -> Principal:
 
 
 def not_connected() -> NotFound:
-    """What is said where no LibreChat is connected."""
+    """The error if no LibreChat is connected."""
     return NotFound(
         "No LibreChat is connected here. Set RAGSTONE_LIBRECHAT__JWT_SECRET to the JWT_SECRET of LibreChat's .env."
     )
@@ -128,11 +128,11 @@ def not_connected() -> NotFound:
 
 async def _secret(own: LibreChatDefaults, tenant_settings: TenantSettingsStore, named: str | None) -> str:
     if named is None:
-        return own.jwt_secret.get_secret_value().strip() if own.jwt_secret else _NOBODYS_SECRET
+        return own.jwt_secret.get_secret_value().strip() if own.jwt_secret else _NO_SECRET
     if not re.fullmatch(COLLECTION_PATTERN, named):
-        return _NOBODYS_SECRET
+        return _NO_SECRET
     secret = (await tenant_settings.get(named)).librechat.jwt_secret
-    return secret.get_secret_value() if secret else _NOBODYS_SECRET
+    return secret.get_secret_value() if secret else _NO_SECRET
 
 
 async def _principal(own: LibreChatDefaults, tenants: Tenants, tenant: str, user: str) -> Principal:
@@ -153,28 +153,28 @@ async def _principal(own: LibreChatDefaults, tenants: Tenants, tenant: str, user
 
 
 def principal_id(user: str) -> str:
-    """The user in logs and tables, in 64 characters at most: hashed unless plainly an id, as it may be an address."""
+    """The user's id for logs and tables, up to 64 characters; hashed if it may be an e-mail address."""
     if _PLAIN_ID.fullmatch(user):
         return f"librechat:{user}"
     return f"librechat:#{hashlib.blake2b(user.encode(), digest_size=16).hexdigest()}"
 
 
 def failure(request: Request, error: Exception) -> Response:
-    """An error in the shape that callers of rag_api read: `detail`, and `message` where a field does not fit."""
+    """The error body of rag_api: `detail`, and `message` for a field that is not valid."""
     if isinstance(error, RequestValidationError):
         fields = [{"type": each["type"], "loc": each["loc"], "msg": each["msg"]} for each in error.errors()]
         body = {"detail": fields[:MAX_NAMED_FIELDS], "message": "Request validation failed"}
         return JSONResponse(body, 422)
     problem = problem_of(request.scope, error)
     headers = request_problem_response(request.scope, error).headers
-    kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
-    return JSONResponse({"detail": problem.detail}, problem.status, headers=kept)
+    passed = {name: headers[name] for name in _PASSED_HEADERS if name in headers}
+    return JSONResponse({"detail": problem.detail}, problem.status, headers=passed)
 
 
 def query_failure(request: Request, error: Exception) -> Response:
-    """No passages, for a failure that would end a chat and is not the caller's fault: counted and logged.
+    """An empty list of passages instead of a server error, which would end the chat; counted and logged.
 
-    A caller that is not authenticated, or sends what cannot be read, gets the error.
+    A client that is not authenticated, or sends a body that is not valid, gets the error.
     """
     context = context_of(request)
     authenticated = context.principal is not None or isinstance(error, Unavailable)

@@ -1,4 +1,4 @@
-"""Files as they are read: their text as one, their chunks, and the text of one that nobody keeps."""
+"""Content of files: the whole text, the chunks, and the bytes of a file below the upload root."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NO_SUCH_FILE = "The specified file was not found."
 
 
 async def whole_text(parts: LibreChatParts, scope: Scope, caller: Caller, file_id: str) -> str:
-    """The name of a file, then its text, with a line `# PAGE n` before each page.
+    """The name of a file and its text, with a line `# PAGE n` before each page.
 
     Raises:
-        NotFound: there is none that the caller may read, or it is not ready.
+        NotFound: the file does not exist, is not readable for the caller, or is not ready.
     """
     files = await FileStore(parts.database, scope).readable(caller, [file_id])
     if not files:
@@ -35,7 +35,7 @@ async def whole_text(parts: LibreChatParts, scope: Scope, caller: Caller, file_i
 
 
 def paged(text: str, pages: Sequence[PageSpan]) -> str:
-    """The text with a line before each page; what lies between two pages stays where it is."""
+    """The text with a line before each page."""
     ends = [page.start for page in pages[1:]] + [len(text)] * bool(pages)
     before = text[: pages[0].start] if pages else text
     below = [f"# PAGE {page.number}\n{text[page.start : end].rstrip()}" for page, end in zip(pages, ends, strict=True)]
@@ -51,10 +51,10 @@ def _pages(chunks: Sequence[Chunk]) -> list[PageSpan]:
 async def chunks_of(
     parts: LibreChatParts, scope: Scope, caller: Caller, file_ids: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Every chunk of the files, in reading order.
+    """All chunks of the files, in reading order.
 
     Raises:
-        NotFound: one of them is not there, or not the caller's to read.
+        NotFound: a file does not exist or is not readable for the caller.
     """
     files = await FileStore(parts.database, scope).readable(caller, file_ids)
     if len(files) < len(set(file_ids)):
@@ -67,13 +67,13 @@ async def chunks_of(
 
 
 def local_file(root: Path | None, path: str, *, user: str, max_bytes: int) -> bytes:
-    """Up to `max_bytes` of a file below `root`, in a folder that is named for the user.
+    """Read up to `max_bytes` of a file below `root`, in a folder named after the user. Blocks.
 
-    LibreChat puts uploads into a folder per user; without that rule, whoever knows or
-    guesses a path would read another's file. Blocks.
+    LibreChat stores uploads in one folder per user. Without this check, a user who guesses a
+    path could read the file of another user.
 
     Raises:
-        NotFound: there is no such file, or it is not this user's; always the same sentence.
+        NotFound: there is no such file, or it belongs to another user; always the same message.
     """
     if root is None or "\x00" in path:
         raise NotFound(NO_SUCH_FILE)
@@ -82,11 +82,11 @@ def local_file(root: Path | None, path: str, *, user: str, max_bytes: int) -> by
         found = (base / path.lstrip("/")).resolve(strict=True)
         if user not in found.relative_to(base).parts[:-1]:
             raise NotFound(NO_SUCH_FILE)
-        # Links were followed above; one that took the file's place since is not, and a pipe does not block.
+        # Links were followed above. A link that replaced the file since is refused, and a pipe does not block.
         opened = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(opened, "rb") as file:
             if not stat.S_ISREG(os.fstat(opened).st_mode):
                 raise NotFound(NO_SUCH_FILE)
             return file.read(max_bytes)
-    except (OSError, RuntimeError, ValueError) as error:  # a ValueError: outside; a RuntimeError: links in a circle
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: outside the root; RuntimeError: a loop of links
         raise NotFound(NO_SUCH_FILE) from error

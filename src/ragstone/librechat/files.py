@@ -1,8 +1,8 @@
-"""Whose file is whose: the one place that decides, and reads the rows to decide by.
+"""The files of a LibreChat and their owners: `FileStore` reads them, `may_…` decides who may use them.
 
-A file belongs to the user who sent it, or to an entity (an agent of LibreChat) where it
-was sent in an entity's name. The two are kept in fields of their own, so that nobody
-reaches a user's files by naming that user as an entity.
+A file belongs to the user who sent it, or to an entity (an agent of LibreChat) if the
+upload names one. User and entity have separate metadata fields, so that a request which
+names a user as its entity does not get the files of that user.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from ragstone.vocabulary import Filters, MetadataValue, Scope
 
 SOURCE_PREFIX = "librechat:"
 FILE_ID, FILE_NAME, OWNER_USER, OWNER_ENTITY = "file_id", "file_name", "owner_user", "owner_entity"
-"""Fields of a document's metadata; `owner_entity` is empty where a file is its user's own."""
+"""Fields of a document's metadata; `owner_entity` is empty for a file of a user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The user a token is for, and the entity in whose name they ask; empty: in their own."""
+    """The user of a token, and the entity that the request names; empty: none."""
 
     user: str
     entity: str = ""
@@ -39,7 +39,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class LibreChatFile:
-    """A file of LibreChat, as the row of its document knows it. `version` is None until the first is ready."""
+    """A file of LibreChat, read from the row of its document. `version` is None until the first is ready."""
 
     document_id: str
     file_id: str
@@ -50,44 +50,45 @@ class LibreChatFile:
 
     @property
     def owner(self) -> str:
-        """Whose it is, as rag_api names it: the entity, else the user."""
+        """The owner as rag_api names it: the entity, else the user."""
         return self.owner_entity or self.owner_user
 
 
 def may_read(caller: Caller, file: LibreChatFile) -> bool:
-    """An entity's file is for whoever asks in its name, a user's own for that user, whatever entity is named."""
+    """An entity's file is for requests that name the entity; a user's file is for that user only."""
     if file.owner_entity:
         return file.owner_entity == caller.entity
     return file.owner_user == caller.user
 
 
 def may_remove(caller: Caller, file: LibreChatFile) -> bool:
-    """A user's own file goes by that user alone; an entity's by anybody whom LibreChat signed a token for.
+    """A user's file may be removed by that user, an entity's file by every user of the LibreChat.
 
-    LibreChat has asked its own permissions by then and names no entity; refused, the file would stay for ever.
+    LibreChat has checked its own permissions before, and its request names no entity. If the
+    request were refused, the file would stay for ever.
     """
     return bool(file.owner_entity) or file.owner_user == caller.user
 
 
 def may_replace(caller: Caller, file: LibreChatFile) -> bool:
-    """Only who sent a file may send it again, and in the same name: nobody's text comes under another's."""
+    """A file may be replaced by the user who sent it, with the same entity."""
     return file.owner_user == caller.user and file.owner_entity == caller.entity
 
 
 def metadata_of(caller: Caller, file_id: str, name: str) -> dict[str, MetadataValue]:
-    """What a new file carries, in its row and in each of its points."""
+    """The metadata of a new file, for its row and its points."""
     return {FILE_ID: file_id, FILE_NAME: name, OWNER_USER: caller.user, OWNER_ENTITY: caller.entity}
 
 
 def source_of(file_id: str) -> str:
-    """The source of the one document that a file is."""
+    """The source of the document of a file."""
     return SOURCE_PREFIX + file_id
 
 
 def filters_of(files: Sequence[LibreChatFile]) -> Filters:
-    """A search within these files, and no other: by document, and by owner as the index knows it.
+    """Filters that limit a search to these files: by document, and by owner in the index.
 
-    Without any there is nothing to search: filters without values would let everything pass.
+    At least one file is needed: filters without values would limit nothing.
     """
     assert files
     owners = {
@@ -111,25 +112,25 @@ class LibreChatParts:
 
 
 class FileStore:
-    """The files of one LibreChat, as SQL knows them."""
+    """Reads the files of one LibreChat from the database."""
 
     def __init__(self, database: Database, scope: Scope) -> None:
         self._database = database
         self._scope = scope
 
     async def readable(self, caller: Caller, file_ids: Sequence[str]) -> list[LibreChatFile]:
-        """Those of the files that there are and the caller may read, in the order asked for."""
+        """The existing files that the caller may read, in the order of `file_ids`."""
         found = await self.known(file_ids)
         return [file for file_id in dict.fromkeys(file_ids) if (file := found.get(file_id)) and may_read(caller, file)]
 
     async def known(self, file_ids: Sequence[str]) -> Mapping[str, LibreChatFile]:
-        """The files that there are, by id, whoever owns them: for deciding, not for showing."""
+        """The existing files by id, of all owners: for decisions, not for display."""
         sources = [source_of(file_id) for file_id in file_ids]
         found = await self._files(self._rows().where(any_of(documents.c.source, sources)))
         return {file.file_id: file for file in found}
 
     async def all_of(self, caller: Caller) -> list[LibreChatFile]:
-        """Every file that the caller may read, by id."""
+        """All files that the caller may read, ordered by id."""
         mine = documents.c.metadata[OWNER_USER].as_string() == caller.user
         entitys = documents.c.metadata[OWNER_ENTITY].as_string() == caller.entity
         found = await self._files(self._rows().where(mine | entitys).order_by(documents.c.source))
@@ -147,7 +148,7 @@ class FileStore:
 
 
 def _file(row: RowMapping) -> LibreChatFile | None:
-    """The file of a row; None for a document that came another way and only has such a source."""
+    """The file of a row; None for a document of another origin with such a source."""
     fields: Mapping[str, MetadataValue] = row["metadata"]
     user, entity = fields.get(OWNER_USER), fields.get(OWNER_ENTITY)
     if not isinstance(user, str) or not isinstance(entity, str):

@@ -1,6 +1,6 @@
-"""The story FIND: a question and some files become passages of those files, nearest first.
+"""Story QUERY: the passages of some files for a question, nearest first.
 
-readable files → one search within them → only what the rows say is readable → distances
+readable files → one search within them → passages of these files only → distances
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from ragstone.retrieval.retrieve import content_terms, evidence
 from ragstone.vocabulary import Chunk, Hit, Passage, Query, Scope
 
 RELEVANCE = ((0.0, 0.0), (0.4, 0.45), (1.4, 1.0))
-"""Evidence and the relevance it stands for, straight between. 0.4 is the floor of `RetrievalOptions`, below which
-nothing bears on the question: LibreChat's threshold is put there. At 1.4 all terms are held and the sense agrees."""
+"""Pairs of evidence and relevance, with linear interpolation between them. 0.4 is the floor of `RetrievalOptions`,
+below which a passage is not relevant; LibreChat's threshold (0.45) is mapped there. At 1.4 all terms match and the
+meaning agrees."""
 
 
 def distances(question: str, passages: Sequence[Passage]) -> list[float]:
-    """The distance of each passage, in [0, 1], in the order given."""
+    """The distance of each passage, in [0, 1], in the order of `passages`."""
     asked = content_terms(question)
     seen = [standing.score for passage in passages if (standing := passage.hit.stages.get("dense"))]
-    bound = min(seen, default=0.0)  # one that dense search left out is no nearer than those it found
+    bound = min(seen, default=0.0)  # a passage without a dense score is no nearer than those with one
     return [distance(evidence(asked, passage, bound)) for passage in passages]
 
 
 def distance(evidence: float) -> float:
-    """1 less the relevance that the evidence stands for, to six decimals."""
+    """1 minus the relevance of the evidence, to six decimals."""
     for (low, at_low), (high, at_high) in pairwise(RELEVANCE):
         if evidence < high:
             share = max(evidence - low, 0.0) / (high - low)
@@ -38,16 +39,16 @@ def distance(evidence: float) -> float:
     return 0.0
 
 
-BUDGET_S = 5.0  # LibreChat waits without end, and a chat with it
+BUDGET_S = 5.0  # LibreChat and its chat wait without a timeout
 MAX_K = 50
 
 LibreChatDocument = Mapping[str, object]
-"""A LangChain document as JSON; the one shape LibreChat reads."""
+"""A LangChain document as JSON; the only shape that LibreChat reads."""
 
 Pair = tuple[LibreChatDocument, float]
 
 
-async def find(
+async def query_files(
     parts: LibreChatParts,
     scope: Scope,
     caller: Caller,
@@ -57,13 +58,13 @@ async def find(
     k: int,
     budget_s: float = BUDGET_S,
 ) -> list[Pair]:
-    """Up to `k` passages of those files that the caller may read, each with its distance, nearest first.
+    """Up to `k` passages of the files that the caller may read, each with its distance, nearest first.
 
-    `question` is `searchable`, or empty. Where nothing in a single file bears on it, as
-    on "sum this up", the file's beginning is found, and its distance says how far off it is.
+    `question` is `searchable`, or empty. If one file is queried and no passage is relevant, as
+    for "sum this up", the result is the beginning of the file with its true distance.
 
     Raises:
-        Unavailable: a part is down, or took longer than `budget_s`.
+        Unavailable: a part is down, or the search took longer than `budget_s`.
     """
     files = await FileStore(parts.database, scope).readable(caller, file_ids)
     if not files:
@@ -92,9 +93,9 @@ async def _beginning(parts: LibreChatParts, scope: Scope, file: LibreChatFile, k
 
 
 def searchable(question: str, *, max_chars: int) -> str:
-    """The question as it can be searched for: LibreChat sends whole messages, of any length.
+    """Shorten a message to a question that can be searched for: LibreChat sends messages of any length.
 
-    Of a long one its beginning and its end are kept, where what is asked tends to be.
+    A long message keeps its beginning and its end, where the question usually is.
     """
     text = question.replace("\x00", " ").encode(errors="ignore").decode().strip()
     if len(text) <= max_chars:
@@ -104,7 +105,7 @@ def searchable(question: str, *, max_chars: int) -> str:
 
 
 def _nearest_first(question: str, passages: Sequence[Passage], files: Sequence[LibreChatFile]) -> list[Pair]:
-    """The passages of these files only, whatever the index gave."""
+    """The passages of these files, nearest first. Passages of other files are dropped."""
     by_document = {file.document_id: file for file in files}
     pairs = [
         (document(passage.chunk, by_document[passage.chunk.document_id]), distance)
@@ -115,20 +116,20 @@ def _nearest_first(question: str, passages: Sequence[Passage], files: Sequence[L
 
 
 def document(chunk: Chunk, file: LibreChatFile) -> LibreChatDocument:
-    """A chunk in LangChain's shape."""
+    """A chunk as a LangChain document."""
     return {"id": None, "metadata": metadata(chunk, file), "page_content": content(chunk), "type": "Document"}
 
 
 def content(chunk: Chunk) -> str:
-    """What a model reads of a chunk: its text, below the header of its table where that lies in an earlier one."""
+    """The text of a chunk for a model, with the header of its table if that is in an earlier chunk."""
     return f"{chunk.table_header}\n{chunk.text}" if chunk.table_header else chunk.text
 
 
 def metadata(chunk: Chunk, file: LibreChatFile) -> Mapping[str, object]:
-    """What rag_api says of a chunk, with our offsets into the file's text and the headings above as extras.
+    """The metadata of rag_api for a chunk; in addition the offsets in the file's text, and the headings above.
 
-    `source` is always there and never a path: LibreChat splits it at slashes. `page` is
-    1-based, and only there where the format has pages: LibreChat takes 0 for none.
+    `source` is always set and never a path: LibreChat splits it at slashes. `page` is 1-based
+    and only set for formats with pages: for LibreChat 0 means none.
     """
     fields: dict[str, object] = {
         "file_id": file.file_id,

@@ -1,7 +1,7 @@
-"""Every route that LibreChat, or another caller of rag_api, asks for; in rag_api's shapes.
+"""Routes of rag_api for LibreChat and its other clients, with the bodies of rag_api.
 
-Each is there twice: below `/librechat`, and below `/librechat/tenants/{tenant}`. They are
-not in the OpenAPI description, which is of our own API; docs/librechat.md describes them.
+Each route exists below `/librechat` and below `/librechat/tenants/{tenant}`. The OpenAPI
+description leaves them out, since it describes our own API; docs/librechat.md lists them.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from ragstone.librechat.authentication import (
 )
 from ragstone.librechat.content import UNKNOWN_IDS, chunks_of, local_file, whole_text
 from ragstone.librechat.files import Caller, FileStore, LibreChatParts, may_remove
-from ragstone.librechat.query import MAX_K, find, searchable
-from ragstone.librechat.upload import FileUpload, UploadOutcome, display_name, keep
+from ragstone.librechat.query import MAX_K, query_files, searchable
+from ragstone.librechat.upload import FileUpload, UploadOutcome, display_name, upload_file
 from ragstone.principals import Principal
 from ragstone.storage.database import EVERY_TENANT, Database
 from ragstone.vocabulary import Scope
@@ -59,7 +59,7 @@ _UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _plain(text: str) -> str:
-    """Refuse control characters, and what no UTF-8 encodes."""
+    """Refuse control characters, and text that UTF-8 cannot encode."""
     if _UNUSABLE.search(text):
         raise ValueError("must not hold control characters or lone surrogates")
     return text
@@ -70,15 +70,15 @@ def _capped(k: int) -> int:
 
 
 def _absent(value: object) -> object:
-    """None sent for nothing, as LibreChat's callers do."""
+    """Read null as empty: LibreChat's clients send null for no entity."""
     return "" if value is None else value
 
 
 FileId = Annotated[str, Field(min_length=1, max_length=MAX_FILE_ID_CHARS), AfterValidator(_plain)]
-"""LibreChat's name for a file: a UUID as a rule, and never anything to be taken apart."""
+"""LibreChat's id of a file: usually a UUID; opaque."""
 
 EntityId = Annotated[str, Field(max_length=MAX_ENTITY_CHARS), AfterValidator(_plain), BeforeValidator(_absent)]
-"""LibreChat's name for an agent, or for a plain chat; empty: none."""
+"""LibreChat's id of an agent or a chat; empty: none."""
 
 FileIds = Annotated[list[FileId], Field(min_length=1, max_length=MAX_FILE_IDS)]
 
@@ -86,7 +86,7 @@ Amount = Annotated[int, AfterValidator(_capped)]
 
 
 class QueryBody(BaseModel):
-    """What to look for in one file."""
+    """A question about one file."""
 
     query: str
     file_id: FileId
@@ -95,7 +95,7 @@ class QueryBody(BaseModel):
 
 
 class QueryMultipleBody(BaseModel):
-    """What to look for in several files."""
+    """A question about several files."""
 
     query: str
     file_ids: FileIds
@@ -104,7 +104,7 @@ class QueryMultipleBody(BaseModel):
 
 
 class LocalBody(BaseModel):
-    """A file that the server can read itself."""
+    """A file below the upload root of the server."""
 
     filepath: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_plain)]
     filename: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -113,7 +113,7 @@ class LocalBody(BaseModel):
 
 
 class Embedded(BaseModel):
-    """What became of a file; LibreChat keeps it only where `status` and `known_type` are true."""
+    """The outcome of an upload; LibreChat lists the file only if `status` and `known_type` are true."""
 
     status: bool
     message: str
@@ -123,7 +123,7 @@ class Embedded(BaseModel):
 
 
 class Extracted(BaseModel):
-    """The text of a file that is not kept."""
+    """The text of a file that is not stored."""
 
     text: str
     file_id: str
@@ -131,7 +131,7 @@ class Extracted(BaseModel):
     known_type: bool = True
 
 
-CHECK_S = 2.0  # LibreChat gives up after 10 s, and reads the file itself
+CHECK_S = 2.0  # LibreChat's timeout is 10 s; then it reads the file itself
 
 log = structlog.get_logger()
 
@@ -152,7 +152,7 @@ Parts = Annotated[LibreChatParts, Depends(_parts)]
 
 
 async def health(request: Request, settings: SettingsDep, database: DatabaseDep, index: IndexDep) -> JSONResponse:
-    """200 where database and index answer, else 503; the same for every tenant, known or not."""
+    """200 if database and index answer, else 503. The answer does not depend on the tenant."""
     if "tenant" not in request.path_params and settings.librechat.jwt_secret is None:
         response = failure(request, not_connected())
         assert isinstance(response, JSONResponse)
@@ -184,7 +184,7 @@ FORM_LIMITS: Any = {"max_files": 1, "max_fields": MAX_FORM_FIELDS, "max_part_siz
 
 async def _user(request: Request) -> str:
     user = context_of(request).user
-    assert user, "this route does not authenticate its callers"
+    assert user, "this route does not authenticate its clients"
     return user
 
 
@@ -200,17 +200,17 @@ QueryEntity = Annotated[EntityId, Query()]
 
 
 async def query(body: QueryBody, parts: Parts, scope: InScope, user: User, asking: AdmittedAsking) -> JSONResponse:
-    """The passages of one file that are nearest to a question; none, where it is not there or not the caller's."""
+    """The passages of one file nearest to a question; none if the file is unknown or not readable."""
     caller, question = Caller(user, body.entity_id), await _asked(parts, asking, body.query)
-    return JSONResponse(await find(parts, scope, caller, question=question, file_ids=[body.file_id], k=body.k))
+    return JSONResponse(await query_files(parts, scope, caller, question=question, file_ids=[body.file_id], k=body.k))
 
 
 async def query_multiple(
     body: QueryMultipleBody, parts: Parts, scope: InScope, user: User, asking: AdmittedAsking
 ) -> JSONResponse:
-    """The passages of several files that are nearest to a question; 404 where there is none."""
+    """The passages of several files nearest to a question; 404 if there are none."""
     caller, question = Caller(user, body.entity_id), await _asked(parts, asking, body.query)
-    pairs = await find(parts, scope, caller, question=question, file_ids=body.file_ids, k=body.k)
+    pairs = await query_files(parts, scope, caller, question=question, file_ids=body.file_ids, k=body.k)
     if not pairs:
         raise NotFound("No documents found for the given query")
     return JSONResponse(pairs)
@@ -226,7 +226,7 @@ async def embed(
     file: UploadFile,
     entity_id: FormEntity = "",
 ) -> Embedded:
-    """Keep a file, and answer when it can be found."""
+    """Store a file, and answer when it can be queried."""
     return await _embedded(request, parts, scope, principal, Caller(user, entity_id), file_id, file)
 
 
@@ -240,7 +240,7 @@ async def embed_upload(
     uploaded_file: UploadFile,
     entity_id: FormEntity = "",
 ) -> Embedded:
-    """As `embed`, with another name for the part."""
+    """As `embed`, with another name of the form field."""
     return await _embedded(request, parts, scope, principal, Caller(user, entity_id), file_id, uploaded_file)
 
 
@@ -253,20 +253,20 @@ async def embed_local(
     user: User,
     entity_id: QueryEntity = "",
 ) -> Embedded:
-    """As `embed`, of a file below the upload root: of the installation's own LibreChat only, and in a user's folder."""
+    """As `embed`, for a file below the upload root, in the user's folder; only for the LibreChat of the settings."""
     root = None if "tenant" in request.path_params else parts.settings.librechat.upload_root
     limit = parts.settings.ingestion.max_file_bytes
     content = await asyncio.to_thread(local_file, root, body.filepath, user=user, max_bytes=limit + 1)
     incoming = FileUpload(body.file_id, display_name(body.filename), content)
     caller = Caller(user, entity_id)
-    outcome = await keep(parts, scope, principal, caller, incoming, receive=request.receive)
-    return _told(incoming, outcome)
+    outcome = await upload_file(parts, scope, principal, caller, incoming, receive=request.receive)
+    return _embedded_body(incoming, outcome)
 
 
 async def text(
     request: Request, parts: Parts, file_id: FormFileId, file: UploadFile, entity_id: FormEntity = ""
 ) -> Extracted:
-    """The text of a file; nothing is kept. `entity_id` is taken, and means nothing here."""
+    """The text of a file, which is not stored. `entity_id` is accepted and has no effect."""
     incoming = await _incoming(parts, file_id, file)
     limit = parts.settings.ingestion.max_file_bytes
     try:
@@ -281,7 +281,7 @@ async def text(
 async def delete_documents(
     file_ids: Annotated[FileIds, Body()], parts: Parts, scope: InScope, principal: Admitted, user: User
 ) -> dict[str, str]:
-    """Remove files; then 404, if there was one that is unknown or not the caller's."""
+    """Remove files; then 404 if a file is unknown or may not be removed."""
     known = await FileStore(parts.database, scope).known(file_ids)
     mine = [file for file in known.values() if may_remove(Caller(user), file)]
     for file in mine:
@@ -294,7 +294,7 @@ async def delete_documents(
 async def context(
     file_id: Annotated[FileId, Path()], parts: Parts, scope: InScope, user: User, entity_id: QueryEntity = ""
 ) -> str:
-    """The whole text of a file, with its name and its pages."""
+    """The whole text of a file, with its name and page numbers."""
     return await whole_text(parts, scope, Caller(user, entity_id), file_id)
 
 
@@ -305,7 +305,7 @@ async def list_documents(
     ids: Annotated[FileIds, Query()],
     entity_id: QueryEntity = "",
 ) -> JSONResponse:
-    """Every chunk of some files; 404 where one of them is unknown or not the caller's."""
+    """All chunks of some files; 404 if a file is unknown or not readable."""
     return JSONResponse(await chunks_of(parts, scope, Caller(user, entity_id), ids))
 
 
@@ -316,10 +316,10 @@ async def list_ids(parts: Parts, scope: InScope, user: User, entity_id: QueryEnt
 
 
 async def _asked(parts: LibreChatParts, asking: ChatExchange, sent: str) -> str:
-    """What is searched for, on the bill of the tenant."""
+    """The question to search for; its tokens count as usage of the tenant."""
     question = searchable(sent, max_chars=parts.settings.retrieval.max_question_chars)
-    bill = await asking.meter("search")
-    bill.embedded(len(parts.embedder.token_offsets(question)))
+    usage = await asking.meter("search")
+    usage.embedded(len(parts.embedder.token_offsets(question)))
     return question
 
 
@@ -333,19 +333,19 @@ async def _embedded(
     file: UploadFile,
 ) -> Embedded:
     incoming = await _incoming(parts, file_id, file)
-    outcome = await keep(parts, scope, principal, caller, incoming, receive=request.receive)
-    return _told(incoming, outcome)
+    outcome = await upload_file(parts, scope, principal, caller, incoming, receive=request.receive)
+    return _embedded_body(incoming, outcome)
 
 
 async def _incoming(parts: LibreChatParts, file_id: str, file: UploadFile) -> FileUpload:
-    """The file; of one that is too large only enough to see that."""
+    """The uploaded file; if it is too large, one byte more than the limit."""
     name = display_name(file.filename or "")
     return FileUpload(file_id, name, await file.read(parts.settings.ingestion.max_file_bytes + 1))
 
 
-def _told(incoming: FileUpload, outcome: UploadOutcome) -> Embedded:
+def _embedded_body(incoming: FileUpload, outcome: UploadOutcome) -> Embedded:
     return Embedded(
-        status=outcome.kept,
+        status=outcome.stored,
         message=outcome.message,
         file_id=incoming.file_id,
         filename=incoming.name,
