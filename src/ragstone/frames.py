@@ -1,7 +1,7 @@
-"""Frames: the protocol between a process and its child processes, over a pipe or a Unix socket.
+"""Frame protocol between a process and its child processes, over a pipe or a Unix socket.
 
-A frame is two lengths (uint32, big-endian), a JSON object of the first length, and raw bytes of the second. Nothing
-is ever unpickled. The module needs the standard library alone, because child processes have to start quickly.
+A frame has two lengths (uint32, big-endian), a JSON object of the first length, and raw bytes of the second. Nothing
+is unpickled. The module needs only the standard library, because child processes have to start quickly.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 LENGTHS = struct.Struct("!II")
-MAX_LENGTH_BYTES = (1 << 32) - 1  # what a uint32 can say
+MAX_LENGTH_BYTES = (1 << 32) - 1  # maximum of a uint32
 
 Header = dict[str, Any]
 
 
 class MalformedFrame(Exception):
-    """Bytes that are no frame, or a frame beyond the limits. Nothing after it can be read from its stream."""
+    """Bytes that are not a frame, or a frame beyond the limits. The rest of the stream is unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
-    """The largest header and body that a side of a connection sends or accepts, in bytes."""
+    """Maximum sizes of a header and a body that one side of a connection sends or accepts, in bytes."""
 
     header_bytes: int
     body_bytes: int = MAX_LENGTH_BYTES
 
 
 def head(header: Mapping[str, Any], body_bytes: int, limits: FrameLimits) -> bytes:
-    """The bytes of a frame before its body: lengths and header. The body is written after it, without a copy.
+    """Encode the part of a frame before its body: lengths and header. The caller writes the body without a copy.
 
     Raises:
         MalformedFrame: the frame would exceed the limits.
@@ -46,7 +46,7 @@ async def read(stream: asyncio.StreamReader, limits: FrameLimits) -> tuple[Heade
     """Read one frame.
 
     Raises:
-        asyncio.IncompleteReadError: the other side is gone.
+        asyncio.IncompleteReadError: the other side closed the stream.
         MalformedFrame: see the class.
     """
     header_bytes, body_bytes = _lengths(await stream.readexactly(LENGTHS.size), limits)
@@ -58,7 +58,7 @@ def read_blocking(file: BinaryIO, limits: FrameLimits) -> tuple[Header, bytes]:
     """Read one frame from a buffered file.
 
     Raises:
-        EOFError: the other side is gone.
+        EOFError: the other side closed the file.
         MalformedFrame: see the class.
     """
     header_bytes, body_bytes = _lengths(_exactly(file, LENGTHS.size), limits)

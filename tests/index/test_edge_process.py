@@ -331,7 +331,7 @@ async def scores(index: EdgeIndex) -> list[tuple[str, float]]:
 async def test_another_embedder_is_told_to_rebuild(connect: Connect) -> None:
     index = await connect()
     await index.upsert(HERE, [point(1)])
-    with pytest.raises(ConfigurationError, match=r"made with the embedder test .8 dimensions.*ragstone rebuild"):
+    with pytest.raises(ConfigurationError, match=r"created with the embedder test .8 dimensions.*ragstone rebuild"):
         await connect(embedder="other")
     with pytest.raises(ConfigurationError, match="ragstone rebuild"):
         await connect(dimensions=9)

@@ -151,7 +151,7 @@ async def test_one_header_line_of_10_mb_is_refused():
         await exchange.send("HTTP/1.1 200 X\r\nx-long: " + "x" * 10_000_000 + "\r\n\r\n")
 
     async with serving(script) as server, client() as http:
-        with pytest.raises(UpstreamFault, match="head is too long"):
+        with pytest.raises(UpstreamFault, match="header is too long"):
             await http.begin("GET", server.url, trusted=True)
 
 
@@ -166,7 +166,7 @@ async def test_a_server_that_takes_the_request_and_stays_silent_is_not_asked_aga
 
 async def test_an_answer_that_does_not_go_on_breaks_off():
     async with upstream(Fault.HANG_MIDWAY) as model, client(timeouts=QUICK) as http:
-        with pytest.raises(BrokenOff, match=r"did not go on within 0\.2 seconds"):
+        with pytest.raises(BrokenOff, match=r"did not continue within 0\.2 seconds"):
             await body_of(http, model)
 
 

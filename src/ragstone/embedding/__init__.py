@@ -1,1 +1,1 @@
-"""Embedding: text to dense and sparse vectors."""
+"""Embedding: turns text into dense and sparse vectors."""

@@ -1,4 +1,4 @@
-"""The port of embedding: text in, unit vectors out."""
+"""The embedder port: text in, unit vectors out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Purpose = Literal["document", "query"]
 
 
 class Embedder(Protocol):
-    """Maps texts to unit vectors whose dot product is their likeness."""
+    """Embedder: maps texts to unit vectors; the dot product of two vectors is their similarity."""
 
     @property
     def name(self) -> str:
-        """Identifies model, weights and preprocessing; vectors of two names never mix."""
+        """Name of the model, its weights and its preprocessing; vectors of different names are not comparable."""
         ...
 
     @property
@@ -28,11 +28,11 @@ class Embedder(Protocol):
 
     @property
     def window_tokens(self) -> int:
-        """Most tokens of one text that reach the model, without its special tokens."""
+        """Maximum number of tokens of a text that the model reads, without its special tokens."""
         ...
 
     async def embed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:
-        """Embed each text; a text beyond the window is cut to it (see `windows.py`).
+        """Embed each text; a text longer than the window is truncated (see `windows.py`).
 
         Returns:
             float32, shape (len(texts), dimensions), rows of length 1, in input order.
@@ -43,7 +43,7 @@ class Embedder(Protocol):
         ...
 
     def token_offsets(self, text: str) -> Offsets:
-        """Where each token of `text` lies.
+        """Spans of the tokens of `text`.
 
         Returns:
             int64, shape (n, 2): start and end character of each token, ascending,
@@ -52,5 +52,5 @@ class Embedder(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of threads and connections; `embed` after it raises `ModelUnavailable`."""
+        """Release threads and connections; later calls of `embed` raise `ModelUnavailable`."""
         ...

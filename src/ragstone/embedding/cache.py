@@ -1,4 +1,4 @@
-"""The embedding cache: vectors of documents, kept under a hash of model and text."""
+"""The embedding cache: stores vectors of documents by a hash of model and text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY_BYTES = 32
 
 
 def cache_key(embedder_name: str, purpose: Purpose, text: str) -> str:
-    """What the vector of a text is kept under: a hash of all that it follows from."""
+    """Cache key of a text's vector: a hash of everything that determines the vector."""
     hashed = blake2b(digest_size=KEY_BYTES)
     for part in (embedder_name, purpose, text):
         content = part.encode(errors="surrogatepass")
@@ -24,22 +24,22 @@ def cache_key(embedder_name: str, purpose: Purpose, text: str) -> str:
 
 
 class VectorStore(Protocol):
-    """Keeps bytes by key; one statement per call, however many keys."""
+    """Key-value store of the cache; each call is one statement, for any number of keys."""
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """The values of those keys that are there."""
+        """Values of the keys that are stored."""
         ...
 
     async def put_many(self, values: Mapping[str, bytes]) -> None:
-        """Keep values; the same key always comes with the same value."""
+        """Store values; a key always has the same value."""
         ...
 
 
 class CachedEmbedder:
-    """An `Embedder` that asks `store` before `inner`, for documents only.
+    """Embedder with a cache: looks in `store` before it calls `inner`, for documents only.
 
-    A question is rarely asked twice in the same words and takes a few milliseconds to
-    embed; and what users asked should not be stored, so queries are not kept.
+    Queries are not cached: the same question is rare, takes a few milliseconds to embed,
+    and questions of users should not be stored.
     """
 
     def __init__(self, inner: Embedder, store: VectorStore, *, metrics: Metrics | None = None) -> None:
@@ -76,7 +76,7 @@ class CachedEmbedder:
         self._inner.close()
 
     def _vector(self, value: bytes) -> Matrix | None:
-        """The stored vector, or nothing if it is damaged: then it is made again."""
+        """The stored vector; None if it is damaged, so that it is computed again."""
         if len(value) != 4 * self.dimensions:
             return None
         vector = np.frombuffer(value, "<f4").astype(np.float32)

@@ -1,7 +1,7 @@
-"""Hashed words and character trigrams: an embedder without a model, for tests.
+"""Hashing embedder: hashed words and character trigrams, without a model, for tests.
 
 Deterministic across processes and machines; texts that share words, or parts of words,
-are alike. The features are hashed with a sign (Weinberger et al., "Feature Hashing for
+are similar. The features are hashed with a sign (Weinberger et al., "Feature Hashing for
 Large Scale Multitask Learning", ICML 2009), so collisions cancel on average.
 """
 
@@ -19,13 +19,13 @@ import numpy as np
 from ragstone.embedding.base import Matrix, Offsets, Purpose
 
 WINDOW_TOKENS = 254  # as small as the real model's, so that tests meet long chunks too
-TRIGRAM_WEIGHT = 0.25  # a shared word counts more than its letters
+TRIGRAM_WEIGHT = 0.25  # a shared word counts more than shared trigrams
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 class HashingEmbedder:
-    """See `Embedder`. A token is a word or a single sign."""
+    """Hashing embedder; a token is a word or a single character that is not part of one."""
 
     window_tokens = WINDOW_TOKENS
 
@@ -42,7 +42,7 @@ class HashingEmbedder:
         return np.array([match.span() for match in _TOKEN.finditer(text)], np.int64).reshape(-1, 2)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """See `Embedder.close`; there is nothing to release."""
 
     def _vectors(self, texts: Sequence[str]) -> Matrix:
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
@@ -50,7 +50,7 @@ class HashingEmbedder:
             for feature, weight in _features(text):
                 digest = int.from_bytes(blake2b(feature.encode(errors="surrogatepass"), digest_size=8).digest())
                 vectors[row, digest % self.dimensions] += weight if digest >> 63 else -weight
-        # A text without features, or whose features cancelled, still needs a direction.
+        # A text without features, or with features that cancel out, still needs a direction.
         vectors[~vectors.any(axis=1), 0] = 1
         unit: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit

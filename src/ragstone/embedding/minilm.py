@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 in this process: the default embedder, no key and no network."""
+"""The default embedder: all-MiniLM-L6-v2 in this process, without key and network."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ CLS, SEP, PAD = 101, 102, 0  # ids in the model's vocabulary
 # The tokenizer turns a longer word into one [UNK], so characters beyond this many per
 # token of the window cannot bring another word in. It bounds the work on a huge text.
 WINDOW_CHARS = WINDOW_TOKENS * 100
-BATCH_TOKENS = 1024  # padded tokens of one batch; 8192 took 330 MB more and was slower
+BATCH_TOKENS = 1024  # padded tokens per batch; 8192 took 330 MB more and was slower
 SLAB_TEXTS = 512  # texts tokenised at once
-BLOCK_CHARS = 65_536  # characters tokenised at once when only offsets are wanted
+BLOCK_CHARS = 65_536  # characters tokenised at once for offsets
 
 T = TypeVar("T")
 
 
 class MiniLMEmbedder:
-    """See `Embedder`. Safe to share between tasks.
+    """Embedder of all-MiniLM-L6-v2; safe to share between tasks.
 
-    Documents and queries have a lane each: one batch of documents is computed at a time for
-    all callers, and a query runs beside it instead of waiting behind it.
+    Documents and queries have a thread each: it computes one batch of documents at a time for
+    all callers, and a query does not wait for them.
     """
 
-    # With the first digits of the SHA-256 of the original weights. It is stored beside
-    # vectors and cached under, so it changes only when the vectors do.
+    # Contains the first digits of the SHA-256 of the original weights. The index and the
+    # cache store it with the vectors, so it must change only when the vectors do.
     name = "all-MiniLM-L6-v2:53aa51172d14"
     dimensions = DIMENSIONS
     window_tokens = WINDOW_TOKENS
@@ -88,7 +88,7 @@ class MiniLMEmbedder:
         return np.concatenate([np.empty((0, 2), np.int64), *parts])
 
     def close(self) -> None:
-        """See `Embedder.close`. Waits for the batch at hand."""
+        """See `Embedder.close`. Waits for the current batch."""
         for lane in self._lanes.values():
             lane.shutdown()
 
@@ -101,12 +101,12 @@ class MiniLMEmbedder:
         try:
             future = self._lanes[purpose].submit(work)
         except RuntimeError as error:
-            raise ModelUnavailable("The embedder is closed; open the platform again.") from error
+            raise ModelUnavailable("The embedder is closed. Open the platform again.") from error
         return await asyncio.wrap_future(future)
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Positions grouped by like length, each group within `BATCH_TOKENS` once padded."""
+    """Group positions of texts by similar length; each padded group has at most `BATCH_TOKENS`."""
     batch: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda position: lengths[position]):
         if batch and (len(batch) + 1) * lengths[position] > BATCH_TOKENS:
@@ -126,7 +126,7 @@ def _padded(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of `text` to tokenise by themselves, cut at white space so that no token is torn."""
+    """Spans of `text` to tokenise separately, cut at white space so that no token is split."""
     start = 0
     while start < len(text):
         end = start + BLOCK_CHARS
@@ -138,5 +138,5 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _encodable(text: str) -> str:
-    """`text` with lone surrogates, which the tokenizer refuses, as question marks; same length."""
+    """`text` with lone surrogates replaced by question marks, because the tokenizer refuses them; same length."""
     return text.encode(errors="replace").decode()

@@ -1,12 +1,12 @@
-"""Sparse vectors: text to BM25 term weights.
+"""Sparse vectors: BM25 term weights of a text.
 
 BM25 of a chunk d for a query q is the sum over the terms t of q of
 
     count(t, q) · idf(t) · tf / (tf + k1 · (1 - b + b · |d| / average))
 
 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009; without the
-constant factor k1 + 1, as in Lucene). This module makes the two vectors; the index
-knows the tenant's chunks and multiplies with idf.
+constant factor k1 + 1, as in Lucene). This module computes the vectors of d and q; the index
+has all chunks of the tenant and multiplies by idf.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ragstone.vocabulary import SparseVector
 BM25_K1 = 0.9  # with b, the best over the collections of Trotman et al., ADCS 2014
 BM25_B = 0.4
 BM25_AVERAGE_TERMS = 200.0
-"""Stands for the mean length of the chunks, which a vector written once cannot follow.
+"""Assumed average length of chunks: a stored vector cannot follow the real average.
 
 Measured: on scifact, mlquestions and squad_v2 (means of 227, 43 and 124 terms) nDCG@10
 is within .005 of its best for every value from 100 to 400.
@@ -39,7 +39,7 @@ _ENGLISH = """
 """
 STOPWORDS = frozenset(_ENGLISH.split())
 
-# Written without spaces between words (or, Hangul, with endings that cling): cut into pairs.
+# Scripts without spaces between words (Hangul: with attached endings); cut into character pairs.
 _UNSPACED = (
     "\u0e01-\u0eff\u1000-\u109f\u1780-\u17d3\u3005-\u3007\u3041-\u30ff\u3105-\u312f"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
@@ -48,7 +48,7 @@ _UNSPACED = (
 # quantifiers: Python 3.11.2 (Debian 12) matches them wrongly, and nothing here can backtrack far.
 _WORD = rf"(?:[^\W_{_UNSPACED}]|[\u0900-\u0963\u0966-\u0dff])+"
 _TERM = re.compile(rf"[{_UNSPACED}]+|{_WORD}(?:[._]{_WORD})*(?:\+\+|#(?!\w))?")
-# Accents, Hebrew and Arabic points, soft hyphens and joiners: many leave them out.
+# Accents, Hebrew and Arabic points, soft hyphens and joiners: many writers omit them.
 _OPTIONAL = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u00ad\u200c\u200d]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CONTRACTION = re.compile(r"(?<=\w)['’](?:s|t|d|m|ll|re|ve)\b")
@@ -56,9 +56,9 @@ _STEMMED = re.compile(r"[a-z]{3,40}")
 
 
 def terms(text: str) -> list[str]:
-    """Cut `text` into index terms, in reading order, repeats and stopwords included.
+    """Index terms of `text` in reading order, with repetitions and stopwords.
 
-    Case, width and accents are folded. English suffixes go (Porter). `foo_bar`,
+    Case, width and accents are folded. English suffixes are stripped (Porter). `foo_bar`,
     `node.js` and `3.11` give the whole and its parts; `C++` and `C#` stay whole. Chinese,
     Japanese, Korean, Thai, Lao, Khmer and Burmese become overlapping character pairs.
     """
@@ -66,7 +66,7 @@ def terms(text: str) -> list[str]:
 
 
 def document_vector(text: str) -> SparseVector:
-    """The term-frequency part of BM25 for each term of a chunk; values lie in (0, 1)."""
+    """Sparse vector of a chunk: the term-frequency part of BM25 for each term; values in (0, 1)."""
     found = terms(text)
     norm = BM25_K1 * (1 - BM25_B + BM25_B * len(found) / BM25_AVERAGE_TERMS)
     vector = _counted(found)
@@ -74,13 +74,13 @@ def document_vector(text: str) -> SparseVector:
 
 
 def query_vector(text: str) -> SparseVector:
-    """How often each term occurs in a question; stopwords count only if there is nothing else."""
+    """Sparse vector of a question: the count of each term; stopwords count only if there is no other term."""
     found = terms(text)
     return _counted([term for term in found if term not in STOPWORDS] or found)
 
 
 def _counted(found: Iterable[str]) -> SparseVector:
-    """Count terms by number; two terms of one number (1 in 4 billion pairs) count as one."""
+    """Counts by term number; two terms with the same number (1 in 4 billion pairs) count as one."""
     counts = sorted(Counter(map(_number, found)).items())
     table = np.array(counts, dtype=np.float64).reshape(-1, 2)
     return SparseVector(table[:, 0].astype(np.uint32), table[:, 1].astype(np.float32))
@@ -95,7 +95,7 @@ def _folded(text: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _terms_of(run: str) -> tuple[str, ...]:
-    """Cached, because a text repeats its words and the stemmer takes 27 µs for each."""
+    """Terms of a run of characters; cached, because texts repeat words and the stemmer takes 27 µs for each."""
     if re.match(f"[{_UNSPACED}]", run):
         return tuple(run[i : i + 2] for i in range(len(run) - 1)) or (run,)
     if "." in run or "_" in run:
@@ -104,7 +104,7 @@ def _terms_of(run: str) -> tuple[str, ...]:
 
 
 def _stem(word: str) -> str:
-    """A stemmer of its own for each word: it keeps state, and threads share this module."""
+    """Stem a word with a new stemmer: stemmers have state, and threads share this module."""
     if word in STOPWORDS or not _STEMMED.fullmatch(word):
         return word
     stem: str = PorterStemmer().stemWord(word)
@@ -113,5 +113,5 @@ def _stem(word: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _number(term: str) -> int:
-    """The term's index: the same on every machine and in every version, unlike `hash`."""
+    """Number of a term; unlike `hash`, the same on every machine and in every version."""
     return crc32(term.encode())

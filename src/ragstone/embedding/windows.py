@@ -1,4 +1,4 @@
-"""Windows: the texts that are embedded for a chunk; a chunk longer than the model's window has several."""
+"""Embedding windows: the texts embedded for a chunk; a chunk longer than the model's window has several."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from ragstone.embedding.base import Embedder, Matrix
 from ragstone.embedding.cache import cache_key
 from ragstone.vocabulary import Chunk
 
-HEAD_SHARE = 2  # title, headings and table header take at most half of a window
-OVERLAP_SHARE = 8  # neighbouring windows share an eighth of one
+HEAD_SHARE = 2  # title, headings and table header take at most 1/2 of a window
+OVERLAP_SHARE = 8  # neighbouring windows overlap by 1/8 of a window
 
-_WORD = re.compile(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")  # three letters, or one of a script that needs fewer
+_WORD = re.compile(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")  # three ASCII letters, or one letter of another script
 
 
 async def embed_chunks(embedder: Embedder, chunks: Sequence[Chunk], *, title: str | Sequence[str]) -> list[Matrix]:
-    """Embed chunks, of one document or with a title each: for each chunk one row per window, at least one.
+    """Embed chunks; each result has one row per window of its chunk, at least one.
 
-    A chunk that fits the embedder's window is one row. A longer one is cut into windows
-    of like length that overlap, and a search scores it by its best row (why: see
-    docs/chunking.md). All windows of all chunks go to the embedder in one call.
+    `title` is that of the document, or one title per chunk. A chunk within the embedder's
+    window has one row. A longer one is cut into overlapping windows of similar length, and
+    a search scores it by its best row (see docs/chunking.md for the reason). One call of the
+    embedder embeds all windows of all chunks.
 
     Raises:
         ModelUnavailable: see `Embedder.embed`.
@@ -36,7 +37,7 @@ async def embed_chunks(embedder: Embedder, chunks: Sequence[Chunk], *, title: st
 
 
 def window_texts(embedder: Embedder, chunk: Chunk, *, title: str) -> list[str]:
-    """The texts that are embedded for `chunk`: each window below the title, headings and table header."""
+    """Texts embedded for `chunk`: each window, with the title, headings and table header above it."""
     head = _head(embedder, chunk, title)
     room = embedder.window_tokens - len(embedder.token_offsets(head))
     if chunk.token_count <= room:
@@ -49,12 +50,12 @@ def window_texts(embedder: Embedder, chunk: Chunk, *, title: str) -> list[str]:
 
 
 def window_keys(embedder: Embedder, chunk: Chunk, *, title: str) -> list[str]:
-    """What a cache keeps the vectors of `chunk` under; see `cached`."""
+    """Cache keys of the vectors of `chunk`; see `cache.cache_key`."""
     return [cache_key(embedder.name, "document", text) for text in window_texts(embedder, chunk, title=title)]
 
 
 def names_above(chunk: Chunk, title: str) -> tuple[str, ...]:
-    """What stands above a chunk: the document's title and the headings, each once.
+    """Title of the document and headings of a chunk, without repetitions.
 
     A title without a word, such as `123.md`, is left out: it cost .015 nDCG@10 on 1,764 passages.
     """
@@ -63,7 +64,7 @@ def names_above(chunk: Chunk, title: str) -> tuple[str, ...]:
 
 
 def windows(count: int, room: int, *, overlap: int) -> list[tuple[int, int]]:
-    """Cut `count` tokens into the fewest windows of at most `room`, of like length; neighbours share `overlap`."""
+    """Split `count` tokens into the fewest windows of similar length, at most `room`; neighbours share `overlap`."""
     number = max(1, -(-(count - overlap) // (room - overlap)))
     step = -(-(count - overlap) // number)
     return [(at * step, min(count, (at + 1) * step + overlap)) for at in range(number)]

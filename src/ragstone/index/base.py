@@ -1,6 +1,6 @@
-"""The port of the search index: points in, candidates out; and the checks that every adapter makes.
+"""The search index port: points in, candidates out; and the checks that every adapter makes.
 
-Qdrant Edge takes NaN without a word and aborts on rows of unequal length.
+The checks are needed: Qdrant Edge accepts NaN silently, and aborts on rows of unequal length.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ragstone.vocabulary import Filters, MetadataValue, Scope, SparseVector, Sta
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One chunk as the index knows it; the text stays in SQL.
+    """A chunk in the index; its text is in SQL only.
 
     `dense` is float32 of shape (windows, dimensions), unit rows, at least one: a chunk
-    longer than the embedder's window has several, and scores by its best.
+    longer than the embedder's window has several windows, and its score is that of the best.
     """
 
     chunk_id: str
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk that one leg of the search found."""
+    """A chunk that one leg of the search (dense or sparse) found."""
 
     chunk_id: str
     document_id: str
@@ -45,14 +45,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What each leg found, best first; ties by chunk id. A leg not asked for is empty."""
+    """Results of each leg, best first; ties by chunk id. A leg that was not queried is empty."""
 
     dense: tuple[Candidate, ...] = ()
     sparse: tuple[Candidate, ...] = ()
 
 
 class Index(Protocol):
-    """Stores points of all tenants and never shows one tenant's to another."""
+    """Search index for the points of all tenants; a search finds points of its own scope only."""
 
     async def upsert(self, scope: Scope, points: Sequence[Point]) -> None:
         """Add or replace points by chunk id; durable against kill -9 on return.
@@ -72,7 +72,7 @@ class Index(Protocol):
         filters: Filters,
         limit: int,
     ) -> Candidates:
-        """Best `limit` chunks of each leg asked for, within scope and filters.
+        """Best `limit` chunks of each queried leg, within scope and filters.
 
         Dense scores are cosines in [-1, 1]. Sparse scores are BM25 with
         idf = ln(1 + (N - n + 0.5) / (n + 0.5)), N and n counted over the tenant's chunks;
@@ -85,35 +85,35 @@ class Index(Protocol):
         ...
 
     async def delete_document(self, scope: Scope, document_id: str, *, keep_version: int | None = None) -> None:
-        """Remove all points of a document, or all but those of `keep_version`."""
+        """Remove all points of a document, or all except those of `keep_version`."""
         ...
 
     async def delete_tenant(self, tenant: str) -> None:
-        """Remove all points of a tenant, of every collection; there may be none."""
+        """Remove all points of a tenant in all its collections; there may be none."""
         ...
 
     async def count(self, scope: Scope | str) -> int:
-        """Number of chunks (not windows) in the scope, or of the tenant of that name."""
+        """Number of chunks (not windows) of a scope, or of a tenant."""
         ...
 
     async def clear(self) -> None:
-        """Remove everything of every tenant; `rebuild` fills it again from SQL."""
+        """Remove all points of all tenants; `rebuild` restores them from SQL."""
         ...
 
     async def close(self) -> None:
-        """Let go of the index; calls after it raise `IndexUnavailable`."""
+        """Close the index; later calls raise `IndexUnavailable`."""
         ...
 
 
 UNIT_TOLERANCE = 1e-3
-"""How far from 1 the length of a unit vector may be; float16 models stay below it."""
+"""Largest deviation of a unit vector's length from 1; float16 models stay below it."""
 
 
 def check_point(point: Point, dimensions: int) -> None:
-    """Refuse a point whose vectors the index could not score.
+    """Check that the index can score the vectors of a point.
 
     Raises:
-        InvalidVector: names the chunk and what is wrong with its vectors.
+        InvalidVector: a vector is invalid; the message names the chunk and the fault.
     """
     owner = f"chunk {point.chunk_id}"
     dense = point.dense
@@ -132,10 +132,10 @@ def check_point(point: Point, dimensions: int) -> None:
 def check_query(
     dense: NDArray[np.float32] | None, sparse: SparseVector | None, dimensions: int
 ) -> NDArray[np.float32] | None:
-    """Refuse a query that the index could not score; return the dense vector at length 1.
+    """Check that the index can score a query; returns the dense vector normalised to length 1.
 
     Raises:
-        InvalidVector: says what is wrong with it.
+        InvalidVector: a vector is invalid; the message names the fault.
     """
     if sparse is not None:
         _check_sparse(sparse, "the query")
@@ -149,15 +149,15 @@ def check_query(
     _check_dense_values(dense, "the query")
     length = np.linalg.norm(dense)
     if length == 0:
-        raise InvalidVector("The query's dense vector is zero, and points nowhere. Ask by its terms alone.")
+        raise InvalidVector("The query's dense vector is zero. Search with the sparse vector only.")
     return dense / length
 
 
 def _check_dense_values(dense: NDArray[np.float32], owner: str) -> None:
     if dense.dtype != np.float32:
-        raise InvalidVector(f"The dense vector of {owner} holds {dense.dtype}, not float32. Convert it first.")
+        raise InvalidVector(f"The dense vector of {owner} has the type {dense.dtype}, not float32. Convert it first.")
     if not np.isfinite(dense).all():
-        raise InvalidVector(f"The dense vector of {owner} holds NaN or infinity. Embed the text again.")
+        raise InvalidVector(f"The dense vector of {owner} contains NaN or infinity. Embed the text again.")
 
 
 def _check_sparse(sparse: SparseVector, owner: str) -> None:
@@ -165,6 +165,6 @@ def _check_sparse(sparse: SparseVector, owner: str) -> None:
     if indices.dtype != np.uint32 or values.dtype != np.float32 or indices.shape != values.shape or indices.ndim != 1:
         raise InvalidVector(f"The sparse vector of {owner} is not two rows of uint32 and float32 of one length.")
     if (indices[1:] <= indices[:-1]).any():
-        raise InvalidVector(f"The sparse vector of {owner} has indices out of order or twice. Sort and merge them.")
+        raise InvalidVector(f"The sparse vector of {owner} has unsorted or duplicate indices. Sort and merge them.")
     if not np.isfinite(values).all():
-        raise InvalidVector(f"The sparse vector of {owner} holds NaN or infinity. Make it again from the text.")
+        raise InvalidVector(f"The sparse vector of {owner} contains NaN or infinity. Compute it again from the text.")

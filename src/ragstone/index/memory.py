@@ -1,4 +1,4 @@
-"""The exact index in memory: the reference that every other index is compared with."""
+"""The exact index in memory: the reference for the tests of all other indexes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ragstone.index.base import Candidate, Candidates, Index, Point, check_point
 from ragstone.vocabulary import Filters, MetadataValue, Scope, SparseVector, StageScore
 
 Key = tuple[str, str]
-"""Collection and chunk id: unique within a tenant."""
+"""Collection and chunk id; unique within a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stack:
-    """The windows of all chunks of a collection in one matrix; chunk i starts at `starts[i]`."""
+    """Matrix of the windows of all chunks of a collection; chunk i starts at row `starts[i]`."""
 
     keys: tuple[Key, ...]
     starts: NDArray[np.intp]
@@ -30,7 +30,7 @@ class _Stack:
 
 @dataclass(slots=True)
 class _Tenant:
-    """One tenant's points, and for each term which of them hold it with what weight."""
+    """Points of one tenant, with an inverted index: the chunks and weights of each term."""
 
     points: dict[Key, Point] = field(default_factory=dict)
     postings: defaultdict[int, dict[Key, float]] = field(default_factory=lambda: defaultdict(dict))
@@ -38,7 +38,7 @@ class _Tenant:
 
 
 class MemoryIndex(Index):
-    """Keeps everything in this process and scores it exactly; gone when the process ends."""
+    """Index in the memory of this process with exact scores; it is lost when the process ends."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -134,7 +134,7 @@ def _remove(tenant: _Tenant, key: Key) -> None:
 
 
 def _cosines(tenant: _Tenant, collection: str, query: NDArray[np.float32]) -> Iterable[tuple[Key, float]]:
-    """Each chunk of the collection with the cosine of its best window."""
+    """Yield each chunk of the collection with the cosine of its best window."""
     if collection not in tenant.stacks:
         tenant.stacks[collection] = _stack(tenant, collection)
     stack = tenant.stacks[collection]
@@ -153,7 +153,7 @@ def _stack(tenant: _Tenant, collection: str) -> _Stack:
 
 
 def _bm25(tenant: _Tenant, query: SparseVector) -> Iterable[tuple[Key, float]]:
-    """Each chunk of the tenant that shares a term with the query; see `Index.search` for the formula."""
+    """BM25 scores of the tenant's chunks that share a term with the query; see `Index.search` for the formula."""
     scores: defaultdict[Key, float] = defaultdict(float)
     for index, weight in zip(query.indices.tolist(), query.values.tolist(), strict=True):
         holders = tenant.postings.get(index, {})

@@ -1,10 +1,9 @@
-"""The data model in Qdrant, the same for Edge and the server: ids, payload, selections.
+"""Data model of the points in Qdrant, the same for Edge and the server: ids, payload, selections.
 
-One chunk is one point. Its windows are a multi-vector compared by the best of them
-(MaxSim with a single query vector), so limits, counts and inverse document frequencies
-count chunks without further ado. Metadata becomes one list of keywords, `["lang","de"]`
-for lang = de: any field can be filtered by without an index of its own, and no name from
-outside ever becomes a path into the payload.
+One chunk is one point. Its windows are a multi-vector, scored by the best one (MaxSim with
+a single query vector), so limits, counts and inverse document frequencies count chunks.
+Metadata is one list of keywords, such as `["lang","de"]` for lang = de: searches can filter
+by any field without an index per field, and no external name becomes a path in the payload.
 """
 
 from __future__ import annotations
@@ -20,24 +19,24 @@ _POINT_NAMESPACE = uuid.UUID("1c2fb1b6-5f0a-4c79-9d4e-7f3f7f0f6a55")
 
 Value = str | int
 Condition = tuple[str, tuple[Value, ...]]
-"""A payload field, and the values of which it has to hold one."""
+"""Condition: the payload field contains one of the values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Points that meet every condition of `must` and none of `must_not`."""
+    """Selection of the points that meet all conditions of `must` and none of `must_not`."""
 
     must: tuple[Condition, ...]
     must_not: tuple[Condition, ...] = ()
 
 
 def point_id(scope: Scope, chunk_id: str) -> str:
-    """The chunk's id in the engine, which takes nothing but numbers and UUIDs."""
+    """Point id of a chunk; a UUID, because the engine accepts only numbers and UUIDs."""
     return str(uuid.uuid5(_POINT_NAMESPACE, json.dumps([scope.tenant, scope.collection, chunk_id])))
 
 
 def payload(scope: Scope, point: Point) -> dict[str, str | int | list[str]]:
-    """What the engine stores beside the vectors."""
+    """Payload of a point: the fields that the engine stores beside the vectors."""
     return {
         "tenant": scope.tenant,
         "collection": scope.collection,
@@ -50,12 +49,12 @@ def payload(scope: Scope, point: Point) -> dict[str, str | int | list[str]]:
 
 
 def tenant_points(tenant: str) -> Selection:
-    """All points of the tenant: the corpus that inverse document frequencies count."""
+    """Selection of all points of a tenant: the corpus of the inverse document frequencies."""
     return Selection((("tenant", (tenant,)),))
 
 
 def scope_points(scope: Scope, filters: Filters | None = None) -> Selection:
-    """The points of the scope that pass the filters."""
+    """Selection of the points of a scope that pass the filters."""
     must: list[Condition] = [("tenant", (scope.tenant,)), ("collection", (scope.collection,))]
     if filters is not None:
         must += [
@@ -67,7 +66,7 @@ def scope_points(scope: Scope, filters: Filters | None = None) -> Selection:
 
 
 def document_points(scope: Scope, document_id: str, *, keep_version: int | None) -> Selection:
-    """The points of a document, but those of `keep_version`."""
+    """Selection of the points of a document, except those of `keep_version`."""
     kept: tuple[Condition, ...] = () if keep_version is None else (("version", (keep_version,)),)
     return Selection((*scope_points(scope).must, ("document", (document_id,))), kept)
 
@@ -77,6 +76,6 @@ def _keywords(name: str, values: tuple[MetadataValue, ...]) -> tuple[str, ...]:
 
 
 def _keyword(name: str, value: MetadataValue) -> str:
-    """One string for name and value; 1.0 is written as 1, since they are equal."""
+    """Keyword of a name and value; 1.0 is written as 1, because they are equal."""
     whole = isinstance(value, float) and value.is_integer()
     return json.dumps([name, int(value) if whole else value])

@@ -22,7 +22,7 @@ from ragstone.errors import ModelFileError, ModelUnavailable
 
 MODEL_PACKAGE = "ragstone_minilm"
 GRAPH_FILE = "model.onnx"
-WEIGHTS_FILE = "model.onnx.data"  # the name by which the graph refers to it
+WEIGHTS_FILE = "model.onnx.data"  # the graph refers to it by this name
 TOKENIZER_FILE = "tokenizer.json"
 
 # The files of ragstone-minilm 1.0.
@@ -32,7 +32,7 @@ SHA256 = {
     TOKENIZER_FILE: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 
-_MEND = (
+_FIX = (
     f"Install the package {MODEL_PACKAGE.replace('_', '-')} (in a clone: `make setup`; `make wheels` builds it "
     f"into dist/), or set RAGSTONE_EMBEDDING__MODEL_FOLDER to a folder with its files {', '.join(SHA256)}."
 )
@@ -40,7 +40,7 @@ _MEND = (
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The contents of the model's files, equal to the pinned ones."""
+    """Contents of the model's files, verified by their hashes."""
 
     graph: bytes
     weights: bytes
@@ -50,8 +50,8 @@ class ModelFiles:
 def read_model_files(folder: Path | None) -> ModelFiles:
     """Read the model from `folder`, or from the installed model package.
 
-    The bytes that were hashed are the bytes returned, so a file changed a moment later
-    changes nothing. Hashing 90 MB takes about 60 ms.
+    The returned bytes are the hashed ones, so a later change of a file has no effect.
+    Hashing 90 MB takes about 60 ms.
 
     Raises:
         ModelFileError: a file is missing, unreadable or not the pinned one.
@@ -67,7 +67,7 @@ def read_model_files(folder: Path | None) -> ModelFiles:
 def _package_folder() -> Path:
     spec = find_spec(MODEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise ModelFileError(f"The embedding model is not installed. {_MEND}")
+        raise ModelFileError(f"The embedding model is not installed. {_FIX}")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -75,19 +75,19 @@ def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_MEND}") from error
+        raise ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_FIX}") from error
     if hashlib.sha256(content).hexdigest() != SHA256[path.name]:
-        raise ModelFileError(f"The model file {path} is not the pinned one: its SHA-256 differs. {_MEND}")
+        raise ModelFileError(f"The model file {path} is not the pinned one: its SHA-256 differs. {_FIX}")
     return content
 
 
 class EncoderSession:
-    """Runs the encoder; safe to call from several threads at once."""
+    """Session of the encoder; several threads may use it at once."""
 
     def __init__(self, files: ModelFiles, *, threads: int | None = None) -> None:
         """Load the encoder; `threads` compute one batch together (default: one per core this process may use)."""
         options = _session_options(threads or _cores())
-        # From memory, not by path: what runs is what was verified.
+        # From memory, not by path, so that the verified bytes are loaded.
         options.add_external_initializers_from_files_in_memory([WEIGHTS_FILE], [files.weights], [len(files.weights)])
         self._session = onnxruntime.InferenceSession(files.graph, options, providers=["CPUExecutionProvider"])
 
@@ -95,23 +95,23 @@ class EncoderSession:
         """Encode one batch: (texts, tokens) in, (texts, 384) unit rows out.
 
         Raises:
-            ModelUnavailable: the runtime failed, for example for want of memory.
+            ModelUnavailable: the runtime failed, for example for lack of memory.
         """
         try:
             vectors: NDArray[np.float32] = self._session.run(["vectors"], {"ids": ids, "mask": mask})[0]
         except (Fail, RuntimeException) as error:
-            raise ModelUnavailable("The embedding model failed on a batch; is there enough free memory?") from error
+            raise ModelUnavailable("The embedding model failed on a batch. Check the free memory.") from error
         return vectors
 
 
 def _session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Options for small memory, and threads that rest between batches."""
+    """Session options for low memory, and for threads that sleep between batches."""
     options = onnxruntime.SessionOptions()
-    # Left to itself, the runtime counts the machine's cores and pins its threads to them.
+    # By default the runtime counts the machine's cores and pins its threads to them.
     options.intra_op_num_threads = threads
-    # Memory plans are kept per input shape, and every batch has another shape.
+    # Memory plans are stored per input shape, and every batch has another shape.
     options.enable_mem_pattern = False
-    # Threads that spin between batches take the processor from everyone else.
+    # Threads that spin between batches take CPU time from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 

@@ -1,1 +1,1 @@
-"""Resilience: the HTTP client outwards, retries, circuit breakers and concurrency limits."""
+"""Resilience: the HTTP client for other servers, retries, circuit breakers and concurrency limits."""

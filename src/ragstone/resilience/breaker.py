@@ -1,12 +1,12 @@
-"""The circuit breaker: a server that fails is left alone for some seconds, then asked once.
+"""Circuit breaker: stops the calls to a failing server for some seconds, then sends a probe.
 
-While it is down, each call to it costs its caller a time-out and the server a request that
-keeps it down. Open, the breaker refuses at once. After `open_s` it lets through one call, the
-probe; all others are refused until that one has come back.
+Each call to a server that is down costs the caller a timeout, and may keep the server down.
+An open breaker refuses calls at once. After `open_s` it is half open and admits one call, the
+probe; it refuses all others until the probe has ended.
 
-A good probe closes the circuit at once, with an empty window. Letting traffic in by degrees
-would help a server that is weak, but would refuse calls that it could answer; and one that is
-still broken is left alone again after ten calls, while the places bound how many run at once.
+A successful probe closes the circuit at once, with an empty window. Admitting traffic in
+steps would help a weak server, but refuse calls that it could answer. If the server still
+fails, the circuit opens again after ten calls, and the bulkhead limits the concurrent calls.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from enum import IntEnum
 
 from ragstone.errors import CircuitOpen
 
-BUCKETS = 10  # the window moves in tenths
-LONGEST_OPEN_S = 10.0  # the wait grows no longer than this, so that a server that is back is found out soon
-OPEN_GROWTH = 2.0  # after each probe that failed
+BUCKETS = 10  # the window moves in steps of a tenth
+LONGEST_OPEN_S = 10.0  # limit of the growing wait, so that a recovered server is detected soon
+OPEN_GROWTH = 2.0  # factor of the wait after each failed probe
 
 
 class State(IntEnum):
-    """What the metric `ragstone_circuit_state` shows."""
+    """State of a circuit, as the metric `ragstone_circuit_state` reports it."""
 
     CLOSED = 0
     HALF_OPEN = 1
@@ -34,17 +34,17 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerOptions:
-    """When a circuit opens, and for how long. Any one of three signs opens it.
+    """Options of a circuit breaker. Any one of three conditions opens the circuit.
 
     Attributes:
-        failure_rate: Sign 1: this share of the window's calls failed.
-        window_s: How far back it is looked.
-        min_calls: Calls in the window without which a share says nothing.
-        failures_in_row: Sign 2: so many failed with none good between.
-        failing_s: Sign 3: for so long none was good, for servers that are called seldom.
-        failing_calls: Failures without which sign 3 says nothing.
-        open_s: Wait before a probe; twice as long after each that fails, up to `LONGEST_OPEN_S`.
-        probe_s: A probe that did not come back within this is given up, and another one let through.
+        failure_rate: Condition 1: share of failed calls in the window.
+        window_s: Length of the window.
+        min_calls: Minimum number of calls in the window for condition 1.
+        failures_in_row: Condition 2: number of consecutive failures.
+        failing_s: Condition 3: time without a success; for servers that are called rarely.
+        failing_calls: Minimum number of failures for condition 3.
+        open_s: Wait before a probe; doubles after each failed probe, up to `LONGEST_OPEN_S`.
+        probe_s: Time after which an unfinished probe is given up and another one admitted.
     """
 
     failure_rate: float = 0.5
@@ -63,10 +63,10 @@ class BreakerOptions:
 
 
 class Breaker:
-    """One circuit. Each admitted call ends in one of `succeeded`, `failed` and `let_go`.
+    """Circuit breaker of one server. Each admitted call ends with `succeeded`, `failed` or `let_go`.
 
-    It is no lock and needs none: it is used by the tasks of one event loop. Every call
-    costs the same, whatever came before.
+    It needs no lock, because only the tasks of one event loop use it. The cost of a call is
+    constant.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[str, State], None] | None = None,
     ) -> None:
-        """`name` is for the reader of errors; `on_change` hears of it and of each new state."""
+        """`name` is used in errors; `on_change` is called with it and each new state."""
         self.name = name
         self._options = options
         self._clock = clock
@@ -95,21 +95,21 @@ class Breaker:
 
     @property
     def state(self) -> State:
-        """The state after the last call; an open circuit becomes half open when a call is admitted."""
+        """State after the last call; an open circuit becomes half open when it admits a call."""
         return self._state
 
     @property
     def recent(self) -> tuple[int, int]:
-        """Calls that ended within the window, and how many of them failed."""
+        """Number of calls that ended within the window, and number of failed ones."""
         return self._window.counts(self._clock())
 
     @property
     def opened_s_ago(self) -> float | None:
-        """Seconds since it opened; None while it is closed."""
+        """Seconds since the circuit opened; None if it is closed."""
         return None if self._state is State.CLOSED else self._clock() - self._opened_at
 
     def check(self) -> None:
-        """Raise what `admit` would raise now, and reserve nothing.
+        """Raise the error that `admit` would raise now; admits nothing.
 
         Raises:
             CircuitOpen: see `admit`.
@@ -119,30 +119,30 @@ class Breaker:
         wait_s = self._wait_s(self._clock())
         if wait_s > 0:
             raise CircuitOpen(
-                f"{self.name} failed too often a moment ago and is left alone for now. Try again in a few seconds.",
+                f"{self.name} failed too often, so calls to it are paused. Try again in a few seconds.",
                 retry_after_s=min(wait_s, self._open_s),
             )
 
     def admit(self) -> int:
-        """Let one call through; half open, only the probe.
+        """Admit one call; a half-open circuit admits only the probe.
 
         Returns:
-            The call's number. Given back with its outcome, it keeps a call that began
-            before the circuit opened from being taken for the probe.
+            The call's number, to be passed with its outcome. It distinguishes the probe from
+            calls that began before the circuit opened.
 
         Raises:
-            CircuitOpen: left alone for now; `retry_after_s` says for how long.
+            CircuitOpen: the circuit is open; `retry_after_s` is the time until the next probe.
         """
         self.check()
         self._calls += 1
         if self._state is not State.CLOSED:
             self._probe, self._probe_began = self._calls, self._clock()
             if self._state is State.OPEN:
-                self._turn(State.HALF_OPEN)
+                self._change_state(State.HALF_OPEN)
         return self._calls
 
     def succeeded(self, call: int | None = None) -> None:
-        """The call was answered. A good probe closes the circuit."""
+        """Record a successful call. A successful probe closes the circuit."""
         if self._stale(call):
             return
         if self._state is State.CLOSED:
@@ -152,7 +152,7 @@ class Breaker:
             self._close()
 
     def failed(self, call: int | None = None) -> None:
-        """The call failed. A failed probe opens the circuit again."""
+        """Record a failed call. A failed probe opens the circuit again."""
         if self._stale(call):
             return
         if self._state is State.CLOSED:
@@ -162,12 +162,12 @@ class Breaker:
             self._open()
 
     def let_go(self, call: int | None = None) -> None:
-        """Count nothing: the caller left before the call ended. Another call may be the probe."""
+        """Record an abandoned call, which counts as nothing. If it was the probe, the next call is the probe."""
         if call is None or call == self._probe:
             self._probe = None
 
     def broke(self) -> None:
-        """An answer that counted as good broke off: it counts as failed after all."""
+        """Record that the answer of a successful call broke off: the call now counts as failed."""
         if self._state is State.CLOSED:
             self._note_failure(calls=0)
 
@@ -201,16 +201,16 @@ class Breaker:
 
     def _open(self) -> None:
         self._opened_at = self._clock()
-        self._turn(State.OPEN)
+        self._change_state(State.OPEN)
 
     def _close(self) -> None:
         self._window = _Window(self._options.window_s)
         self._row = 0
         self._open_s = self._options.open_s
-        self._turn(State.CLOSED)
+        self._change_state(State.CLOSED)
 
-    def _turn(self, state: State) -> None:
-        """Take on a state; what was admitted in another one says nothing about it."""
+    def _change_state(self, state: State) -> None:
+        """Change the state; outcomes of calls admitted in the previous state no longer count."""
         self._state = state
         if state is State.HALF_OPEN:
             self._valid_from = self._calls
@@ -221,7 +221,7 @@ class Breaker:
 
 
 class _Window:
-    """Calls and failures of the last seconds, in buckets: what it holds does not grow with the traffic."""
+    """Counts of calls and failures of the last seconds in buckets; its memory does not grow with the traffic."""
 
     def __init__(self, window_s: float) -> None:
         self._bucket_s = window_s / BUCKETS
@@ -238,7 +238,7 @@ class _Window:
         self._failures += failures
 
     def counts(self, now: float) -> tuple[int, int]:
-        """Calls and failures. A call may have left the window before its answer broke off, so calls are no fewer."""
+        """Calls and failures; calls are at least the failures, because an answer may break off after its call left."""
         self._move(now)
         return max(self._calls, self._failures), self._failures
 

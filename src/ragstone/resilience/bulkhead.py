@@ -1,8 +1,8 @@
-"""The bulkhead: limits the concurrent calls of one server, and among these the calls of one tenant.
+"""Bulkhead: limits the concurrent calls to one server, and the share of one tenant.
 
-A server that hangs would otherwise hold every connection and all memory of this process,
-and one busy tenant every place. Who finds none free waits a moment, in a queue that is
-bounded too; tenants in it take turns, however many calls each has waiting.
+Without it, a hanging server could take all connections and memory of this process, and a
+busy tenant all places. A call without a free place waits in a bounded queue, in which
+tenants take turns, independent of the number of their calls.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from ragstone.errors import Overloaded
 
-RETRY_AFTER_S = 5.0  # when a place becomes free is unknown; an answer takes some seconds
+RETRY_AFTER_S = 5.0  # an estimate: an answer takes some seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencyOptions:
-    """How many calls at once; `queue_s` is how long one waits for its place. As many wait, at most, as run."""
+    """Limits of concurrent calls; a call waits up to `queue_s` for its place. The queue has the same limits."""
 
     max_calls: int = 1000
     max_calls_per_tenant: int = 500
@@ -28,12 +28,12 @@ class ConcurrencyOptions:
 
 
 class Bulkhead:
-    """The places of one server. A tenant without a call, running or waiting, takes no memory."""
+    """Bulkhead of one server. A tenant without running or waiting calls takes no memory."""
 
     def __init__(
         self, name: str, *, options: ConcurrencyOptions, on_change: Callable[[int], None] | None = None
     ) -> None:
-        """`name` is for the reader of errors; `on_change` hears how many calls run."""
+        """`name` is used in errors; `on_change` is called with the number of running calls."""
         self._name = name
         self._options = options
         self._on_change = on_change
@@ -44,12 +44,12 @@ class Bulkhead:
 
     @property
     def running(self) -> int:
-        """Calls that hold a place."""
+        """Number of running calls."""
         return self._taken
 
     @property
     def tenants(self) -> int:
-        """Tenants that are remembered: those with calls."""
+        """Number of tenants with running or waiting calls."""
         return len(self._running.keys() | self._queues.keys())
 
     @asynccontextmanager
@@ -57,7 +57,7 @@ class Bulkhead:
         """Hold a place during the block.
 
         Raises:
-            Overloaded: none became free in time, or too many wait already.
+            Overloaded: no place became free in time, or the queue is full.
         """
         await self._enter(tenant)
         try:
@@ -75,12 +75,12 @@ class Bulkhead:
             raise self._overloaded(tenant)
         try:
             async with asyncio.timeout(options.queue_s):
-                await self._turn(tenant)
+                await self._wait_for_place(tenant)
         except TimeoutError:
             raise self._overloaded(tenant) from None
 
-    async def _turn(self, tenant: str) -> None:
-        """Wait until a place was taken for this call; who goes before that leaves none behind."""
+    async def _wait_for_place(self, tenant: str) -> None:
+        """Wait in the queue until this call has a place; a cancelled call frees its place."""
         turn = asyncio.get_running_loop().create_future()
         self._queues.setdefault(tenant, deque()).append(turn)
         self._waiting += 1
@@ -89,7 +89,7 @@ class Bulkhead:
         except asyncio.CancelledError:
             if turn.cancelled():
                 self._forget(tenant, turn)
-            else:  # the place came in the same moment
+            else:  # it got the place at the same moment
                 self._leave(tenant)
             raise
 
@@ -115,9 +115,9 @@ class Bulkhead:
         self._admit_next()
 
     def _admit_next(self) -> None:
-        """Give the free place to the tenant that has waited longest for its turn, and send it to the end.
+        """Give the free place to the tenant with the longest wait for its turn; it moves to the end of the queue.
 
-        Those passed over hold all they may; there are no more of them than have room beside each other.
+        Tenants at their own limit are skipped; their number is bounded by the number of places.
         """
         while (tenant := next((name for name in self._queues if self._has_room(name)), None)) is not None:
             turn = self._queues[tenant].popleft()
@@ -140,8 +140,8 @@ class Bulkhead:
             del self._queues[tenant]
 
     def _overloaded(self, tenant: str) -> Overloaded:
-        whose = "of this tenant " if self._running[tenant] >= self._options.max_calls_per_tenant else ""
+        of_tenant = "of this tenant " if self._running[tenant] >= self._options.max_calls_per_tenant else ""
         return Overloaded(
-            f"As many calls {whose}to {self._name} are under way as there may be. Try again in a few seconds.",
+            f"The calls {of_tenant}to {self._name} have reached their limit. Try again in a few seconds.",
             retry_after_s=RETRY_AFTER_S,
         )

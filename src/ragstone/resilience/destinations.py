@@ -1,4 +1,4 @@
-"""The guard against private addresses: which URLs of tenants may be called, and which addresses they may lead to."""
+"""Protection against requests to private addresses (SSRF): checks the URLs of tenants and their addresses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yarl import URL
 from ragstone.errors import InvalidInput, Unavailable
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-"""Names of this machine that other machines do not reach."""
+"""Host names of this machine that other machines cannot reach."""
 
 _DENIED_V4 = tuple(
     IPv4Network(text)
@@ -40,7 +40,7 @@ _DENIED_V4 = tuple(
 )
 _GLOBAL_UNICAST = IPv6Network(
     "2000::/3"
-)  # RFC 4291: all that is given out; loopback, local, mapped, NAT64 are not in it
+)  # RFC 4291: all assigned addresses; loopback, local, mapped and NAT64 are outside
 _DENIED_V6 = tuple(
     IPv6Network(text)
     for text in (
@@ -54,7 +54,7 @@ _ISATAP = frozenset({0x00005EFE, 0x02005EFE})  # RFC 5214: the interface carries
 
 
 def is_public(text: str) -> bool:
-    """Whether an address, written as text, is of the public internet; no name is ever looked up."""
+    """Whether an address in text form belongs to the public internet; names are not looked up."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -84,51 +84,51 @@ _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,6
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""All addresses of a host, as text. Raises OSError where it has none."""
+"""Returns all addresses of a host as text; raises OSError if there are none."""
 
 
 def checked_url(url: str, *, allowed: frozenset[str] = frozenset()) -> str:
-    """The URL in its canonical form, which is the one that is called.
+    """Check a URL and return its canonical form, which is the form to call.
 
-    The addresses behind its host are checked when it is called.
+    The addresses of its host are checked at the time of the call.
 
     Args:
         url: An absolute http or https URL.
-        allowed: Hosts with port (`intranet.example:8080`) that may be called whatever their port and address.
+        allowed: Hosts with port (`intranet.example:8080`) that may be called at any address.
 
     Raises:
-        InvalidInput: it is none, carries a user name, or has a port that is not allowed.
+        InvalidInput: it is not such a URL, contains a user name, or has a port that is not allowed.
     """
     return str(parsed_url(url, allowed))
 
 
 def parsed_url(url: str, allowed: frozenset[str]) -> URL:
-    """The URL in its parts, without a fragment. Raises: as `checked_url`."""
+    """Parse and check a URL; returns it without its fragment. Raises as `checked_url` does."""
     parsed = _parsed(url)
     if parsed.scheme not in SCHEMES:
-        raise InvalidInput("The URL has to begin with https:// or http://.")
+        raise InvalidInput("The URL must begin with https:// or http://.")
     if "@" in parsed.raw_authority:
-        raise InvalidInput("The URL carries a user name or password. Leave them out.")
+        raise InvalidInput("The URL contains a user name or password. Leave them out.")
     if not _HOST.fullmatch(parsed.raw_host or ""):
         raise InvalidInput("The URL has no usable host. Write it as https://hooks.example.com/path.")
     if parsed.port not in PORTS and host_and_port(parsed) not in allowed:
-        raise InvalidInput("The URL has a port that is not called from here. Use 443 or 80.")
+        raise InvalidInput("The port of the URL is not allowed. Use 443 or 80.")
     return parsed.with_fragment(None)
 
 
 def _parsed(url: str) -> URL:
     if len(url) > MAX_URL_CHARS or _UNPRINTABLE.search(url):
         raise InvalidInput(
-            f"The URL is longer than {MAX_URL_CHARS} characters, or holds blanks, backslashes or control characters."
+            f"The URL is longer than {MAX_URL_CHARS} characters, or contains blanks, backslashes or control characters."
         )
     try:
         return URL(url)
     except ValueError as error:
-        raise InvalidInput("The URL cannot be read. Write it as https://hooks.example.com/path.") from error
+        raise InvalidInput("The URL is invalid. Write it as https://hooks.example.com/path.") from error
 
 
 def host_and_port(url: URL) -> str:
-    """The host and port that a URL leads to, as an operator allows them."""
+    """Host and port of a URL, in the form of the operator's list of allowed hosts."""
     return _host_and_port(url.raw_host or "", url.port or 0)
 
 
@@ -137,18 +137,20 @@ def _host_and_port(host: str, port: int) -> str:
 
 
 def not_public() -> InvalidInput:
-    """The refusal of a URL; an unknown name gets the same one, so that tenants cannot explore this network."""
-    return InvalidInput("The URL does not lead to the public internet. Use a host that is reachable from the internet.")
+    """Error of a URL that is not public; the same for an unknown host, so that tenants cannot explore the network."""
+    return InvalidInput(
+        "The host of the URL is not on the public internet. Use a host that is reachable from the internet."
+    )
 
 
 def _unknown_for_now() -> Unavailable:
-    return Unavailable("The host's name cannot be looked up for now.")
+    return Unavailable("The host name cannot be looked up at the moment. Try again later.")
 
 
 class SystemResolver:
-    """The operating system's `Resolver`, which also reads `127.1` and `0x7f.1` as addresses.
+    """`Resolver` of the operating system; it also accepts `127.1` and `0x7f.1` as addresses.
 
-    It has its own threads: a look-up waits for name servers that a tenant chose, and must not
+    It has its own threads, because a look-up can wait for a tenant's name server and must not
     block the threads that read files.
     """
 
@@ -156,22 +158,22 @@ class SystemResolver:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="look-up")
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """All addresses of a host; each once."""
+        """All addresses of a host, without duplicates."""
         look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
     def close(self) -> None:
-        """Begin no more look-ups; those that run end by themselves."""
+        """Start no more look-ups; running ones end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 async def usable_addresses(host: str, port: int, allowed: frozenset[str], resolver: Resolver) -> Sequence[str]:
-    """The addresses of a host, looked up once; all of them are checked, unless the operator allows the host.
+    """Look up and check the addresses of a host; hosts allowed by the operator may have any address.
 
     Raises:
-        InvalidInput: it has none, or one that is not public.
-        Unavailable: names cannot be looked up now.
+        InvalidInput: it has no address, or one that is not public.
+        Unavailable: the look-up failed for now.
     """
     try:
         addresses = await resolver(host, port)

@@ -1,9 +1,9 @@
-"""The one HTTP client outwards: streams chats from model servers, and posts webhooks.
+"""The HTTP client for all requests to other servers: streams answers of model servers, and posts webhooks.
 
-The guard against private addresses acts where a connection is made: a URL of a tenant reaches public addresses
-only, whatever its host's name leads to at that moment. Redirects are not followed, and no proxy of the environment
-is used. Connections for streamed answers are kept and used again, those of tenants' URLs and those of the
-operator's URLs apart; a post has a connection of its own.
+It checks addresses when it connects, so a tenant's URL can reach public addresses only, even if the DNS record
+of its host changes. It follows no redirects and uses no proxy of the environment. Connections for streamed
+answers are reused, in separate pools for the URLs of tenants and those of the operator; a post has its own
+connection.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from ragstone.resilience.destinations import (
 )
 from ragstone.resilience.retry import UpstreamFault
 
-READ_BYTES = 1 << 16  # what waits unread before the server is slowed down: twice this
-KEPT_S = 15.0  # an idle connection is kept; less than the 60 s and more at which servers close theirs
+READ_BYTES = 1 << 16  # the read buffer has twice this size; then the server has to wait
+KEPT_S = 15.0  # time for which an idle connection is kept; servers close theirs after 60 s or more
 MAX_HEADERS = 128
-MAX_HEADER_BYTES = 16 << 10  # of one header line; the vendors' longest are below 4 KiB
-MAX_POSTS = 20  # at once
-LOOKUP_S = 5.0  # for the early check of a URL
-# Where Linux and the BSDs keep trusted certificates, as in truststore; for a Python whose OpenSSL looks elsewhere.
+MAX_HEADER_BYTES = 16 << 10  # per header line; the longest ones of vendors are below 4 KiB
+MAX_POSTS = 20  # concurrent posts
+LOOKUP_S = 5.0  # timeout of the early check of a URL
+# Paths of trusted certificates on Linux and the BSDs (from truststore), for a Python with an OpenSSL of other paths.
 CERTIFICATE_FILES = (
     "/etc/ssl/cert.pem",
     "/etc/pki/tls/cert.pem",
@@ -52,7 +52,7 @@ _NO_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallTimeouts:
-    """Seconds: to connect, until the head of the answer is there, between two of its pieces, and for all of it."""
+    """Timeouts of a call: to connect, until the response header, between two pieces of the body, and in total."""
 
     connect_s: float = 5.0
     first_byte_s: float = 120.0
@@ -62,7 +62,7 @@ class CallTimeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostLimits:
-    """How long a post may take, from the look-up to the last byte, and how much of an answer is read."""
+    """Limits of a post: the time from the look-up to the last byte, and the bytes that are read of the answer."""
 
     total_s: float = 10.0
     max_answer_bytes: int = 64 << 10
@@ -70,7 +70,7 @@ class PostLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a post; `body` is cut at the limit."""
+    """Response to a post; `body` is truncated at the limit."""
 
     status: int
     body: bytes
@@ -78,14 +78,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class _PoolKind:
-    """Connections of a pool: `free` ones may lead anywhere, others to public addresses; `single` ones serve once."""
+    """Kind of a connection pool: `free` allows any address, else public ones only; `single` connections serve once."""
 
     free: bool
     single: bool = False
 
 
 def certificates() -> ssl.SSLContext:
-    """The certificates that servers are checked with: of SSL_CERT_FILE, else the system's. Reads files."""
+    """TLS context with the certificates of SSL_CERT_FILE, else those of the system. Reads files."""
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
         for file in CERTIFICATE_FILES:
@@ -97,12 +97,12 @@ def certificates() -> ssl.SSLContext:
 
 def _pool(resolver: Resolver, kind: _PoolKind, *, connect_s: float) -> aiohttp.ClientSession:
     names, factory = _Names(resolver, free=kind.free), None if kind.free else _public_socket
-    if kind.single:  # each call looks its name up
+    if kind.single:  # each call looks up its host
         connector = aiohttp.TCPConnector(
             resolver=names, socket_factory=factory, limit=MAX_POSTS, force_close=True, use_dns_cache=False
         )
     else:
-        # The upstream policies limit how many calls there are at once.
+        # The upstream policies limit the number of concurrent calls.
         connector = aiohttp.TCPConnector(resolver=names, socket_factory=factory, limit=0, keepalive_timeout=KEPT_S)
     return aiohttp.ClientSession(
         connector=connector,
@@ -119,7 +119,7 @@ def _pool(resolver: Resolver, kind: _PoolKind, *, connect_s: float) -> aiohttp.C
 
 
 class _Names(AbstractResolver):
-    """Looks names up for a pool: public addresses only, unless the pool is free."""
+    """Resolver of a pool: returns public addresses only, unless the pool is free."""
 
     def __init__(self, resolver: Resolver, *, free: bool) -> None:
         self._resolver = resolver
@@ -134,7 +134,7 @@ class _Names(AbstractResolver):
         return [_resolved(host, address, port) for address in addresses]
 
     async def close(self) -> None:
-        """The resolver is its owner's."""
+        """Does nothing: the resolver belongs to the client."""
 
 
 def _resolved(host: str, address: str, port: int) -> ResolveResult:
@@ -144,7 +144,7 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
 
 
 def _public_socket(place: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-    """A socket for a connection; checks the address once more, in the form in which it is connected to."""
+    """Create the socket of a connection, after a last check of the address in the form used to connect."""
     family, kind, protocol, _, address = place
     if not is_public(str(address[0])):
         raise not_public()
@@ -153,13 +153,13 @@ def _public_socket(place: tuple[int, int, int, str, tuple[object, ...]]) -> sock
 
 @contextmanager
 def translated_opening(timeouts: CallTimeouts) -> Iterator[None]:
-    """Translates failures before the head of an answer; the messages quote no URL."""
+    """Translate errors before the response header to `UpstreamFault`; the messages contain no URL."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError as error:
         raise _fault(f"No connection to the server was made within {timeouts.connect_s:g} seconds.") from error
     except TimeoutError as error:
-        # Not again: the server has the request, and may be at work on it, and bill it.
+        # No retry: the server has the request, and may process and charge it.
         sentence = f"The server did not begin to answer within {timeouts.first_byte_s:g} seconds."
         raise UpstreamFault(sentence, retryable=False) from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
@@ -169,9 +169,9 @@ def translated_opening(timeouts: CallTimeouts) -> Iterator[None]:
     except aiohttp.ClientConnectorError as error:
         raise _fault("The server refuses connections, or cannot be reached.") from error
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        raise InvalidInput("The URL cannot be called. Write it as https://models.example.com/v1.") from error
+        raise InvalidInput("The URL is invalid. Write it as https://models.example.com/v1.") from error
     except aiohttp.ClientResponseError as error:
-        raise _fault("What the server answered is no HTTP, or its head is too long.") from error
+        raise _fault("The server's response is not valid HTTP, or its header is too long.") from error
     except (aiohttp.ClientError, OSError) as error:
         raise _fault("The connection to the server broke before it answered.") from error
 
@@ -180,42 +180,42 @@ def _fault(sentence: str) -> UpstreamFault:
     return UpstreamFault(sentence, retryable=True)
 
 
-LONG_BODY_BYTES = 256 << 10  # aiohttp writes more than 1 MiB of bytes in one go, with a warning
+LONG_BODY_BYTES = 256 << 10  # aiohttp warns about bodies of more than 1 MiB that are written at once
 
-DRAIN_S = 0.5  # the end of an answer comes with its last event; a new connection costs less than a longer wait
-LOOK_S = 0.25  # how late a time-out may be noticed; for 300 answers 1200 looks of about 1 µs a second
+DRAIN_S = 0.5  # an answer usually ends with its last event; a new connection is cheaper than a longer wait
+CHECK_INTERVAL_S = 0.25  # largest delay of a timeout; 300 answers make 1200 checks a second, of about 1 µs each
 
-_DECODED = frozenset({b"content-encoding", b"content-length"})  # true of the bytes on the wire only
+_DECODED = frozenset({b"content-encoding", b"content-length"})  # describe the bytes on the wire, not the decoded ones
 
 
 class BrokenOff(UpstreamUnavailable):
-    """An answer that had begun did not come to its end."""
+    """An answer broke off after it had begun."""
 
     code = "answer_broke_off"
 
 
 class UpstreamResponse:
-    """An answer whose head is there. Closing it before its end closes the connection at once."""
+    """Response with its header received. Closing it before its end closes the connection at once."""
 
     def __init__(self, response: aiohttp.ClientResponse, timeouts: CallTimeouts, total_by: float) -> None:
         self._response = response
-        self._patience = _Patience(response, timeouts, total_by)
+        self._timeout = _AnswerTimeout(response, timeouts, total_by)
         self.status = response.status
         self.headers = _read_headers(response)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """The body, decoded, in the pieces in which it comes; none is empty.
+        """Yield the decoded body in pieces as they arrive; no piece is empty.
 
         Raises:
-            BrokenOff: the connection broke, what came was no HTTP any more, or nothing came in time.
+            BrokenOff: the connection broke, the rest was not valid HTTP, or nothing arrived in time.
         """
-        content, patience = self._response.content, self._patience
-        patience.begin()
+        content, timeout = self._response.content, self._timeout
+        timeout.begin()
         try:
             while True:
-                patience.waits()
+                timeout.waits()
                 piece = await content.readany()
-                patience.got()
+                timeout.got()
                 if not piece:
                     return
                 yield piece
@@ -224,13 +224,13 @@ class UpstreamResponse:
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise BrokenOff("The answer broke off before its end.") from error
         finally:
-            patience.end()
+            timeout.end()
 
     async def read(self, limit: int) -> bytes:
         """The whole body.
 
         Raises:
-            TooLarge: it is longer than `limit` bytes; it is read no further.
+            TooLarge: it is longer than `limit` bytes; reading stops.
             BrokenOff: see `chunks`.
         """
         body = bytearray()
@@ -242,7 +242,7 @@ class UpstreamResponse:
         return bytes(body)
 
     async def read_up_to(self, limit: int) -> bytes:
-        """The first `limit` bytes of the body; it is read no further. Raises: BrokenOff, see `chunks`."""
+        """The first `limit` bytes of the body; the rest is not read. Raises: BrokenOff, see `chunks`."""
         body = bytearray()
         async with aclosing(self.chunks()) as chunks:
             async for piece in chunks:
@@ -252,19 +252,19 @@ class UpstreamResponse:
         return bytes(body[:limit])
 
     async def drain(self, within_s: float = DRAIN_S) -> None:
-        """Read an answer to its end if that comes soon, so that its connection can be used again."""
+        """Read the response to its end if it ends within `within_s`, so that its connection can be reused."""
         with suppress(TimeoutError, BrokenOff, TooLarge):
             async with asyncio.timeout(within_s):
                 await self.read(READ_BYTES)
 
     def close(self) -> None:
-        """Close the answer. A connection that was read to its end is kept, any other is closed now."""
-        self._patience.end()
+        """Close the response. Its connection is kept if the response was read to its end, else closed."""
+        self._timeout.end()
         self._response.close()
 
 
 class HttpClient:
-    """Sends requests as they are given. Follows no redirect, keeps no cookie, uses no proxy of the environment."""
+    """HTTP client. Follows no redirects, stores no cookies, and uses no proxy of the environment."""
 
     def __init__(
         self,
@@ -274,13 +274,13 @@ class HttpClient:
         resolver: Resolver | None = None,
         verify: ssl.SSLContext | None = None,
     ) -> None:
-        """Nothing is opened before the first call.
+        """Create the client; it opens nothing before the first call.
 
         Args:
-            allowed_hosts: Hosts with port (`models.internal:8000`) that tenants may name too.
-            timeouts: Of each call.
-            resolver: Looks names up instead of the operating system.
-            verify: Trusted certificates; those of SSL_CERT_FILE or the usual ones if not given.
+            allowed_hosts: Private hosts with port (`models.internal:8000`) that tenants may call.
+            timeouts: Timeouts of each call.
+            resolver: Resolver to use instead of the operating system's.
+            verify: Trusted certificates. Default: those of SSL_CERT_FILE, else the system's.
         """
         self._allowed = allowed_hosts
         self._timeouts = timeouts or CallTimeouts()
@@ -291,15 +291,15 @@ class HttpClient:
         self._sessions: dict[_PoolKind, aiohttp.ClientSession] = {}
 
     async def check(self, url: str) -> str:
-        """The URL in its canonical form, if it may be called and leads to the public internet now: to refuse it early.
+        """Check early that a tenant's URL may be called, and return its canonical form.
 
-        A post or a request checks again.
+        Each call checks again.
 
         Raises:
             InvalidInput: see `checked_url`; or its host is unknown or not public.
         """
         parsed = parsed_url(url, self._allowed)
-        with suppress(TimeoutError, Unavailable):  # names cannot be looked up now: the call will look again
+        with suppress(TimeoutError, Unavailable):  # the look-up failed for now: the call will repeat it
             async with asyncio.timeout(LOOKUP_S):
                 await usable_addresses(parsed.raw_host or "", parsed.port or 0, self._allowed, self._resolver)
         return str(parsed)
@@ -307,11 +307,11 @@ class HttpClient:
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, limits: PostLimits = PostLimits()
     ) -> Reply:
-        """Send a body to a tenant's URL over a connection of its own. Every answer is a reply, a redirect too.
+        """Post a body to a tenant's URL over its own connection. Any response is returned, also a redirect.
 
         Raises:
-            InvalidInput: the URL may not be called, or does not lead to the public internet.
-            Unavailable: no connection, or no answer in time.
+            InvalidInput: the URL may not be called, or its host is not public.
+            Unavailable: no connection, or no response in time.
         """
         target, free = self._target(url, trusted=False)
         sent = [("User-Agent", "Ragstone"), *headers.items()]
@@ -338,7 +338,7 @@ class HttpClient:
         body: bytes = b"",
         trusted: bool = False,
     ) -> AsyncIterator[UpstreamResponse]:
-        """`begin` as a context manager that closes the answer."""
+        """Context manager of `begin`; it closes the response."""
         incoming = await self.begin(method, url, headers=headers, body=body, trusted=trusted)
         try:
             yield incoming
@@ -354,18 +354,18 @@ class HttpClient:
         body: bytes = b"",
         trusted: bool = False,
     ) -> UpstreamResponse:
-        """Send a request and wait for the head of its answer, whatever its status. The caller closes it.
+        """Send a request and wait for the response header, of any status. The caller has to close the response.
 
         Args:
             method: GET, POST …
             url: Absolute, http or https.
-            headers: Sent as they are, in this order; only Host, Content-Length and Accept-Encoding are added.
-            body: Sent as it is.
-            trusted: The URL is the operator's own: it may lead anywhere.
+            headers: Sent unchanged, in this order; only Host, Content-Length and Accept-Encoding are added.
+            body: Sent unchanged.
+            trusted: The URL is the operator's: any address is allowed.
 
         Raises:
-            InvalidInput: a tenant's URL that may not be called, or does not lead to the public internet.
-            UpstreamFault: no connection, no answer in time, or none that can be read.
+            InvalidInput: a tenant's URL may not be called, or its host is not public.
+            UpstreamFault: no connection, no response in time, or an invalid one.
         """
         target, free = self._target(url, trusted=trusted)
         return await self._begin(self._session(_PoolKind(free)), method, target, headers=headers, body=body)
@@ -389,11 +389,11 @@ class HttpClient:
         return UpstreamResponse(response, self._timeouts, total_by)
 
     def _target(self, url: str, *, trusted: bool) -> tuple[URL, bool]:
-        """The URL as it is called, and whether it may lead anywhere."""
+        """The URL to call, and whether any address is allowed."""
         try:
             target = URL(url) if trusted else parsed_url(url, self._allowed)
         except ValueError as error:
-            raise InvalidInput("The URL cannot be read. Write it as https://models.example.com/v1.") from error
+            raise InvalidInput("The URL cannot be parsed. Write it as https://models.example.com/v1.") from error
         return target, trusted or host_and_port(target) in self._allowed
 
     def _session(self, kind: _PoolKind) -> aiohttp.ClientSession:
@@ -404,12 +404,12 @@ class HttpClient:
 
     async def _trusted_certificates(self) -> ssl.SSLContext:
         async with self._opening:
-            if self._verify is None:  # 50 ms of reading, so it waits for the first https URL
+            if self._verify is None:  # reading takes 50 ms, so it happens at the first https URL
                 self._verify = await asyncio.to_thread(certificates)
             return self._verify
 
     async def close(self) -> None:
-        """Close all connections, those in use too."""
+        """Close all connections, also those in use."""
         self._system.close()
         for session in self._sessions.values():
             await session.close()
@@ -417,11 +417,11 @@ class HttpClient:
 
 
 class _TooSlow(TimeoutError):
-    """An answer that does not go on in time; its message is for the reader."""
+    """An answer exceeded a timeout; the reader of the answer gets the message."""
 
 
-class _Patience:
-    """Ends the reading of an answer that comes too slowly, or not any more: one timer for all of its pieces."""
+class _AnswerTimeout:
+    """Timeout of an answer: ends the reading if the next piece or the end is late; one timer for all pieces."""
 
     def __init__(self, response: aiohttp.ClientResponse, timeouts: CallTimeouts, total_by: float) -> None:
         self._content = response.content
@@ -429,12 +429,12 @@ class _Patience:
         self._timeouts = timeouts
         self._total_by = total_by
         self._loop = asyncio.get_running_loop()
-        self._waits_since: float | None = None  # None: the reader is busy elsewhere, which is not the server's fault
+        self._waits_since: float | None = None  # None: the reader is not waiting, so the server is not late
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         if self._timer is None:
-            self._look()
+            self._check()
 
     def waits(self) -> None:
         self._waits_since = self._loop.time()
@@ -447,37 +447,37 @@ class _Patience:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
-        if error := self._wrong(now):
+        if error := self._fault(now):
             self._content.set_exception(error)
             return
-        self._timer = self._loop.call_at(now + LOOK_S, self._look)
+        self._timer = self._loop.call_at(now + CHECK_INTERVAL_S, self._check)
 
-    def _wrong(self, now: float) -> BaseException | None:
+    def _fault(self, now: float) -> BaseException | None:
         limits = self._timeouts
         if now >= self._total_by:
             return _TooSlow(f"The answer did not end within {limits.total_s:g} seconds.")
         if self._waits_since is None:
             return None
         if now >= self._waits_since + limits.idle_s:
-            return _TooSlow(f"The answer did not go on within {limits.idle_s:g} seconds.")
-        # aiohttp 3.14 does not tell a reader that what comes is no HTTP any more.
+            return _TooSlow(f"The answer did not continue within {limits.idle_s:g} seconds.")
+        # aiohttp 3.14 does not raise the error of invalid HTTP to the reader.
         return self._protocol.exception() if self._protocol is not None and not self._content.is_eof() else None
 
 
 def _sent(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """With a wish for an answer that is not packed: its pieces are read one by one."""
+    """Headers with a request for an uncompressed answer, whose pieces can be read one by one."""
     return [*headers, ("Accept-Encoding", "identity")]
 
 
 def _payload(body: bytes) -> bytes | io.BytesIO | None:
-    """A long body is written in parts, so that other answers go on meanwhile."""
+    """Body to send; a long one is written in parts, so that other answers continue between them."""
     return io.BytesIO(body) if len(body) > LONG_BODY_BYTES else body or None
 
 
 def _read_headers(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
-    """Names in lower case. The body is handed out unpacked, so what was said of its packed form is left out."""
+    """Response headers with lower-case names, without those that describe the compressed form of the body."""
     lowered = [(name.lower(), value) for name, value in response.raw_headers]
     gone = _DECODED if any(name == b"content-encoding" for name, _ in lowered) else frozenset()
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in lowered if name not in gone)

@@ -1,8 +1,8 @@
-"""Retries: after a random wait, or as long as the server asks, within a budget that bounds the extra load.
+"""Retries: repeat a failed call after a random wait or the server's Retry-After, within a budget of extra load.
 
-This is the one place where a call is made again, and only while nothing of its answer has
-come; the vendors' own retries are off. Several layers that each try three times make 27
-calls of one, and that for a server that is down already.
+Only this module repeats calls, and only before any part of the answer has arrived; the
+retries of the vendors' SDKs are off. Three layers with three attempts each would turn one
+call into 27, for a server that is already down.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import stamina
 
 T = TypeVar("T")
 
-FIRST_PAUSE_S = 0.2  # the longest first wait; each further one may be twice as long
+FIRST_PAUSE_S = 0.2  # limit of the first wait; it doubles for each further one
 LONGEST_PAUSE_S = 5.0
-LONGEST_RETRY_AFTER_S = 10.0  # a user at a chat does not wait longer; the answer goes back to the caller instead
+LONGEST_RETRY_AFTER_S = 10.0  # a chat user does not wait longer; then the error is returned instead
 
-BUDGET_TOKENS = 10.0  # kept for later at most: a long good time does not pay for a flood of retries
-QUIET_S = 10.0  # one retry in this time is free, or a server that is called seldom would never get one
+BUDGET_TOKENS = 10.0  # maximum of saved tokens, so that a long time without errors does not allow a flood of retries
+QUIET_S = 10.0  # one retry in this time is free, for servers that are called rarely
 
 
 class UpstreamFault(Exception):
-    """A call of another server failed.
+    """A call to another server failed.
 
     Attributes:
-        retryable: The same call may be made again: it had no effect, or none that is billed.
-        retry_after_s: How long the server asks to be left alone, in seconds.
-        refused: The server works, and refuses this one call: its breaker does not count it.
+        retryable: The call can be repeated: it had no effect, or none that is charged.
+        retry_after_s: Seconds that the server asks to wait before the next call.
+        refused: The server works but refuses this call: the breaker does not count a failure.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class UpstreamFault(Exception):
 
 
 class RetryBudget:
-    """Retries a server may cost, as a share of its calls.
+    """Limit of retries to a server, as a share of its calls.
 
-    A token bucket, as gRPC and Finagle have: each call adds `ratio` of a token, each retry
-    takes one. What is free (see `QUIET_S`) is owed, and paid back by later calls, so the
-    share holds as soon as there are more than 1 / (`ratio` × `QUIET_S`) calls a second.
+    A token bucket as in gRPC and Finagle: each call adds `ratio` of a token, each retry
+    takes one. Later calls repay the free retries (see `QUIET_S`), so the share holds as soon
+    as there are more than 1 / (`ratio` × `QUIET_S`) calls a second.
     """
 
     def __init__(self, ratio: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -58,11 +58,11 @@ class RetryBudget:
         self._last_retry = clock() - QUIET_S
 
     def called(self) -> None:
-        """A call is made for the first time."""
+        """Record a first attempt."""
         self._tokens = min(self._tokens + self._ratio, BUDGET_TOKENS)
 
     def take(self) -> bool:
-        """Whether there is a retry left; takes it. With a ratio of 0 there is none."""
+        """Take a retry if there is one left, and return whether there was. With a ratio of 0 there is none."""
         now = self._clock()
         quiet = now - self._last_retry >= QUIET_S
         if self._ratio == 0 or (self._tokens < 1 and not quiet):
@@ -74,7 +74,7 @@ class RetryBudget:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A call is about to be made again: after which fault, and in how many seconds."""
+    """A planned retry: the fault of the last attempt, and the wait in seconds."""
 
     fault: UpstreamFault
     pause_s: float
@@ -89,22 +89,22 @@ async def retrying(
     on_retry: Callable[[Retry], None] | None = None,
     jitter: Callable[[], float] = random.random,
 ) -> T:
-    """Await `operation`, again after an `UpstreamFault` that is retryable, within the budget.
+    """Await `operation`, and repeat it after a retryable `UpstreamFault`, within the budget.
 
-    The wait is random between nothing and a bound that doubles ("full jitter": AWS
-    Architecture Blog, "Exponential Backoff And Jitter"), or what the server asks for and
-    a little of it more. `stamina.set_testing` leaves the waits out.
+    The wait is random between zero and a limit that doubles ("full jitter": AWS
+    Architecture Blog, "Exponential Backoff And Jitter"), or slightly more than the server
+    asks for. `stamina.set_testing` skips the waits.
 
     Args:
         operation: Makes the call, and returns when its answer has begun.
-        attempts: Times it is awaited, at most.
-        budget: What the server may still cost; shared by all calls to it.
-        may_retry: Asked before each retry; False ends it.
-        on_retry: Told of each retry.
-        jitter: Gives the random share of the bound, from 0 to 1.
+        attempts: Maximum number of attempts.
+        budget: Retry budget of the server; shared by all calls to it.
+        may_retry: Called before each retry; False prevents it.
+        on_retry: Called with each retry.
+        jitter: Returns the random share of the limit, from 0 to 1.
 
     Raises:
-        UpstreamFault: the last one.
+        UpstreamFault: the fault of the last attempt.
     """
     failures = 0
 
@@ -132,6 +132,6 @@ def _may_again(fault: UpstreamFault) -> bool:
 
 
 def _pause_s(fault: UpstreamFault, failures: int, share: float) -> float:
-    """Seconds to wait. Those who were all asked to come back after a second come back spread out."""
+    """Wait in seconds; it is spread out for callers that got the same Retry-After."""
     spread_s: float = share * min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
     return spread_s + max(fault.retry_after_s or 0.0, 0.0)

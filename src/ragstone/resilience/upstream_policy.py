@@ -1,9 +1,9 @@
-"""Upstream policies: breaker, retries and concurrency limit of each server that is called.
+"""Upstream policies: circuit breaker, retries and concurrency limit of each server that is called.
 
-A place is held for as long as the call and its answer last (`UpstreamPolicy.place`). Inside it the
-answer is opened (`UpstreamPolicy.call`): the circuit is asked, the call is bounded in time, made
-again where that does no harm, and counted. Once an answer has begun nothing is made again;
-one that breaks off is reported (`UpstreamPolicy.broke`).
+A call holds a place until its answer ends (`UpstreamPolicy.place`). In this place
+`UpstreamPolicy.call` opens the answer: it checks the circuit, limits the time, retries if that is
+safe, and counts the outcome. An answer that has begun is never retried; if it breaks off, the
+caller reports that (`UpstreamPolicy.broke`).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from ragstone.telemetry.tracing import span
 
 T = TypeVar("T")
 
-MAX_GUARDS = 1000  # names are servers of the operator and of tenants; beyond this the least used are forgotten
+MAX_GUARDS = 1000  # one per server of the operator and of tenants; beyond this the least recently used are dropped
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamOptions:
-    """How often a call is tried, retries for each call on average, when the circuit opens, and the places."""
+    """Options of an upstream policy: attempts, average retries per call, circuit breaker and concurrency."""
 
     attempts: int = 3
     retry_budget: float = 0.1
@@ -48,7 +48,7 @@ class UpstreamOptions:
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """How a server does, as seen from here; calls are those of the last seconds."""
+    """State of the circuit of a server; `calls` and `failures` are those of the window."""
 
     name: str
     state: State
@@ -59,7 +59,7 @@ class CircuitState:
 
 
 class UpstreamPolicy:
-    """Stands before one server. Get it from `UpstreamPolicies`."""
+    """Policy for the calls to one server. Get it from `UpstreamPolicies`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class UpstreamPolicy:
 
     @property
     def state(self) -> CircuitState:
-        """How the server does now."""
+        """Current state of the server."""
         calls, failures = self.breaker.recent
         return CircuitState(
             self.name, self.breaker.state, self._places.running, calls, failures, self.breaker.opened_s_ago
@@ -92,7 +92,7 @@ class UpstreamPolicy:
 
     @asynccontextmanager
     async def place(self, tenant: str) -> AsyncGenerator[None, None]:
-        """Hold one of the server's places, and of the tenant's, for a call and all of its answer.
+        """Hold a place of the server and of the tenant for a call and its whole answer.
 
         While the breaker is open, no call waits for a place.
 
@@ -100,7 +100,7 @@ class UpstreamPolicy:
             CircuitOpen: the server failed too often a moment ago.
             Overloaded: no place became free in time.
         """
-        self._told_if_open(self.breaker.check)
+        self._count_if_open(self.breaker.check)
         async with AsyncExitStack() as held:
             try:
                 await held.enter_async_context(self._places.place(tenant))
@@ -117,24 +117,26 @@ class UpstreamPolicy:
         timeout_s: float | None = None,
         patience_s: float | None = None,
     ) -> T:
-        """Open an answer: await `operation`, and again after a fault that is `retryable`, within the budget.
+        """Open an answer: await `operation`, and repeat it after a `retryable` fault, within the budget.
 
-        An `UpstreamFault` that is no refusal, a `TimeoutError`, an `OSError` and an
-        `Unavailable` count as failures of the server. What else is raised, and being
-        cancelled, say nothing of it; so bound the time in here, or say what patience is.
+        An `UpstreamFault` that is not a refusal, a `TimeoutError`, an `OSError` and an
+        `Unavailable` count as failures of the server. Other exceptions and a cancellation do
+        not; so set `timeout_s` or `patience_s`.
 
         Args:
             operation: Makes the call, and returns when its answer has begun.
-            timeout_s: Seconds for each attempt.
-            patience_s: An attempt cancelled after so many seconds counts as failed: a server
-                that hangs would never be found out, if all its callers give up before it does.
+            timeout_s: Timeout of each attempt, in seconds.
+            patience_s: An attempt that is cancelled after this time, in seconds, counts as
+                failed. Otherwise a hanging server would not be detected if all callers give
+                up before it answers.
 
         Raises:
-            CircuitOpen: the server failed too often a moment ago.
-            TimeoutError: it took longer than `timeout_s`; not tried again, for it may be at work.
-            UpstreamFault: the last one, unless `operation` raises something else.
+            CircuitOpen: the server failed too often; its circuit is open.
+            TimeoutError: an attempt took longer than `timeout_s`; there is no retry, because the
+                server may still process the request.
+            UpstreamFault: the fault of the last attempt, unless `operation` raises another error.
         """
-        self._told_if_open(self.breaker.check)  # before the budget hears of a call that is not made
+        self._count_if_open(self.breaker.check)  # first, so that the budget does not count a refused call
         return await retrying(
             partial(self._attempt, operation, timeout_s, patience_s),
             attempts=self._attempts,
@@ -145,14 +147,14 @@ class UpstreamPolicy:
         )
 
     def broke(self) -> None:
-        """An answer that had begun broke off: the server failed after all."""
+        """Record that an answer broke off after it had begun: the call counts as failed."""
         self._count("broke")
         self.breaker.broke()
 
     async def _attempt(
         self, operation: Callable[[], Awaitable[T]], timeout_s: float | None, patience_s: float | None
     ) -> T:
-        call = self._told_if_open(self.breaker.admit)
+        call = self._count_if_open(self.breaker.admit)
         began = self._clock()
         impatient_at = began + (inf if patience_s is None else patience_s)
         with self._observed(call, impatient_at=impatient_at), span("call", upstream=self.name):
@@ -163,7 +165,7 @@ class UpstreamPolicy:
 
     @contextmanager
     def _observed(self, call: int, *, impatient_at: float) -> Iterator[None]:
-        """Tell breaker and metrics how an attempt ended."""
+        """Report the outcome of an attempt to the breaker and the metrics."""
         try:
             yield
         except (UpstreamFault, TimeoutError, OSError, Unavailable) as error:
@@ -180,13 +182,13 @@ class UpstreamPolicy:
             raise
         self._ended("ok", self.breaker.succeeded, call)
 
-    def _ended(self, outcome: str, tell: Callable[[int], None], call: int) -> None:
-        tell(call)
+    def _ended(self, outcome: str, record: Callable[[int], None], call: int) -> None:
+        record(call)
         self._count(outcome)
 
-    def _told_if_open(self, ask: Callable[[], T]) -> T:
+    def _count_if_open(self, check: Callable[[], T]) -> T:
         try:
-            return ask()
+            return check()
         except CircuitOpen:
             self._count("open")
             raise
@@ -206,7 +208,7 @@ class UpstreamPolicy:
 
 
 class UpstreamPolicies:
-    """The guards of this process, by the name of the server."""
+    """Upstream policies of this process by server name."""
 
     def __init__(
         self,
@@ -218,7 +220,7 @@ class UpstreamPolicies:
         jitter: Callable[[], float] = random.random,
         most: int = MAX_GUARDS,
     ) -> None:
-        """`jitter` gives the random share of each wait, from 0 to 1; `most` bounds the names that are kept."""
+        """`jitter` returns the random share of each wait, from 0 to 1; at most `most` policies are kept."""
         self._options = options
         self._metrics = metrics
         self._failures = failures if failures is not None else FailureBuffer()
@@ -228,7 +230,7 @@ class UpstreamPolicies:
         self._guards: OrderedDict[str, UpstreamPolicy] = OrderedDict()
 
     def guard(self, name: str) -> UpstreamPolicy:
-        """The guard of a server. Names come from settings, never from a request: they become labels."""
+        """Policy of a server. `name` must come from settings, never from a request, because it is a metric label."""
         known = self._guards.get(name)
         if known is None:
             if len(self._guards) >= self._most:
@@ -245,11 +247,11 @@ class UpstreamPolicies:
         return known
 
     def states(self) -> list[CircuitState]:
-        """How each server does, by name."""
+        """States of all servers, sorted by name."""
         return [self._guards[name].state for name in sorted(self._guards)]
 
     def _forget_one(self) -> None:
-        """Forget the least recently used that is idle, else the least recently used; who holds it keeps it."""
+        """Drop the least recently used idle policy, else the least recently used one; its current users keep it."""
         idle = (name for name, guard in self._guards.items() if _idle(guard.state))
         name = next(idle, next(iter(self._guards)))
         del self._guards[name]

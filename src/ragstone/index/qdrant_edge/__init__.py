@@ -1,1 +1,1 @@
-"""Qdrant Edge as an index, in a process of its own."""
+"""The Qdrant Edge index, in a separate process."""

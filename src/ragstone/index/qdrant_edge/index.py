@@ -1,4 +1,4 @@
-"""The embedded index: a client of the index process, which it starts where none runs and outlives."""
+"""The embedded index: a client of the index process, which it starts if none is running."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ragstone.index.points import document_points, payload, point_id, scope_poin
 from ragstone.index.qdrant_edge import protocol
 from ragstone.vocabulary import Filters, Scope, SparseVector, StageScore
 
-SLICE_POINTS = 32  # 5 ms of work for the index process, in which it answers no search
+SLICE_POINTS = 32  # 5 ms of work for the index process, during which it answers no search
 SLICE_BYTES = 8 << 20
-CONNECTIONS = 4  # the process answers one at a time: more would only queue there instead of here
+CONNECTIONS = 4  # the process answers one request at a time: more connections would only move the queue there
 ATTEMPTS = 3
 START_S = 20.0
 RELAUNCH_S = 3.0
@@ -34,9 +34,9 @@ _ERRORS = {error.__name__: error for error in (ConfigurationError, DataDirectory
 
 
 class EdgeIndex(Index):
-    """Qdrant Edge in its own process, shared by all processes that use the folder.
+    """Index in Qdrant Edge; its process is shared by all processes that use the folder.
 
-    `connect` makes one.
+    Create it with `connect`.
     """
 
     def __init__(self, connections: EdgeConnections, dimensions: int) -> None:
@@ -54,18 +54,18 @@ class EdgeIndex(Index):
         timeout_s: float = 30.0,
         linger_s: float = 5.0,
     ) -> EdgeIndex:
-        """Connect to the index in `folder`; start its process and make the index if need be.
+        """Connect to the index in `folder`; start its process and create the index if necessary.
 
         Args:
-            folder: belongs to the index alone.
-            dimensions: length of the dense vectors.
-            embedder: name of the embedder; an index made for another one is refused.
-            recreate: throw away what is there, even if it cannot be read, and start empty.
-            timeout_s: after how long a request that got no answer fails.
-            linger_s: how long the process, if started here, outlives its last client.
+            folder: Used by the index only.
+            dimensions: Length of the dense vectors.
+            embedder: Name of the embedder; an index of another embedder is refused.
+            recreate: Delete the existing index, even an unreadable one, and start with an empty one.
+            timeout_s: Time after which a request without an answer fails.
+            linger_s: How long the process, if started here, stays after its last client has left.
 
         Raises:
-            ConfigurationError: the index was made for another embedder.
+            ConfigurationError: the index was created for another embedder.
             DataDirectoryError: the folder cannot be written, or is of another format.
             IndexUnavailable: the process does not start, or cannot read the index.
         """
@@ -141,7 +141,7 @@ class EdgeIndex(Index):
 
 
 def _prepare(folder: Path) -> Path:
-    """Make the folder, and name it in the one way that all processes share."""
+    """Create the folder; returns its resolved path, which is the same in all processes."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -154,7 +154,7 @@ def _prepare(folder: Path) -> Path:
 
 
 def _slices(points: Sequence[Point]) -> Iterator[list[Point]]:
-    """Cut into requests that are soon answered."""
+    """Split points into requests that take a short time each."""
     some: list[Point] = []
     size = 0
     for point in points:
@@ -193,11 +193,11 @@ class _Connection:
     writer: asyncio.StreamWriter
 
     async def exchange(self, frame: bytes) -> Header:
-        """Send one frame and read its answer.
+        """Send one frame and read the answer.
 
         Raises:
-            ConnectionError: the process is gone, or closed this connection.
-            IndexUnavailable, ConfigurationError, DataDirectoryError: what it answered.
+            ConnectionError: the process has ended, or closed this connection.
+            IndexUnavailable, ConfigurationError, DataDirectoryError: errors that the process returned.
         """
         try:
             self.writer.write(frame)
@@ -211,10 +211,10 @@ class _Connection:
 
 
 class EdgeConnections:
-    """A few connections to the index process of one folder, made when they are needed.
+    """Pool of connections to the index process of one folder, opened on demand.
 
-    A request that the process did not survive is sent again to the next one, which is
-    started by the first that needs it: every request may be carried out twice without harm.
+    If the process ends during a request, the first client that needs a process starts a new
+    one, and the request is sent again: every request is idempotent.
     """
 
     def __init__(self, folder: Path, *, dimensions: int, embedder: str, timeout_s: float, linger_s: float) -> None:
@@ -228,15 +228,15 @@ class EdgeConnections:
         self._closed = False
 
     async def open(self, *, recreate: bool) -> None:
-        """Have the process open the index, or throw it away and make an empty one."""
+        """Let the process open the index, or replace it by an empty one."""
         await self.ask({"op": "recreate" if recreate else "open", **self._made_for})
 
     async def ask(self, header: Header, numbers: bytes = b"") -> Header:
-        """Send a request, if need be to one process after another, and return the answer.
+        """Send a request and return the answer; if the process ends, try again with a new one.
 
         Raises:
             IndexUnavailable: no answer in time, or the index was closed.
-            TooLarge: the request is beyond the limits of one frame.
+            TooLarge: the request exceeds the limits of a frame.
         """
         if self._closed:
             raise IndexUnavailable("This index was closed. Open the platform again.")
@@ -246,19 +246,19 @@ class EdgeConnections:
             raise TooLarge(f"{error} Send fewer or smaller points at once.") from error
         try:
             async with asyncio.timeout(self._timeout_s), self._slots:
-                return await self._insist(frame, greet=header["op"] not in ("open", "recreate"))
+                return await self._send_with_retries(frame, greet=header["op"] not in ("open", "recreate"))
         except TimeoutError as error:
             raise IndexUnavailable(
                 f"The index process did not answer within {self._timeout_s:g} s. Try again; if this persists, "
-                f"end the process named in {protocol.owner_file(self._folder)}: another one starts by itself."
+                f"end the process named in {protocol.owner_file(self._folder)}. A new one starts by itself."
             ) from error
 
     async def close(self) -> None:
-        """Close the connections; a request under way ends with its answer."""
+        """Close the connections; a request in progress still gets its answer."""
         self._closed = True
         await self._close_idle()
 
-    async def _insist(self, frame: bytes, *, greet: bool) -> Header:
+    async def _send_with_retries(self, frame: bytes, *, greet: bool) -> Header:
         lost: Exception | None = None
         for _ in range(ATTEMPTS):
             try:
@@ -266,15 +266,15 @@ class EdgeConnections:
                 reply = await _exchange(connection, frame)
             except ConnectionError as error:
                 lost = error
-                await self._close_idle()  # they led to the same process
+                await self._close_idle()  # they belong to the same process
             else:
                 self._idle.append(connection)
                 if self._closed:
                     await self._close_idle()
                 return reply
         raise IndexUnavailable(
-            f"The index process ended {ATTEMPTS} times over one request; {protocol.log_file(self._folder)} "
-            "says why. If the index is damaged, `ragstone rebuild` makes it anew."
+            f"The index process ended {ATTEMPTS} times during one request; {protocol.log_file(self._folder)} "
+            "has the reason. If the index is damaged, rebuild it with `ragstone rebuild`."
         ) from lost
 
     async def _connect(self, *, greet: bool) -> _Connection:
@@ -284,7 +284,7 @@ class EdgeConnections:
         return connection
 
     async def _reach(self) -> _Connection:
-        """Connect to the process; start it if none listens, and again if it does not come up."""
+        """Connect to the process; start one if none is listening, and again if it does not start."""
         now = asyncio.get_running_loop().time
         give_up, launch_at = now() + START_S, now()
         async with self._starting:
@@ -299,7 +299,7 @@ class EdgeConnections:
                 await asyncio.sleep(POLL_S)
         raise IndexUnavailable(
             f"The index process did not start within {START_S:g} s; "
-            f"{protocol.log_file(self._folder)} may say why. Then try again."
+            f"{protocol.log_file(self._folder)} may have the reason. Then try again."
         )
 
     async def _close_idle(self) -> None:
@@ -314,14 +314,14 @@ async def _exchange(connection: _Connection, frame: bytes) -> Header:
     try:
         return await connection.exchange(frame)
     except BaseException:
-        connection.writer.close()  # half an answer may be under way
+        connection.writer.close()  # part of an answer may already be on its way
         raise
 
 
 def _launch(folder: Path, linger_s: float) -> None:
-    """Start the index process; the child that this waits for only detaches it."""
+    """Start the index process; this waits only for the child that detaches it."""
     started = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
-        # -P: the working directory may hold anything, also a folder called ragstone.
+        # -P: the working directory may contain a folder called ragstone.
         [sys.executable, "-P", "-m", "ragstone.index.qdrant_edge.process", str(folder), str(linger_s)],
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -1,9 +1,9 @@
-"""The index process: the one owner of an index folder, serving every process of the machine.
+"""The index process: the only owner of an index folder; it serves all processes of the machine.
 
-`python -m ragstone.index.qdrant_edge.process FOLDER LINGER_S` leaves a detached process behind,
-unless one serves the folder already. It ends LINGER_S after its last client has left.
-Answers are made one at a time, as the engine holds the interpreter anyway; clients send
-upserts in slices, so that searches of others come in between.
+`python -m ragstone.index.qdrant_edge.process FOLDER LINGER_S` starts a detached process,
+unless one already serves the folder. It ends LINGER_S after its last client has left.
+It answers one request at a time, because the engine holds the interpreter anyway; clients
+split upserts into slices, so that searches of other clients run in between.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from ragstone.index.qdrant_edge.protocol import PROTOCOL
 if TYPE_CHECKING:
     from ragstone.index.qdrant_edge.shard import ShardStore
 
-TICK_S = 0.1  # how often the process looks whether there is something to tidy up
+TICK_S = 0.1  # interval of the maintenance checks
 FLUSH_IDLE_S = 1.0
 FLUSH_BUSY_S = 10.0
 VACUUM_IDLE_S = 30.0
 TAKE_OVER_S = 60.0
-"""How long to wait for an owner that does not serve any more and is still writing."""
+"""How long to wait for an owner that no longer serves but is still writing."""
 EX_SOFTWARE = 70  # sysexits.h
 
 
 class IndexProcess:
-    """Answers clients, flushes when there is time for it, and knows when to end."""
+    """Server of the index process: answers clients, flushes while idle, and ends without clients."""
 
     def __init__(self, store: ShardStore, *, linger_s: float, owns: Callable[[], bool]) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class IndexProcess:
         self._changed = False
 
     async def run(self, listening: socket.socket) -> None:
-        """Serve until SIGTERM, until no client has been here for a while, or until the folder is gone."""
+        """Serve until SIGTERM, until there has been no client for `linger_s`, or until the folder is removed."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         server = await asyncio.start_unix_server(self._serve, sock=listening)
         while not self._stop.is_set():
@@ -85,7 +85,7 @@ class IndexProcess:
             self._stop.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one client until it leaves. A malformed frame ends its connection, a bug the process."""
+        """Answer one client until it leaves. A malformed frame ends the connection, a defect ends the process."""
         self._clients.add(writer)
         try:
             while True:
@@ -121,7 +121,7 @@ class IndexProcess:
                 self._check_protocol(header["protocol"])
                 self._store.recreate(header["dimensions"], header["embedder"])
                 for other in self._clients - {writer}:
-                    other.close()  # they greet anew, and learn whether the index is still theirs
+                    other.close()  # they connect again, and the embedder is checked again
             case "upsert":
                 self._store.upsert(header["points"], numbers)
                 self._note_change()
@@ -144,13 +144,13 @@ class IndexProcess:
     def _check_protocol(self, number: int) -> None:
         if number != PROTOCOL:
             raise IndexUnavailable(
-                f"The index process {os.getpid()} is of another release of Ragstone. "
+                f"The index process {os.getpid()} belongs to another release of Ragstone. "
                 "End the other Ragstone commands on this data directory and try again."
             )
 
 
 def main(folder: Path, linger_s: float) -> None:
-    """Detach, take the folder and serve it; return at once if another process serves it."""
+    """Detach, lock the folder and serve it; return at once if another process serves it."""
     if os.fork():
         return
     os.setsid()
@@ -179,7 +179,7 @@ def main(folder: Path, linger_s: float) -> None:
 
 
 def _take(folder: Path) -> int | None:
-    """Lock the owner file for as long as this process lives; None if its owner serves."""
+    """Lock the owner file until this process ends; None if its owner is serving."""
     owner = os.open(edge_protocol.owner_file(folder), os.O_RDWR | os.O_CREAT, 0o600)
     give_up = time.monotonic() + TAKE_OVER_S
     while time.monotonic() < give_up:
@@ -196,7 +196,7 @@ def _take(folder: Path) -> int | None:
 
 
 def _owns(owner: int, folder: Path) -> bool:
-    """Whether the locked file is still in the folder; another process may have removed it and started over."""
+    """Whether the locked file is still in the folder; another process may have recreated the folder."""
     try:
         return os.path.samestat(os.fstat(owner), edge_protocol.owner_file(folder).stat())
     except FileNotFoundError:
@@ -216,7 +216,7 @@ def _is_served(folder: Path) -> bool:
 
 
 def _log(error: Exception) -> None:
-    """Append to the log of the process, which its standard error leads to."""
+    """Append an error to the log of the process; its standard error goes to that file."""
     sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}\n")
     sys.stderr.flush()
 

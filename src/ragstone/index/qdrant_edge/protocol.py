@@ -1,7 +1,7 @@
 """The protocol of the index process: frames over a Unix socket in the data directory.
 
-The body of a frame is little-endian float32 and uint32 numbers that its header describes. A client sends
-one frame and reads one. The module imports little, because the process has to start quickly.
+The body of a frame contains little-endian float32 and uint32 numbers, described by its header. A client
+sends one frame and reads one. The module imports little, because the process has to start quickly.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from ragstone import frames
 from ragstone.frames import FrameLimits, Header
 
 PROTOCOL = 1
-"""Client and process of two releases agree only if this number is the same."""
+"""Protocol version; client and process need the same one."""
 
 LIMITS = FrameLimits(header_bytes=16 << 20, body_bytes=128 << 20)
-MAX_SOCKET_PATH_BYTES = 100  # sun_path holds 108 on Linux and 104 on macOS, with the final zero
+MAX_SOCKET_PATH_BYTES = 100  # sun_path has 108 on Linux and 104 on macOS, with the final zero
 
 
 def encode(header: Header, numbers: bytes = b"") -> bytes:
-    """Make one frame.
+    """Encode one frame.
 
     Raises:
-        MalformedFrame: it would exceed the limits.
+        MalformedFrame: the frame would exceed the limits.
     """
     return frames.head(header, len(numbers), LIMITS) + numbers
 
 
 def owner_file(folder: Path) -> Path:
-    """The file the index process locks; it holds `{"pid": …, "socket": …}`."""
+    """Path of the file that the index process locks; it contains `{"pid": …, "socket": …}`."""
     return folder / "owner.json"
 
 
 def served_at(folder: Path) -> str | None:
-    """The socket of the process that says it owns `folder`, dead or alive; None if none says so."""
+    """Socket of the process named as owner of `folder`, which may have ended; None without one."""
     try:
         path = json.loads(owner_file(folder).read_text())["socket"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -46,18 +46,18 @@ def served_at(folder: Path) -> str | None:
 
 
 def log_file(folder: Path) -> Path:
-    """Where the index process and its engine write what went wrong."""
+    """Path of the error log of the index process and its engine."""
     return folder / "index.log"
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the index process of `folder` listens: inside it, or near the system's limit, elsewhere.
+    """Path of the socket of the index process: in `folder`, or elsewhere if that path is too long for the system.
 
-    The other place is a folder below the temporary one that only this user can enter.
-    Clients take the path from the owner file, since their idea of it may differ.
+    The alternative is a folder in the temporary directory that only this user can enter.
+    Clients read the path from the owner file, because they might compute another one.
 
     Raises:
-        PermissionError: the other place exists and belongs to someone else.
+        PermissionError: the alternative folder belongs to another user.
     """
     inside = folder / "index.sock"
     if len(os.fsencode(inside)) <= MAX_SOCKET_PATH_BYTES:

@@ -1,6 +1,6 @@
-"""The index on disk: one Qdrant Edge shard and the note that says what it was made for.
+"""The index on disk: one Qdrant Edge shard, and a file with its format and embedder.
 
-Runs inside the index process only, because Edge holds the interpreter during every call.
+Runs only in the index process, because Edge holds the interpreter during every call.
 `current/` is replaced as a whole, so a kill at any moment leaves a complete index or none.
 """
 
@@ -24,22 +24,22 @@ KEYWORD_FIELDS = ("tenant", "collection", "document", "media_type", "metadata")
 HIT_FIELDS = ["chunk", "document", "version"]
 
 MIN_FREE_BYTES = 256 << 20
-"""Edge writes through memory maps of 32 MiB a piece, and a full disk kills it there."""
+"""Edge writes through memory maps of 32 MiB each, and a full disk ends its process during a write."""
 
 MAX_TIED = 4096
-"""How many hits are fetched at most to order those of one score by chunk id."""
+"""Largest number of hits fetched to order hits of equal score by chunk id."""
 
 NO_VECTOR_GRAPH_KB = 1 << 40
 """Vectors are compared exactly: 2 ms at 20,000 chunks. Building the graph blocks all searches for 27 s there."""
 
-DELETED_SHARE = 0.3  # of the points, from which on `vacuum` copies the others
+DELETED_SHARE = 0.3  # of the points; from this share on, `vacuum` copies the others
 
 Hit = tuple[str, str, int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What an index was made for; a client with another one is turned away."""
+    """Format of an index; a client with another format is refused."""
 
     dimensions: int
     embedder: str
@@ -55,11 +55,11 @@ class ShardStore:
         self._format: Format | None = None
 
     def open(self, dimensions: int, embedder: str) -> None:
-        """Open the shard, or make it if there is none.
+        """Open the shard, or create it.
 
         Raises:
-            ConfigurationError: it was made for another embedder.
-            DataDirectoryError: it is of another format, or the folder cannot be written.
+            ConfigurationError: it was created for another embedder.
+            DataDirectoryError: it has another format, or the folder cannot be written.
             IndexUnavailable: the engine cannot open it.
         """
         current = self._folder / "current"
@@ -68,12 +68,12 @@ class ShardStore:
         found = self._format or _read_format(current)
         _check_format(found, Format(dimensions, embedder), self._folder)
         if self._shard is None:
-            with _engine(f"The index in {self._folder} cannot be opened; run `ragstone rebuild` to make it anew"):
+            with _engine(f"The index in {self._folder} cannot be opened; rebuild it with `ragstone rebuild`"):
                 self._shard = edge.EdgeShard.load(str(current / "shard"))
         self._format = found
 
     def recreate(self, dimensions: int, embedder: str) -> None:
-        """Throw away what there is, readable or not, and start empty."""
+        """Delete the shard, readable or not, and create an empty one."""
         new, current, old = (self._folder / name for name in ("new", "current", "old"))
         self.close()
         _remove(new, old)
@@ -82,8 +82,10 @@ class ShardStore:
             new.mkdir()
             (new / "format.json").write_text(json.dumps(asdict(Format(dimensions, embedder))))
         except OSError as error:
-            raise DataDirectoryError(f"No index can be made in {self._folder}: {error.strerror}.") from error
-        with _engine(f"No index can be made in {self._folder}; see that the disk is writable and not full"):
+            raise DataDirectoryError(
+                f"No index can be created in {self._folder}: {error.strerror}. Check the disk."
+            ) from error
+        with _engine(f"No index can be created in {self._folder}; check that the disk is writable and not full"):
             _create(new / "shard", dimensions)
         if current.exists():
             current.rename(old)
@@ -92,7 +94,7 @@ class ShardStore:
         self.open(dimensions, embedder)
 
     def upsert(self, points: Sequence[Header], numbers: bytes) -> None:
-        """Add or replace points; `numbers` holds each one's windows, term numbers and term weights."""
+        """Add or replace points; `numbers` contains the windows, term numbers and term weights of each point."""
         _require_space(self._folder)
         shard, dimensions = self._opened()
         decoded = list(_decode_points(points, numbers, dimensions))
@@ -100,7 +102,7 @@ class ShardStore:
             shard.update(edge.UpdateOperation.upsert_points(decoded))
 
     def search(self, header: Header, numbers: bytes) -> tuple[list[Hit], list[Hit]]:
-        """Best hits of the dense and of the sparse leg; `numbers` as for `upsert`, with one window or none."""
+        """Best hits of the dense and the sparse leg; `numbers` as for `upsert`, with at most one window."""
         shard, dimensions = self._opened()
         floats = dimensions if header["dense"] else 0
         dense, indices, values = _decode_vectors(memoryview(numbers), floats, header["terms"])
@@ -117,7 +119,7 @@ class ShardStore:
         return by_meaning, by_terms
 
     def delete(self, selection: Header) -> None:
-        """Remove the points of a selection."""
+        """Delete the points of a selection."""
         chosen = _filter(selection)
         with _engine("The index could not delete the points; try again"):
             self._opened()[0].update(edge.UpdateOperation.delete_points_by_filter(chosen))
@@ -129,26 +131,26 @@ class ShardStore:
             return self._opened()[0].count(edge.CountRequest(exact=True, filter=chosen))
 
     def flush(self) -> None:
-        """Write everything out, so that the next start has no log to replay."""
+        """Write all changes to disk, so that the next start has no log to replay."""
         if self._shard is not None:
-            with _engine("The index could not be written out"):
+            with _engine("The index could not be written to disk"):
                 self._shard.flush()
 
     def vacuum(self) -> None:
-        """Copy the points that are left if many were deleted; blocks, 1 s for 10,000 chunks."""
+        """Compact the shard if many points were deleted; blocks for 1 s per 10,000 chunks."""
         if self._shard is not None:
-            with _engine("The index could not be tidied up"):
+            with _engine("The index could not be compacted"):
                 self._shard.optimize()
 
     def close(self) -> None:
-        """Write everything out and let go of the shard."""
+        """Write all changes to disk and close the shard."""
         shard, self._shard, self._format = self._shard, None, None
         if shard is not None:
             shard.flush()
             shard.close()
 
     def _opened(self) -> tuple[edge.EdgeShard, int]:
-        """The shard and its dimensions."""
+        """The open shard and its dimensions."""
         if self._shard is None or self._format is None:
             raise IndexUnavailable("The index is not open. Try again; if this persists, run `ragstone rebuild`.")
         return self._shard, self._format.dimensions
@@ -161,7 +163,7 @@ def _best(
     limit: int,
     params: edge.SearchParams | None = None,
 ) -> list[Hit]:
-    """Fetch beyond `limit` until the score changes: the engine orders ties as it likes."""
+    """Best hits; fetches beyond `limit` until the score changes, because the engine orders ties arbitrarily."""
     fetched = limit + 1
     while True:
         found = shard.query(
@@ -176,7 +178,7 @@ def _best(
 
 
 def _create(path: Path, dimensions: int) -> None:
-    """Make an empty shard. The write-ahead log stays on: without it, kill -9 loses all and two may open it."""
+    """Create an empty shard. The write-ahead log stays on: without it, kill -9 loses all data and two can open it."""
     windows = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim)
     path.mkdir()
     shard = edge.EdgeShard.create(
@@ -202,7 +204,7 @@ def _read_format(current: Path) -> Format:
         return Format(**json.loads((current / "format.json").read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise IndexUnavailable(
-            f"The index in {current.parent} is damaged; run `ragstone rebuild` to make it anew."
+            f"The index in {current.parent} is damaged; rebuild it with `ragstone rebuild`."
         ) from error
 
 
@@ -210,13 +212,13 @@ def _check_format(found: Format, wanted: Format, folder: Path) -> None:
     if found.number != wanted.number:
         raise DataDirectoryError(
             f"The index in {folder} has the format {found.number}, and this release reads {wanted.number}. "
-            "Upgrade Ragstone, or run `ragstone rebuild` to make the index anew."
+            "Upgrade Ragstone, or rebuild the index with `ragstone rebuild`."
         )
     if found != wanted:
         raise ConfigurationError(
-            f"The index in {folder} was made with the embedder {found.embedder} ({found.dimensions} dimensions), "
+            f"The index in {folder} was created with the embedder {found.embedder} ({found.dimensions} dimensions), "
             f"and the settings name {wanted.embedder} ({wanted.dimensions}). "
-            "Change the setting back, or run `ragstone rebuild` to embed everything anew."
+            "Change the setting back, or embed all documents again with `ragstone rebuild`."
         )
 
 
@@ -238,12 +240,12 @@ def _decode_points(points: Sequence[Header], numbers: bytes, dimensions: int) ->
             point["payload"],
         )
     if rest:
-        raise MalformedFrame("There are numbers that belong to no point.")
+        raise MalformedFrame("The frame has more numbers than its points need.")
 
 
 def _decode_vectors(numbers: memoryview, floats: int, terms: int) -> tuple[list[float], list[int], list[float]]:
     if len(numbers) != 4 * (floats + 2 * terms):
-        raise MalformedFrame("There are more or fewer numbers than the header says.")
+        raise MalformedFrame("The frame has more or fewer numbers than its header states.")
     dense, indices, values = array("f"), array("I"), array("f")
     dense.frombytes(numbers[: 4 * floats])
     indices.frombytes(numbers[4 * floats : 4 * (floats + terms)])
@@ -260,7 +262,7 @@ def _filter(selection: Header) -> edge.Filter:
 
 @contextmanager
 def _engine(sentence: str) -> Iterator[None]:
-    """Turn what the engine raises into our error."""
+    """Translate errors of the engine to `IndexUnavailable`."""
     try:
         yield
     except Exception as error:
@@ -269,7 +271,7 @@ def _engine(sentence: str) -> Iterator[None]:
 
 
 def _require_space(folder: Path) -> None:
-    """The engine writes through mapped files, and a full disk ends its process instead of raising."""
+    """Check the free disk space: on a full disk the engine ends its process instead of raising an error."""
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < MIN_FREE_BYTES:
         raise DataDirectoryError(
