@@ -113,17 +113,20 @@ CONTROLS = {
         "storage/cache.py", "return CacheKey(tenant, ", 'return CacheKey("all", ', "kept", LEGS
     ),
     "the tenant of embeddings in SQL": Control(
-        "storage/cache.py",
+        "storage/shared_cache.py",
         "scoped(embedding_cache, self._tenant)",
         'scoped(embedding_cache, "b")',
         "embedding_kept",
         LEGS,
     ),
     "the tenant of embeddings in the cache": Control(
-        "storage/cache.py", 'cache_key(self._tenant, "vector"', 'cache_key("all", "vector"', "vector_kept", LEGS
+        "storage/shared_cache.py", 'cache_key(self._tenant, "vector"', 'cache_key("all", "vector"', "vector_kept", LEGS
     ),
-    "the permission at the door": Control(
-        "http/authentication.py", "if not principal.may(needs):", "if False:", "asks_for_its_permission and alone"
+    "the permission of a route": Control(
+        "http/authentication.py",
+        "if needs is not None and not principal.may(needs):",
+        "if False:",
+        "asks_for_its_permission and alone",
     ),
     "the domains of publishable keys": Control(
         "http/browser_origin.py", "or not allows(principal.domains, origin):", "or not origin:", "publishable and alone"
