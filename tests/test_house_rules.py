@@ -30,7 +30,6 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "m
 EDGES = {
     "worker.py",
     "http/middleware.py",
-    "http/streaming.py",
     "documents/sandbox.py",
     "index/qdrant_edge/process.py",
     "interceptor/handle.py",  # reading, deciding and enriching fail open here

@@ -14,7 +14,7 @@ from ragstone.errors import IndexUnavailable, Unavailable
 from ragstone.http.context import install_server
 from ragstone.http.error_handlers import install_error_handlers
 from ragstone.http.middleware import RequestMiddleware
-from ragstone.http.streaming import EventStream, StreamEvent, unless_disconnected
+from ragstone.http.streaming import EventStream, StreamEvent, StreamOptions, unless_disconnected
 from tests.http.without_accounts import server_without_accounts
 from tests.servers import events_of, serving
 
@@ -56,7 +56,7 @@ def app_with(source: Source, *, heartbeat_s: float = 15.0, still: Callable[[], A
 
     @app.get("/stream", response_class=Response)
     async def stream() -> Response:
-        return EventStream(source(), heartbeat_s=heartbeat_s, still=still, still_s=0.01)
+        return EventStream(source(), options=StreamOptions(heartbeat_s=heartbeat_s, still=still, still_s=0.01))
 
     return app
 

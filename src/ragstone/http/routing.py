@@ -27,7 +27,7 @@ from ragstone.http.browser_origin import SESSION_COOKIE
 from ragstone.http.capabilities import AdmissionDep, ChatDep, LedgerDep, RateLimitsDep, TenantsDep
 from ragstone.http.context import context_of
 from ragstone.http.error_handlers import problems
-from ragstone.http.streaming import EventStream, StreamEvent
+from ragstone.http.streaming import EventStream, StreamEvent, StreamOptions
 from ragstone.principals import Permission, Principal
 from ragstone.vocabulary import COLLECTION_PATTERN, DEFAULT_COLLECTION, Filters, Scope
 
@@ -145,7 +145,7 @@ async def _stream(
     principal: Annotated[Principal, Depends(_principal)],
     admission: AdmissionDep,
 ) -> StreamFactory:
-    return partial(EventStream, still=partial(admission.is_still_valid, principal))
+    return partial(EventStream, options=StreamOptions(still=partial(admission.is_still_valid, principal)))
 
 
 Admitted = Annotated[Principal, Depends(_principal)]

@@ -21,7 +21,7 @@ from ragstone import __version__
 from ragstone.errors import Forbidden, InvalidInput, NotFound, RagstoneError, Unauthenticated
 from ragstone.http.authentication import ErrorFormat, Requirement, anonymous, guarded
 from ragstone.http.context import context_of
-from ragstone.http.streaming import Refusal, Story, StreamingHandler, Writer
+from ragstone.http.streaming import Handler, Refusal, StreamingHandler, StreamOptions, Writer
 from ragstone.interceptor.enrich import request_tokens
 from ragstone.interceptor.handle import NO_SERVER, WIRE_FORMATS, ChatServices, handle
 from ragstone.interceptor.models import ModelList, Models
@@ -274,7 +274,7 @@ async def _forward(request: ChatRequest, target: UpstreamTarget, services: Inter
 
 
 def _streaming(
-    request: Request, services: InterceptorServices, wire_format: WireFormatName, respond: Story
+    request: Request, services: InterceptorServices, wire_format: WireFormatName, respond: Handler
 ) -> StreamingHandler:
     still = partial(services.still_admitted, context_of(request).authenticated)
-    return StreamingHandler(respond, _errors(wire_format, request), still=still)
+    return StreamingHandler(respond, _errors(wire_format, request), options=StreamOptions(still=still))
