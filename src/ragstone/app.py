@@ -1,7 +1,7 @@
 """The HTTP server: the ASGI application on open services, and the process that serves it.
 
-`create_app` makes the ASGI application for any server; `serve` also owns the port, and
-so can say what is wrong with it before anything is opened.
+`create_app` returns the ASGI application for any server; `serve` also binds the port, and
+checks it before it opens services.
 """
 
 from __future__ import annotations
@@ -67,23 +67,23 @@ log = structlog.get_logger()
 
 
 def create_app(source: Services | Settings, *, works: bool = True) -> FastAPI:
-    """The application, on open services, or on settings: then it opens and closes services of its own.
+    """The ASGI application. Given settings instead of services, it opens and closes its own services.
 
-    A worker runs in the same process unless `works` is False; then another process has to be one.
+    A worker runs in the same process unless `works` is False; then another process has to run one.
     """
     app = FastAPI(
         title="Ragstone",
         version=__version__,
         summary="Documents in, cited answers out.",
         description=_DESCRIPTION,
-        docs_url=None,  # FastAPI's pages load scripts from a CDN: useless offline, and a stranger's code online
+        docs_url=None,  # FastAPI's pages load scripts from a CDN: they fail offline, and run third-party code online
         redoc_url=None,
         telemetry=_NO_TELEMETRY,
-        redirect_slashes=False,  # the redirect would repeat whatever the Host header says
+        redirect_slashes=False,  # a redirect would contain the unverified Host header
         lifespan=partial(_lifespan, source=source, works=works),
     )
     install_error_handlers(app)
-    app.mount(PREFIX, v1_app())  # first: routes are tried in order, and these are asked the most
+    app.mount(PREFIX, v1_app())  # first: routes are tried in order, and these have the most requests
     routers = [router for module in _MODULES for router in module.ROUTERS]
     for router in routers:
         app.include_router(router)
@@ -119,9 +119,9 @@ _MODULES: tuple[ModuleType, ...] = (
     sources,
     librechat,
 )
-"""The routes; they are tried in this order."""
+"""The modules of routes; they are tried in this order."""
 
-# With a provider of the host's, FastAPI would write paths, queries and messages as they are; RequestMiddleware traces.
+# FastAPI's own tracing would record unredacted paths, queries and messages; RequestMiddleware traces instead.
 _NO_TELEMETRY: Any = {
     "tracing": False,
     "metrics": False,
@@ -154,8 +154,8 @@ async def _lifespan(app: FastAPI, *, source: Services | Settings, works: bool) -
         await stack.enter_async_context(meanwhile(operations.metrics.watch_loop()))
         working = await stack.enter_async_context(_working(services)) if works else None
         if not works:
-            noting = worker.repeat(worker.failures_chore(services), asyncio.Event())
-            await stack.enter_async_context(meanwhile(noting))
+            task = worker.repeat(worker.failure_log_task(services), asyncio.Event())
+            await stack.enter_async_context(meanwhile(task))
         install_services(app, services)
         install_server(app, ServerContext(_authenticator(services), operations.metrics, operations.failures, working))
         yield
@@ -169,7 +169,7 @@ def _authenticator(services: Services) -> Authenticator:
 
 @asynccontextmanager
 async def _working(services: Services) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a worker. What it has not finished in time at the end, the next start resumes."""
+    """Run a worker in the background. The next start resumes what it cannot finish in time at the end."""
     stop = asyncio.Event()
     working = asyncio.create_task(worker.run(services, stop))
     try:
@@ -190,13 +190,13 @@ async def serve(
     works: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `announce` gets the sentence that says where it listens.
+    """Serve until SIGINT or SIGTERM. `announce` is called with a message that names the address.
 
-    It is a worker too, unless `works` is False.
+    A worker runs in the same process unless `works` is False.
 
     Raises:
-        ConfigurationError: without an owner or a key it listens on loopback only.
-        PortInUse: another process listens there.
+        ConfigurationError: the address is not loopback, and there is neither an owner nor a key.
+        PortInUse: another process listens on the port.
     """
     address = host or settings.server.host
     await check_address(settings, address)

@@ -5,28 +5,28 @@
     │   ├── InvalidQuestion     400
     │   ├── InvalidVector       400
     │   └── TooLarge            413
-    ├── Unauthenticated         401  no key, or one that is not known
-    ├── Forbidden               403  known or not, this caller may not do this from there
-    ├── NotFound                404  also for what belongs to somebody else
+    ├── Unauthenticated         401  no key, or an unknown one
+    ├── Forbidden               403  the caller lacks the permission, or its origin is not allowed
+    ├── NotFound                404  also for objects of another tenant
     │   └── NoIndex             404  this process has no index of its own
     ├── Unsupported             415  a media type no parser reads
-    ├── UnreadableDocument      422  parsing failed; the sentence says why
+    ├── UnreadableDocument      422  parsing failed; the message says why
     │   ├── EmptyDocument       422
     │   ├── EncryptedDocument   422
     │   └── ParserLimit         422  memory, CPU, wall time, pages or expanded size
-    ├── Conflict                409  the state of things forbids it
+    ├── Conflict                409  the present state forbids the operation
     ├── QuotaExceeded           402  the plan has no room for more documents, bytes or pages
     ├── RateLimited             429  too many requests, streams or attempts; says when to try again
     ├── ConfigurationError      500  the operator has to change a setting
     │   ├── DataDirectoryError  500  missing, read-only, full, or of a newer version
     │   ├── PortInUse           500
     │   └── ModelFileError      500  missing or altered weights
-    └── Unavailable             503  a part is down; the same call may work later
+    └── Unavailable             503  a component is down; the same call may work later
         ├── IndexUnavailable    503
         ├── ModelUnavailable    503
-        ├── UpstreamUnavailable 503  a server that requests are passed on to, or a pipeline
-        ├── CircuitOpen         503  it failed too often a moment ago, and is left alone for now
-        └── Overloaded          503  no place is free; says when to try again
+        ├── UpstreamUnavailable 503  a server that requests are forwarded to, or a pipeline
+        ├── CircuitOpen         503  it failed too often and is not called for a moment
+        └── Overloaded          503  the concurrency limit is reached; says when to try again
 
 A message is one or two sentences: what is wrong, and what to do next. `code` is stable
 and machine-readable, `status` is the HTTP status, `retryable` says whether the same
@@ -47,7 +47,7 @@ class RagstoneError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence for the reader."""
+        """The message for the user."""
         return str(self)
 
 
@@ -78,14 +78,14 @@ class TooLarge(InvalidInput):
 
 
 class Unauthenticated(RagstoneError):
-    """No key was sent, or one that is not known."""
+    """No key was sent, or an unknown one."""
 
     code = "unauthenticated"
     status = 401
 
 
 class Forbidden(RagstoneError):
-    """The caller may not do this, or not from there."""
+    """The caller lacks the permission, or its origin is not allowed."""
 
     code = "forbidden"
     status = 403
@@ -99,7 +99,7 @@ class NotFound(RagstoneError):
 
 
 class NoIndex(NotFound):
-    """The knowledge asked for lies in an index, and this process has none."""
+    """The requested collection is in an index, and this process has none."""
 
     code = "no_index"
 
@@ -112,7 +112,7 @@ class Unsupported(RagstoneError):
 
 
 class UnreadableDocument(RagstoneError):
-    """The file is of a known kind, and its parser gave up."""
+    """The kind of the file is supported, but parsing failed."""
 
     code = "unreadable_document"
     status = 422
@@ -131,7 +131,7 @@ class EncryptedDocument(UnreadableDocument):
 
 
 class ParserLimit(UnreadableDocument):
-    """The parser ran into one of its limits and was ended."""
+    """The parser exceeded one of its limits and was stopped."""
 
     code = "parser_limit"
 
@@ -151,7 +151,7 @@ class QuotaExceeded(RagstoneError):
 
 
 class RateLimited(RagstoneError):
-    """Too many at once or within the hour; `retry_after_s` says when there is room again."""
+    """Too many requests, streams or attempts; `retry_after_s` says when there is room again."""
 
     code = "rate_limited"
     status = 429
@@ -187,7 +187,7 @@ class ModelFileError(ConfigurationError):
 
 
 class Unavailable(RagstoneError):
-    """A part is down for now."""
+    """A component is temporarily down."""
 
     code = "unavailable"
     status = 503
@@ -207,13 +207,13 @@ class ModelUnavailable(Unavailable):
 
 
 class UpstreamUnavailable(Unavailable):
-    """A server that something was asked of does not answer, or not as it should."""
+    """A server that was called does not answer, or its answer is not valid."""
 
     code = "upstream_unavailable"
 
 
 class CircuitOpen(Unavailable):
-    """It failed too often a moment ago; `retry_after_s` says when it is tried again."""
+    """A server failed too often and is not called; `retry_after_s` says when it is tried again."""
 
     code = "circuit_open"
 
@@ -223,7 +223,7 @@ class CircuitOpen(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """More at once than there are places; `retry_after_s` says when to try again."""
+    """The concurrency limit is reached; `retry_after_s` says when to try again."""
 
     code = "overloaded"
 

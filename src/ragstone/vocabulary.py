@@ -1,4 +1,4 @@
-"""The nouns of Ragstone, one word per idea, shared by every floor.
+"""The domain types of Ragstone, shared by all packages.
 
 All are frozen: a step that changes one returns a new one (`dataclasses.replace`).
 Character offsets count Unicode code points (Python string indices), start inclusive,
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MetadataValue = str | int | float | bool
-"""What a metadata field may hold. Lists and nested objects are refused at the door."""
+"""The type of a metadata value. Every entry point refuses lists and nested objects."""
 
 DEFAULT_TENANT = "default"
 DEFAULT_COLLECTION = "default"
 COLLECTION_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""What a collection may be called, checked at every door; also a tenant."""
+"""Pattern of collection and tenant names. Every entry point checks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose data, and which collection of it: the first argument of all that touches data."""
+    """A tenant and one of its collections; the first argument of every function that reads or writes tenant data."""
 
     tenant: str = DEFAULT_TENANT
     collection: str = DEFAULT_COLLECTION
 
 
 class DocumentState(StrEnum):
-    """`ready` answers searches; `failed` keeps its older version, if any, in service."""
+    """The state of a document. A `failed` one keeps its older version, if any, in searches."""
 
     PENDING = "pending"
     READY = "ready"
@@ -43,7 +43,7 @@ class DocumentState(StrEnum):
 
 
 class FileState(StrEnum):
-    """Fate of one file of a job; `pending` is the only state that is not final."""
+    """The state of one file of a job; all but `pending` are final."""
 
     PENDING = "pending"
     DONE = "done"
@@ -53,7 +53,7 @@ class FileState(StrEnum):
 
 
 class JobState(StrEnum):
-    """Life of a job: `queued` → `running` → `done` or `failed`.
+    """The state of a job: `queued` → `running` → `done` or `failed`.
 
     A job whose every file failed is `failed`; one with some failures is `done` and
     carries the error of each file.
@@ -67,11 +67,11 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One source, as SQL knows it.
+    """A document as stored in SQL.
 
     `source` identifies it within its collection (`file:///srv/docs/why.md`,
-    `upload:report.pdf`, `text:note`); `title` is for people. `active_version` is the
-    version that searches see; `None` until the first ingestion commits.
+    `upload:report.pdf`, `text:note`); `title` is shown to users. `active_version` is the
+    version that searches find; `None` until the first ingestion commits.
     """
 
     id: str
@@ -93,7 +93,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """What became of one file of a job; `error` is the sentence for its owner."""
+    """The outcome of one file of a job; `error` is a message for its owner."""
 
     source: str
     state: FileState
@@ -105,10 +105,10 @@ class JobFile:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch of files on their way into the index, as SQL knows it.
+    """An ingestion job: a batch of submitted files, as stored in SQL.
 
     `total` counts files; `done + skipped + removed + failed` of them are finished.
-    `files` is filled by look-ups of one job and empty in listings.
+    `files` is filled when one job is read, and empty in listings.
     """
 
     id: str
@@ -161,8 +161,8 @@ class Heading:
 class Chunk:
     """A span of a document: `document_text[start:end] == text`, always.
 
-    `headings` say below which headings each part of it lies: the first holds from the
-    chunk's start, the others begin inside it. `pages` are those it touches.
+    `headings` are the heading paths of its parts: the first applies from the chunk's start,
+    the others begin inside it. `pages` are the pages that it overlaps.
     `table_header` repeats the header rows when the chunk continues a split table: it
     belongs to what is embedded and shown to a model, not to the span.
     """
@@ -181,26 +181,26 @@ class Chunk:
 
     @property
     def heading_path(self) -> tuple[str, ...]:
-        """The headings that the chunk's start lies below, outermost first."""
+        """The headings above the chunk's start, outermost first."""
         return self.heading_path_at(self.start)
 
     @property
     def page_first(self) -> int | None:
-        """The first page it touches; `None` where there are no pages."""
+        """The first page it overlaps; `None` if there are no pages."""
         return self.pages[0].number if self.pages else None
 
     @property
     def page_last(self) -> int | None:
-        """The last page it touches; `None` where there are no pages."""
+        """The last page it overlaps; `None` if there are no pages."""
         return self.pages[-1].number if self.pages else None
 
     def heading_path_at(self, place: int) -> tuple[str, ...]:
-        """The headings that the character at `place` of the document lies below."""
+        """The headings above the character at offset `place` of the document."""
         above = [heading.path for heading in self.headings if heading.start <= place]
         return above[-1] if above else ()
 
     def page_at(self, place: int) -> int | None:
-        """The page that the character at `place` of the document lies on, or the next one."""
+        """The page of the character at offset `place` of the document, or the next page."""
         return next((page.number for page in self.pages if place < page.end), self.page_last)
 
 
@@ -218,7 +218,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Narrows a search inside its scope. Empty means no limit; fields combine with AND.
+    """Filters of a search within its scope. Empty means no limit; fields combine with AND.
 
     Values within one field combine with OR: `metadata={"lang": ("de", "en")}`.
     """
@@ -230,7 +230,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to look for. `limit` counts passages."""
+    """A search query. `limit` counts passages."""
 
     text: str
     filters: Filters = Filters()
@@ -239,7 +239,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class StageScore:
-    """Where one stage put a hit: `rank` is 1-based, `score` is in the stage's own unit."""
+    """The result of one stage for a hit: `rank` is 1-based, `score` is in the stage's own unit."""
 
     rank: int
     score: float
@@ -247,7 +247,7 @@ class StageScore:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk found, with its standing in every stage that saw it.
+    """A chunk that was found, with its rank and score in every stage.
 
     Keys of `stages`: `dense` (cosine), `sparse` (BM25), `fused` (see
     `retrieval.fusion`), later `rerank`. `score` is that of the last stage.
@@ -260,7 +260,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A hit with its text and origin, ready to be answered from and cited."""
+    """A hit with its text and source, for answers and citations."""
 
     chunk: Chunk
     title: str
@@ -271,13 +271,13 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where one sentence of an answer comes from.
+    """The source of one sentence of an answer.
 
     `marker` is the bracketed number in the answer; several citations may share it (one
     passage, several sentences). `start`/`end` is the exact span in the document's text
-    and `quote` its words: `document_text[start:end] == quote`. `answer_start` and
+    and `quote` its text: `document_text[start:end] == quote`. `answer_start` and
     `answer_end` delimit the sentence in the answer's text. `score` in [0, 1] says how
-    far the quote bears the sentence out; `verified` is score >= the threshold of
+    well the quote supports the sentence; `verified` is score >= the threshold of
     `generation.citations`.
     """
 
@@ -299,9 +299,9 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens one answer cost. `input_tokens` includes the cached ones.
+    """The tokens that one answer used. `input_tokens` includes the cached ones.
 
-    `estimated`: counted here, not reported by the model.
+    `estimated`: counted by Ragstone, not reported by the model.
     """
 
     model: str
@@ -315,10 +315,10 @@ class Usage:
 class Answer:
     """An answer and its evidence.
 
-    `abstained`: the passages do not bear on the question, and the text says so.
-    `degraded` names each fallback that acted, for example `llm_unavailable`.
-    `removed_markers` counts citation markers that pointed nowhere, `uncited_sentences`
-    the sentences that name no source and so could not be checked.
+    `abstained`: the passages are not relevant to the question, and the text says so.
+    `degraded` names each fallback that was used, for example `llm_unavailable`.
+    `removed_markers` counts citation markers without a passage, `uncited_sentences`
+    the sentences without a citation, which could not be checked.
     """
 
     text: str
@@ -340,15 +340,15 @@ class Turn:
 
 
 REQUESTS_WINDOW_S = 3600
-"""The seconds in which the requests of a plan are counted."""
+"""The window in which the requests of a plan are counted, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
     """The state of a tenant's rate limit after a request; `limit` None: its plan has none.
 
-    `reset_s` is how long until there is more room, `overage` whether this request is
-    beyond the limit, `shared` whether all servers counted it together.
+    `reset_s` is the time until there is more room, `overage` whether this request is
+    beyond the limit, `shared` whether all servers share the count.
     """
 
     limit: int | None

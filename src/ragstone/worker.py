@@ -1,4 +1,4 @@
-"""The worker: ingests what waits and sees to the other chores until it is told to stop; it outlives every failure."""
+"""The worker process: ingests queued files and runs periodic tasks. It continues after every failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RETENTION_S = retention.INTERVAL_S
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """What a worker does again and again, `every_s` seconds after it was done."""
+    """A task that a worker runs repeatedly, `every_s` seconds after its last run ended."""
 
     name: str
     every_s: float
@@ -38,22 +38,22 @@ class PeriodicTask:
 
 
 async def run(services: Services, stop: asyncio.Event) -> None:
-    """Ingest, and do all chores, until `stop` is set; what is begun then is brought to an end.
+    """Ingest and run all periodic tasks until `stop` is set; steps that are running then are completed.
 
-    Any number of processes may do so on one installation.
+    Any number of processes can work on one installation.
     """
     async with asyncio.TaskGroup() as working:
         working.create_task(ingest(services.corpus.ingestion, stop))
-        for chore in chores(services, stop):
-            working.create_task(repeat(chore, stop))
+        for task in periodic_tasks(services, stop):
+            working.create_task(repeat(task, stop))
 
 
-def chores(services: Services, stop: asyncio.Event) -> list[PeriodicTask]:
-    """What there is to do beside ingesting."""
+def periodic_tasks(services: Services, stop: asyncio.Event) -> list[PeriodicTask]:
+    """The tasks of a worker besides ingestion."""
     conversations, database = services.answers.conversations, services.storage.database
     return [
         PeriodicTask("callbacks", 0.0, partial(services.corpus.webhooks.run, stop)),
-        failures_chore(services),
+        failure_log_task(services),
         PeriodicTask("ledger", LEDGER_S, services.billing.ledger.expire),
         PeriodicTask("erasure", ERASURE_S, services.corpus.tenant_deletion.work),
         PeriodicTask(
@@ -61,20 +61,20 @@ def chores(services: Services, stop: asyncio.Event) -> list[PeriodicTask]:
             RETENTION_S,
             lambda: retention.expire_conversations(database, conversations, now=datetime.now(UTC)),
         ),
-        PeriodicTask("old_callbacks", RETENTION_S, partial(_forget_callbacks, services)),
+        PeriodicTask("old_callbacks", RETENTION_S, partial(_expire_webhooks, services)),
     ]
 
 
-def failures_chore(services: Services) -> PeriodicTask:
-    """Writes down what failed in this process; each process has to do its own."""
-    log_of_failures = FailureLog(services.storage.database, most=services.settings.telemetry.max_failures)
-    return PeriodicTask("failures", FAILURES_S, partial(run_flush, services.operations.failures, log_of_failures))
+def failure_log_task(services: Services) -> PeriodicTask:
+    """The task that writes the failures of this process to the failure log; each process runs its own."""
+    failure_log = FailureLog(services.storage.database, most=services.settings.telemetry.max_failures)
+    return PeriodicTask("failures", FAILURES_S, partial(run_flush, services.operations.failures, failure_log))
 
 
 async def ingest(ingestion: Ingestion, stop: asyncio.Event) -> None:
-    """Fill the index if it lacks something, then ingest until `stop` is set.
+    """Add chunks that are missing in the index, then ingest until `stop` is set.
 
-    Nothing is lost by a failure: SQL knows what is not done yet.
+    A failure loses nothing: the queue in SQL still holds the unfinished files.
     """
 
     async def heal_and_work() -> None:
@@ -84,28 +84,28 @@ async def ingest(ingestion: Ingestion, stop: asyncio.Event) -> None:
     await repeat(PeriodicTask("ingestion", 0.0, heal_and_work), stop)
 
 
-async def repeat(chore: PeriodicTask, stop: asyncio.Event) -> None:
-    """Do a chore until `stop` is set. A failure is logged, and the chore taken up again after a wait.
+async def repeat(task: PeriodicTask, stop: asyncio.Event) -> None:
+    """Run a task repeatedly until `stop` is set. After a failure it is logged and retried.
 
-    The wait doubles from failure to failure, up to a minute, and starts anew after a minute without one.
+    The wait doubles from failure to failure, up to a minute, and is reset after a minute without one.
     """
     wait_s = FIRST_WAIT_S
     clock = asyncio.get_running_loop().time
     while not stop.is_set():
         began = clock()
         try:
-            await chore.do()
+            await task.do()
         except Exception:
             wait_s = FIRST_WAIT_S if clock() - began > LONGEST_WAIT_S else wait_s
-            log.exception("worker.failed", chore=chore.name, retry_in_s=wait_s)
+            log.exception("worker.failed", chore=task.name, retry_in_s=wait_s)
             await _pause(stop, wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         else:
             wait_s = FIRST_WAIT_S
-            await _pause(stop, chore.every_s)
+            await _pause(stop, task.every_s)
 
 
-async def _forget_callbacks(services: Services) -> None:
+async def _expire_webhooks(services: Services) -> None:
     before = datetime.now(UTC) - timedelta(days=webhooks.KEEP_DAYS)
     last = ""
     while page := await services.identity.tenants.all(after=last):
@@ -115,6 +115,6 @@ async def _forget_callbacks(services: Services) -> None:
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait until `stop` is set, at most for `seconds`."""
+    """Wait until `stop` is set, for at most `seconds`."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)

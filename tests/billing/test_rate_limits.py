@@ -110,7 +110,7 @@ async def test_beyond_the_limit_it_says_when_there_is_room(alone: Servers):
     with pytest.raises(RateLimited) as caught:
         await limits.hit(caller())
     assert caught.value.retry_after_s == 3000
-    assert "10 requests an hour" in caught.value.message
+    assert "All 10 requests per hour" in caught.value.message
     alone.clock.now = 3600.0
     assert await accepted(limits, 20) == LIMIT
 
@@ -127,7 +127,7 @@ async def test_what_no_plan_counts_is_bounded_too_but_not_where_there_is_no_limi
     for _ in range(CALLS_PER_MINUTE):
         await server.call(caller())
         await server.call(caller("all", "free"))
-    with pytest.raises(RateLimited, match="requests a minute") as refused:
+    with pytest.raises(RateLimited, match="requests per minute") as refused:
         await server.call(caller())
     assert 0 < refused.value.retry_after_s <= 60
     await server.call(caller(tenant="other"))

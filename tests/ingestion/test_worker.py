@@ -42,8 +42,8 @@ async def test_a_periodic_task_that_always_fails_does_not_stop_the_others():
         if done.count("worked") == 5:
             stop.set()
 
-    chores = [worker.PeriodicTask("bad", 0.0, fail), worker.PeriodicTask("good", 0.001, work)]
-    await asyncio.gather(*(worker.repeat(chore, stop) for chore in chores))
+    periodic_tasks = [worker.PeriodicTask("bad", 0.0, fail), worker.PeriodicTask("good", 0.001, work)]
+    await asyncio.gather(*(worker.repeat(chore, stop) for chore in periodic_tasks))
     assert done.count("worked") == 5
     assert done.count("failed") == 1
 

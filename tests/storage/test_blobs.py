@@ -77,5 +77,5 @@ def test_a_full_disk_says_so_and_leaves_nothing_half_written(tmp_path: Path):
         "    sys.stdout.write(error.message)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
-    assert "is full; nothing was half-written" in done.stdout
+    assert "is full; the write was rolled back" in done.stdout
     assert files_below(tmp_path) == []

@@ -124,7 +124,7 @@ async def test_a_full_disk_says_so_and_leaves_nothing_half_written(tmp_path: Pat
                 database.insert_missing(embedding_cache), {**row, "key": "big", "vector": bytes(1 << 20)}
             )
 
-    with pytest.raises(DataDirectoryError, match="is full; nothing was half-written"):
+    with pytest.raises(DataDirectoryError, match="is full; the write was rolled back"):
         await write_a_lot()
     async with database.read(EVERY_TENANT) as connection:
         assert (await connection.execute(embedding_cache.select())).all() == []

@@ -94,7 +94,7 @@ async def test_no_row_is_written_for_another_tenant(database: Database, statemen
         async with database.write("us") as connection:
             await connection.execute(statement)
 
-    with pytest.raises(RagstoneError, match="A row of another tenant"):
+    with pytest.raises(RagstoneError, match="a row of another tenant"):
         await write()
     assert await seen(database, "them", collections) == []
     assert await seen(database, "us") == ["us"]

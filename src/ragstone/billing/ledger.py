@@ -1,4 +1,7 @@
-"""The ledger as CSV (RFC 4180), for spreadsheets and accountants."""
+"""The usage ledger: one row per request, reserved before it runs and settled after it, with sums and CSV export.
+
+Concurrent writes share transactions (group commit). CSV follows RFC 4180.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from ragstone.storage.schema import usage_records
 from ragstone.vocabulary import Scope, Usage
 
 
-class utc_day(FunctionElement[str]):  # noqa: N801 — written like a function of SQL
+class utc_day(FunctionElement[str]):  # noqa: N801 — named like an SQL function
     """The day of a `UtcDateTime` column in UTC, as `2026-11-21`."""
 
     type = String()
@@ -41,7 +44,7 @@ class utc_day(FunctionElement[str]):  # noqa: N801 — written like a function o
 
 @compiles(utc_day, "sqlite")
 def _sqlite(element: utc_day, compiler: SQLCompiler, **options: object) -> str:
-    # Kept as text in UTC; the function that makes dates of it is slower and cannot do more.
+    # Stored as text in UTC; SQLite's date function is slower and gives the same result.
     return f"substr({compiler.process(element.clauses, **options)}, 1, 10)"
 
 
@@ -56,7 +59,7 @@ SUMMED = ("input_tokens", "output_tokens", "cached_tokens", "embedding_tokens", 
 
 @dataclass(frozen=True, slots=True)
 class UsageSum:
-    """Totals of one period (its first day, `2026-11-01`), of one key if sums are by key, else of the tenant."""
+    """Totals of one period (named by its first day, `2026-11-01`) for a tenant, or for one of its principals."""
 
     tenant: str
     period: str
@@ -71,12 +74,12 @@ class UsageSum:
 
 
 def within(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
-    """The rows of a period; `until` is exclusive."""
+    """The SQL condition for the rows of a period; `until` is exclusive."""
     return (usage_records.c.at >= since, usage_records.c.at < until)
 
 
 def totals(*, by_key: bool) -> list[ColumnElement[Any]]:
-    """What sums are made of: totals by tenant and day, and by key if that is wanted."""
+    """The columns of sums: totals by tenant and day, and by principal if `by_key`."""
     keys = [usage_records.c.principal] if by_key else []
     return [
         usage_records.c.tenant,
@@ -91,7 +94,7 @@ def totals(*, by_key: bool) -> list[ColumnElement[Any]]:
 async def summed(
     connection: AsyncConnection, statement: Select[Any], since: datetime, until: datetime, by: Granularity
 ) -> list[UsageSum]:
-    """Sums by day from SQL, added up to months here: both databases name months differently."""
+    """Run the statement and sum by day or month. SQL sums by day only, since databases name months differently."""
     grouped = [column for column in statement.selected_columns if column.key in {"tenant", "day", "principal"}]
     found = await connection.execute(statement.where(*within(since, until)).group_by(*grouped))
     sums: dict[tuple[str, str, str | None], UsageSum] = {}
@@ -117,16 +120,16 @@ def _added(one: UsageSum, other: UsageSum) -> UsageSum:
 
 UsageKind = Literal["chat", "search", "ingest"]
 
-NOBODY = "none"  # the model of a row where no model was asked
-LIFETIME_S = 1800.0  # far beyond what an answer takes: a row still reserved then belongs to a process that died
+NO_MODEL = "none"  # the model of a row whose request used no model
+LIFETIME_S = 1800.0  # far longer than any answer: a row still reserved then belongs to a process that died
 PAGE_ROWS = 500
-STATEMENTS = 1000  # kept for as many tenants
-MAX_COUNT = 2**31 - 1  # what the columns hold, whatever a model server claims
+CACHED_STATEMENTS = 1000  # compiled statements, one per tenant
+MAX_COUNT = 2**31 - 1  # the largest number of the columns; a model server could report more
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A row of the ledger that waits for what its request used."""
+    """A reserved row of the ledger, to be settled when its request ends."""
 
     id: str
     tenant: str
@@ -155,7 +158,7 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Settlement:
-    """What completes a row."""
+    """The values that complete a reserved row."""
 
     reservation: Reservation
     usage: tuple[Usage, ...]
@@ -170,7 +173,7 @@ _COLUMNS = tuple(usage_records.c[field.name] for field in fields(UsageRecord))
 
 
 class Ledger:
-    """Writes and sums the ledger. Writes of many requests share one transaction."""
+    """Writes and sums the ledger. Concurrent writes share one transaction."""
 
     def __init__(
         self,
@@ -180,41 +183,39 @@ class Ledger:
         clock: Callable[[], float] = time.time,
         lifetime_s: float = LIFETIME_S,
     ) -> None:
-        """`lifetime_s`: a row still reserved after so long is lost."""
+        """`lifetime_s`: a row that is still reserved after this time is closed as lost."""
         self._database = database
         self._plans = plans
         self._clock = clock
         self._lifetime_s = lifetime_s
-        # One queue for both: a row is never completed before it was written.
+        # One queue for both, so that a row is never settled before it was inserted.
         self._writes: GroupCommit[_Row | _Settlement] = GroupCommit(self._write)
 
     async def reserve(self, principal: Principal, kind: UsageKind, *, overage: bool = False) -> Reservation:
-        """Write the row, durably, before anything is spent.
-
-        Whoever is cancelled meanwhile has reserved nothing.
+        """Insert a row durably before the request uses anything. Cancelling the call withdraws or settles the row.
 
         Raises:
-            Unavailable: the ledger cannot be written; nothing may be spent.
+            Unavailable: the ledger cannot be written; the request must not run.
         """
         reservation, writing = self.reserve_soon(principal, kind, overage=overage)
         try:
             await self.reserved(writing)
         except asyncio.CancelledError:
             if not self._writes.withdraw(writing):
-                self._writes.add(self._nothing(reservation), patient=True)
+                self._writes.add(self._unused(reservation), patient=True)
             raise
         return reservation
 
     def reserve_soon(
         self, principal: Principal, kind: UsageKind, *, overage: bool = False
     ) -> tuple[Reservation, asyncio.Future[None]]:
-        """`reserve`, for who has something to do until `reserved` says that the row is there.
+        """Start `reserve` without waiting; await `reserved` before the request uses anything.
 
         Raises:
-            Unavailable: too much waits to be written.
+            Unavailable: too many writes are waiting.
         """
         if self._writes.full:
-            raise Unavailable("The ledger is written more slowly than requests come in. Try again in a moment.")
+            raise Unavailable("The usage ledger cannot keep up with the requests. Try again in a moment.")
         reservation = Reservation(secrets.token_hex(16), principal.tenant)
         now = self._clock()
         row = {
@@ -224,7 +225,7 @@ class Ledger:
             "kind": kind,
             "state": "reserved",
             "principal": principal.id,
-            "model": NOBODY,
+            "model": NO_MODEL,
             **dict.fromkeys(SUMMED, 0),
             "overage": overage,
             "estimated": False,
@@ -233,15 +234,15 @@ class Ledger:
         return reservation, self._writes.add(row)
 
     async def reserved(self, writing: asyncio.Future[None]) -> None:
-        """Wait until the row is there.
+        """Wait until the row is stored.
 
         Raises:
-            Unavailable: the ledger cannot be written; nothing may be spent, or given out.
+            Unavailable: the ledger cannot be written; the request must not use or return anything.
         """
         try:
             await asyncio.shield(writing)
         except ConfigurationError as error:
-            raise Unavailable(f"Nothing is answered while its use cannot be written down. {error.message}") from error
+            raise Unavailable(f"Requests are refused while their usage cannot be stored. {error.message}") from error
 
     async def settle(
         self,
@@ -252,12 +253,12 @@ class Ledger:
         embedding_tokens: int = 0,
         estimated: bool = False,
     ) -> None:
-        """Complete the row with what was used, by one model or several; a second time changes nothing.
+        """Complete the row with the usage of one or several models. A second call changes nothing.
 
-        The row's model is the last one. It is written also if whoever waits for it is cancelled.
+        The row names the last model. Cancelling the call does not cancel the write.
 
         Raises:
-            Unavailable: the ledger could not be written, several times; the row will be lost.
+            Unavailable: several attempts to write failed; the row will be closed as lost.
         """
         await self.settle_soon(
             reservation,
@@ -276,9 +277,9 @@ class Ledger:
         embedding_tokens: int = 0,
         estimated: bool = False,
     ) -> asyncio.Future[None]:
-        """`settle`, for who cannot wait: nothing stops it from here on. The future need not be awaited."""
+        """Start `settle` without waiting. The write cannot be cancelled; the future need not be awaited."""
         settlement = replace(
-            self._nothing(reservation),
+            self._unused(reservation),
             usage=tuple(usage),
             conversation_id=conversation_id,
             embedding_tokens=embedding_tokens,
@@ -297,19 +298,19 @@ class Ledger:
     async def sums_of_all(
         self, *, since: datetime, until: datetime, by: Granularity = "day", by_key: bool = False
     ) -> list[UsageSum]:
-        """The totals of every tenant, for the operator."""
+        """Totals of every tenant, for operators."""
         statement = unscoped(usage_records, *totals(by_key=by_key))
         async with self._database.read(EVERY_TENANT) as connection:
             return await summed(connection, statement, since, until, by)
 
     async def records(self, tenant: str, *, since: datetime, until: datetime) -> AsyncGenerator[UsageRecord, None]:
-        """The rows themselves, oldest first, read in pages."""
-        place = tuple_(usage_records.c.at, usage_records.c.id)
+        """All rows of a period, oldest first, read in pages."""
+        position = tuple_(usage_records.c.at, usage_records.c.id)
         rows_of = scoped(usage_records, tenant, *_COLUMNS).where(*within(since, until))
         statement = rows_of.order_by(usage_records.c.at, usage_records.c.id).limit(PAGE_ROWS)
         after: tuple[datetime, str] | None = None
         while True:
-            page = statement.where(place > after) if after else statement
+            page = statement.where(position > after) if after else statement
             async with self._database.read(tenant) as connection:
                 rows = (await connection.execute(page)).mappings().all()
             for row in rows:
@@ -319,7 +320,7 @@ class Ledger:
             after = (rows[-1]["at"], rows[-1]["id"])
 
     async def expire(self) -> int:
-        """Close the rows whose request never came back, as `lost`; how many."""
+        """Close rows that were never settled as `lost`. Returns their number."""
         now = self._clock()
         late = (usage_records.c.state == "reserved", usage_records.c.expires_at < now)
         lost = {"state": "lost", "settled_at": datetime.fromtimestamp(now, UTC)}
@@ -333,14 +334,15 @@ class Ledger:
         return closed
 
     async def close(self) -> None:
-        """Write what waits to be written."""
+        """Write everything that is waiting."""
         await self._writes.close()
 
-    def _nothing(self, reservation: Reservation) -> _Settlement:
+    def _unused(self, reservation: Reservation) -> _Settlement:
+        """A settlement of a request that used nothing."""
         return _Settlement(reservation, (), None, 0, estimated=False, at=datetime.fromtimestamp(self._clock(), UTC))
 
     async def _write(self, items: Sequence[_Row | _Settlement]) -> None:
-        """Rows first: none of them can have been completed before it was there."""
+        """Insert new rows, then complete settled ones; a group may hold both for the same row."""
         rows = [each for each in items if not isinstance(each, _Settlement)]
         settlements = [each for each in items if isinstance(each, _Settlement)]
         prices = await self._prices() if settlements else {}
@@ -352,18 +354,18 @@ class Ledger:
                 await connection.execute(_complete(tenant), group)
 
     async def _prices(self) -> Mapping[str, ModelEntry]:
-        """Models by id, and by the provider's name, which several may share: then the id decides."""
+        """Models by id and by the provider's name. Several may share a provider's name; an id takes precedence."""
         entries = await self._plans.models()
         return {entry.model: entry for entry in entries} | {entry.id: entry for entry in entries}
 
 
-@lru_cache(maxsize=STATEMENTS)
+@lru_cache(maxsize=CACHED_STATEMENTS)
 def _insert(tenant: str) -> Insert:
-    """Making a statement costs more than having it run."""
+    """Cached, because building the statement takes longer than running it."""
     return scoped_insert(usage_records, Scope(tenant))
 
 
-@lru_cache(maxsize=STATEMENTS)
+@lru_cache(maxsize=CACHED_STATEMENTS)
 def _complete(tenant: str) -> Update:
     return scoped_update(usage_records, tenant).where(
         usage_records.c.id == bindparam("row"), usage_records.c.state == "reserved"
@@ -377,7 +379,7 @@ def _completion(settlement: _Settlement, prices: Mapping[str, ModelEntry]) -> _R
         "state": "settled",
         "settled_at": settlement.at,
         "conversation_id": settlement.conversation_id,
-        "model": usage[-1].model[:128] if usage else NOBODY,
+        "model": usage[-1].model[:128] if usage else NO_MODEL,
         "input_tokens": _count(each.input_tokens for each in usage),
         "output_tokens": _count(each.output_tokens for each in usage),
         "cached_tokens": _count(each.cached_tokens for each in usage),
@@ -399,12 +401,12 @@ def _by_tenant(rows: Iterable[tuple[str, _Row]]) -> dict[str, list[_Row]]:
 
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet run a cell (OWASP, CSV Injection); an apostrophe before it makes it text."""
-LINES_AT_ONCE = 100
+"""Characters with which a spreadsheet formula begins (OWASP, CSV Injection); a leading apostrophe makes it text."""
+LINES_PER_PIECE = 100
 
 
 def csv_cell(value: object) -> object:
-    """A value that no spreadsheet takes for a formula."""
+    """A cell value that a spreadsheet does not run as a formula."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -415,16 +417,16 @@ def csv_cell(value: object) -> object:
 
 
 def sums_csv(sums: Iterable[UsageSum]) -> str:
-    """All totals, with a line of names first."""
+    """All totals as CSV, with a header line."""
     return _lines([_names(UsageSum), *(astuple(each) for each in sums)])
 
 
 async def records_csv(records: AsyncIterator[UsageRecord]) -> AsyncGenerator[str, None]:
-    """The rows in pieces of many lines, with a line of names first."""
+    """The rows as CSV in pieces of `LINES_PER_PIECE` lines, with a header line first."""
     rows: list[Sequence[object]] = [_names(UsageRecord)]
     async for record in records:
         rows.append(astuple(record))
-        if len(rows) == LINES_AT_ONCE:
+        if len(rows) == LINES_PER_PIECE:
             yield _lines(rows)
             rows = []
     yield _lines(rows)

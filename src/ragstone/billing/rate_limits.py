@@ -1,7 +1,7 @@
-"""Limits of a plan: requests an hour, calls a minute, concurrent streams.
+"""Rate limits of a plan: requests per hour, calls per minute, concurrent streams.
 
-All servers count together where there is Redis. A stream holds a slot; in Redis each slot is a
-lease that its holder renews, so that a process that died gives its slots back by not renewing.
+With Redis, all servers share the counts. A stream holds a slot; in Redis a slot is a lease
+that its holder renews, so that the slots of a process that died expire.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ragstone.storage.redis import Redis, Script
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import REQUESTS_WINDOW_S, RateLimitStatus
 
-LEASE_S = 30.0  # a process that died has its slots back after this
-RETRY_S = 5.0  # nobody knows when a slot becomes free; an answer takes some seconds
-RENEWALS = 3  # in the time of one lease, so that a Redis that is briefly away loses none
-CALLS_PER_MINUTE = 3000  # of one tenant to one server: far above what pages and pollers need, far below a flood
+LEASE_S = 30.0  # after this time without renewal a slot is free again
+RETRY_S = 5.0  # typical time of an answer; when a slot becomes free is not known
+RENEWALS = 3  # per lease, so that a short failure of Redis loses no slot
+CALLS_PER_MINUTE = 3000  # of one tenant to one server: far above the need of pages and polling clients
 
 
 class RateLimits:
-    """Counts in Redis, else in this process: then each process holds the whole limit by itself."""
+    """Applies the limits of plans. Without Redis, each process applies the whole limit by itself."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class RateLimits:
         """Count one request against the plan of the principal's tenant.
 
         Raises:
-            RateLimited: there is no room within the hour, and the plan has no overage.
+            RateLimited: the requests of the hour are used up, and the plan has no overage.
         """
         plan = await self._plans.get(principal.plan)
         limit = plan.requests_per_hour
@@ -61,7 +61,7 @@ class RateLimits:
         count, shared = await self.windows.take(f"requests:{principal.tenant}", limit, REQUESTS_WINDOW_S)
         if not count.granted and not plan.overage:
             raise RateLimited(
-                f"The plan has {limit} requests an hour, and all are used. "
+                f"All {limit} requests per hour of the plan are used. "
                 f"Try again in {seconds_in_words(count.reset_s)}, or change to a larger plan.",
                 retry_after_s=count.reset_s,
             )
@@ -70,17 +70,17 @@ class RateLimits:
         )
 
     async def call(self, principal: Principal) -> None:
-        """Count a request that no plan counts, such as a look at a list, so that none of them floods the others.
+        """Count a request that is not part of the plan's limit, such as a listing, to protect the server from floods.
 
         Raises:
-            RateLimited: this server has answered `CALLS_PER_MINUTE` of the tenant's within the minute.
+            RateLimited: this server answered `CALLS_PER_MINUTE` such requests of the tenant within a minute.
         """
         if (await self._plans.get(principal.plan)).requests_per_hour is None:
             return
         count = self.windows.take_locally(f"calls:{principal.tenant}", CALLS_PER_MINUTE, 60.0)
         if not count.granted:
             raise RateLimited(
-                f"These are more than {CALLS_PER_MINUTE} requests a minute. "
+                f"The limit of {CALLS_PER_MINUTE} requests per minute is reached. "
                 f"Try again in {seconds_in_words(count.reset_s)}.",
                 retry_after_s=count.reset_s,
             )
@@ -108,7 +108,7 @@ class RateLimits:
 
 
 class LocalSlots:
-    """Slots of this process."""
+    """Stream slots of this process."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
@@ -132,11 +132,11 @@ class SharedSlots:
     def __init__(self, redis: Redis, *, lease_s: float = LEASE_S) -> None:
         self._redis = redis
         self._lease_s = lease_s
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._removals: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def hold(self, name: str, limit: int) -> AsyncGenerator[bool, None]:
-        """Hold one of `limit` slots during the block; gives False where Redis could not be asked.
+        """Hold one of `limit` slots during the block; yields False if Redis was not available.
 
         Raises:
             RateLimited: on entering.
@@ -149,8 +149,8 @@ class SharedSlots:
             async with self._renewed(key, holder):
                 yield shared
         finally:
-            if held:  # also if cancelled while Redis was asked: it may have said yes
-                await self._give_back(key, holder)
+            if held:  # also after a cancellation during the call: Redis may have granted the slot
+                await self._release(key, holder)
 
     async def _take(self, key: str, holder: str, limit: int) -> tuple[bool, bool]:
         try:
@@ -167,23 +167,23 @@ class SharedSlots:
             renewing.cancel()
 
     async def _renew(self, key: str, holder: str) -> None:
-        """Renew the lease, or take it where Redis was away or emptied: the slot is held in any case."""
+        """Renew the lease periodically; creates it again if Redis lost it."""
         while True:
             await asyncio.sleep(self._lease_s / RENEWALS)
             with suppress(Unavailable):
                 await self._redis.run_script(_RENEW, [key], (holder, self._lease_ms))
 
-    async def _give_back(self, key: str, holder: str) -> None:
-        """Free the slot now, though the holder be cancelled once more; the lease ends should Redis be away."""
+    async def _release(self, key: str, holder: str) -> None:
+        """Free the slot, even if the holder is cancelled again. If Redis fails, the lease expires."""
 
-        async def leave() -> None:
+        async def remove() -> None:
             with suppress(Unavailable):
                 await self._redis.run(lambda client: client.zrem(key, holder))
 
-        leaving = asyncio.create_task(leave())
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
-        await asyncio.shield(leaving)
+        removal = asyncio.create_task(remove())
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+        await asyncio.shield(removal)
 
     @property
     def _lease_ms(self) -> int:
@@ -192,12 +192,12 @@ class SharedSlots:
 
 def _all_taken(limit: int) -> RateLimited:
     return RateLimited(
-        f"The plan has {limit} answers at a time, and all are being written. Wait until one has ended.",
+        f"All {limit} concurrent streams of the plan are in use. Wait until one has ended.",
         retry_after_s=RETRY_S,
     )
 
 
-# A sorted set: holders by the millisecond their lease ends, by the clock of Redis.
+# A sorted set of holders by the end of their lease, in milliseconds by the clock of Redis.
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,1 +1,1 @@
-"""Storage: SQL is the truth; blobs hold the bytes."""
+"""Storage: the SQL database (the source of truth), blobs, caches, rate windows and backups."""

@@ -1,8 +1,8 @@
 """BACKUP: a consistent copy of the data directory, made while the server runs.
 
-First the database, as it is at one moment; then the bytes. A document that was replaced
-in between may have lost its bytes: then the database is copied once more. The index is
-not copied, for it is made again from the rest.
+The database is copied first, as a snapshot, then the blobs. If a document was replaced in
+between and its blob deleted, the database is copied again. The index is not copied; `rebuild`
+restores it from the rest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from ragstone.errors import Conflict, DataDirectoryError
 from ragstone.storage.error_translation import database_failure, disk_failure
 
-ATTEMPTS = 5  # each needs a document replaced between two steps of a few milliseconds
+ATTEMPTS = 5  # one fails only if a document is replaced within a few milliseconds
 DATABASE_NAME = "ragstone.db"
 SECRET_NAME = "secret.key"  # noqa: S105 — a file's name
 BLOBS_NAME = "blobs"
@@ -24,7 +24,7 @@ BLOBS_NAME = "blobs"
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup holds. `database` is False where PostgreSQL keeps the rows: `pg_dump` copies them."""
+    """The content of a backup. `database` is False if the rows are in PostgreSQL; `pg_dump` copies them."""
 
     folder: Path
     database: bool
@@ -36,7 +36,7 @@ def back_up(data_dir: Path, target: Path) -> Backup:
     """Copy the data directory to `target`, which must be new or empty. Blocking.
 
     Raises:
-        Conflict: `target` holds something.
+        Conflict: `target` is not empty.
         DataDirectoryError: the disk is full, or something cannot be read or written.
     """
     try:
@@ -57,7 +57,7 @@ def _copy_all(data_dir: Path, target: Path) -> Backup:
         if not database.exists() or not _missing(target):
             break
     else:
-        raise DataDirectoryError("Documents change faster than they can be copied. Try again when less is ingested.")
+        raise DataDirectoryError("Documents changed faster than they were copied. Try again when less is ingested.")
     if (data_dir / SECRET_NAME).exists():
         shutil.copy2(data_dir / SECRET_NAME, target)
     files = [path for path in target.rglob("*") if path.is_file()]
@@ -66,19 +66,19 @@ def _copy_all(data_dir: Path, target: Path) -> Backup:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """SQLite's own online backup: one moment of the database, while others write."""
+    """Copy a snapshot of the database with SQLite's online backup, while others write."""
     target.unlink(missing_ok=True)
     try:
         live_url = f"{source.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(live_url, uri=True)) as live, closing(sqlite3.connect(target)) as copy:
             live.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, whatever happens to it
+            copy.execute("PRAGMA journal_mode = DELETE")  # no separate WAL file beside the copy
     except sqlite3.Error as error:
         raise database_failure(error, source) from error
 
 
 def _copy_new(source: Path, target: Path) -> None:
-    """Copy the blobs that are not there yet; those that vanish while it runs are left out."""
+    """Copy the blobs that are not in `target` yet; blobs deleted during the copy are skipped."""
     for path in sorted(source.rglob("*")):
         copy = target / path.relative_to(source)
         if path.name.startswith(".") or copy.exists() or not path.is_file():

@@ -1,4 +1,4 @@
-"""Blobs: submitted bytes by their hash, in a folder for each tenant."""
+"""The blob store: submitted bytes by their hash, in one folder per tenant."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 class LocalBlobs:
     """Blobs in a local folder: `<folder>/<hash of tenant>/<aa>/<sha256>`.
 
-    A blob is whole or absent: it is written beside its place, flushed to the disk and
-    renamed. Equal bytes of one tenant are one blob; tenants never share one.
+    A blob is complete or absent: it is written to a temporary file, flushed to the disk and
+    renamed. Equal bytes of one tenant are one blob; tenants never share blobs.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def put(self, scope: Scope, content: bytes) -> str:
-        """Keep `content`, durably.
+        """Store `content` durably.
 
         Returns:
             Its key: the SHA-256 of the bytes, in hexadecimal.
@@ -39,7 +39,7 @@ class LocalBlobs:
         return await asyncio.to_thread(self._put, scope, content)
 
     async def get(self, scope: Scope, key: str) -> bytes:
-        """The bytes kept under `key`.
+        """The bytes stored under `key`.
 
         Raises:
             NotFound: this tenant has no such blob.
@@ -47,15 +47,15 @@ class LocalBlobs:
         return await asyncio.to_thread(self._get, scope, key)
 
     async def delete(self, scope: Scope, key: str) -> None:
-        """Remove the blob; removing an absent one is no error."""
+        """Remove the blob, if it exists."""
         await asyncio.to_thread(self._delete, scope, key)
 
     async def delete_tenant(self, tenant: str) -> int:
-        """Remove all blobs of a tenant; how many there were."""
+        """Remove all blobs of a tenant. Returns their number."""
         return await asyncio.to_thread(self._delete_tenant, tenant)
 
     async def count(self, tenant: str) -> int:
-        """How many files are kept for a tenant, half-written ones among them."""
+        """The number of files stored for a tenant, including incomplete ones."""
         return await asyncio.to_thread(lambda: len(self._files(tenant)))
 
     async def keys(self, tenant: str) -> set[str]:
@@ -63,7 +63,7 @@ class LocalBlobs:
         return await asyncio.to_thread(lambda: {path.name for path in self._files(tenant)})
 
     async def missing(self, scope: Scope, keys: set[str]) -> set[str]:
-        """Those of `keys` that are not kept."""
+        """Those of `keys` that are not stored."""
         return await asyncio.to_thread(lambda: {key for key in keys if not self._path(scope, key).exists()})
 
     def _path(self, scope: Scope, key: str) -> Path:
@@ -72,7 +72,7 @@ class LocalBlobs:
         return self._folder_of(scope.tenant) / key[:2] / key
 
     def _folder_of(self, tenant: str) -> Path:
-        # A tenant's name may be anything; its hash is always a plain folder name.
+        # A tenant's name may hold any character; its hash is always a valid folder name.
         return self._folder / hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
     def _files(self, tenant: str) -> list[Path]:
@@ -118,16 +118,16 @@ class LocalBlobs:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside `path`, flush, rename, flush the folder: no state in between is visible."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Write a temporary file, flush it, rename it and flush the folder, so that no partial file is visible."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with beside.open("xb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,4 +1,4 @@
-"""The relational database: opening it, transactions, and statements bound to a scope."""
+"""The relational database: opening, migration, transactions, and statements bound to a scope."""
 
 from __future__ import annotations
 
@@ -87,33 +87,33 @@ def scoped_insert(table: Table, scope: Scope) -> Insert:
 
 
 def unscoped(table: Table, *columns: ColumnElement[Any] | Table) -> Select[Any]:
-    """Select from the rows of all tenants: for the worker and for tables that are no tenant's, never for a request."""
+    """Select from the rows of all tenants. For the worker and for tables without tenants, never for a request."""
     return select(*(columns or (table,))).select_from(table)
 
 
 def any_of(column: ColumnElement[Any], values: Sequence[str] | Sequence[int]) -> ColumnElement[bool]:
-    """`column` is one of `values`, as one bound parameter however many there are.
+    """The condition that `column` is one of `values`, with a single bound parameter for all values.
 
-    A plain IN has a parameter per value, which the database limits and which makes
-    every length a statement of its own.
+    A plain IN has one parameter per value: databases limit their number, and every number of
+    values is a different statement to prepare.
     """
     numbers = isinstance(column.type, BigInteger) or column.type.python_type is int
     return _AnyOf(column, bindparam("values", list(values), _Values(numbers=numbers), unique=True))
 
 
 async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:
-    """In a transaction of `EVERY_TENANT`: be the only one that writes for `tenant` until it ends.
+    """Lock out other writers of `tenant` until an `EVERY_TENANT` transaction ends.
 
-    One of the tenant's own is that already, and on SQLite every one is.
+    A transaction of the tenant itself holds this lock already, and SQLite has one writer anyway.
     """
     if connection.dialect.name == "postgresql":
-        from ragstone.storage.postgres import hold_tenant
+        from ragstone.storage import postgres
 
-        await hold_tenant(connection, tenant)
+        await postgres.lock_tenant(connection, tenant)
 
 
 class _Values(TypeDecorator[list[Any]]):
-    """Any number of values in one parameter: an array, where there are arrays; else JSON."""
+    """Any number of values in one parameter: an array on PostgreSQL, JSON on SQLite."""
 
     impl = Text
     cache_ok = True
@@ -123,13 +123,13 @@ class _Values(TypeDecorator[list[Any]]):
         self.numbers = numbers
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """As the class says."""
+        """See the class."""
         if dialect.name != "postgresql":
             return dialect.type_descriptor(Text())
         return dialect.type_descriptor(ARRAY(BigInteger() if self.numbers else Text()))
 
     def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> list[Any] | str | None:
-        """As the class says."""
+        """See the class."""
         return value if dialect.name == "postgresql" else json.dumps(value)
 
 
@@ -138,14 +138,14 @@ class _AnyOf(FunctionElement[bool]):
     inherit_cache = True
 
     def self_group(self, against: object = None) -> _AnyOf:
-        """Itself: compared with 1, as it would be on SQLite, it could use no index."""
+        """Itself. The default would compare it with 1 on SQLite, which prevents the use of an index."""
         return self
 
 
 @compiles(_AnyOf)
 def _in_json(element: _AnyOf, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — the compiler's own
     column, values = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({column} IN (SELECT value FROM json_each({values})))"  # noqa: S608 — parts that the compiler made
+    return f"({column} IN (SELECT value FROM json_each({values})))"  # noqa: S608 — parts from the compiler
 
 
 @compiles(_AnyOf, "postgresql")
@@ -166,7 +166,7 @@ def _owner(table: Table, scope: Scope) -> dict[str, str]:
 
 
 class Database:
-    """One database, shared by all parts of a process; many processes may open it at once."""
+    """The database of a process; many processes can open the same one."""
 
     def __init__(self, backend: Backend, dialect: str) -> None:
         self._backend = backend
@@ -187,21 +187,21 @@ class Database:
     ) -> Database:
         """Open the database at `url`, for example `sqlite+aiosqlite:////srv/data/ragstone.db`.
 
-        On SQLite, makes the file (and its folder, if only that is missing). Brings the
-        tables up to date; of several processes that want to, one does.
+        On SQLite, creates the file (and its folder, if only that is missing). Migrates the
+        tables to the newest version; of several processes, one runs the migration.
 
         Args:
             url: SQLite or PostgreSQL.
-            owner_url: PostgreSQL only: the same database for the user who owns the tables
-                and makes the roles, so that the one of `url` owns nothing.
-            pool_size: PostgreSQL only: connections kept open.
-            pool_overflow: PostgreSQL only: connections more than that while they are needed.
-            pool_timeout_s: PostgreSQL only: how long to wait for a free one.
+            owner_url: PostgreSQL only: URL of the same database for the user that owns the tables
+                and creates the roles, so that the user of `url` owns nothing.
+            pool_size: PostgreSQL only: connections that stay open.
+            pool_overflow: PostgreSQL only: additional connections under load.
+            pool_timeout_s: PostgreSQL only: how long to wait for a free connection.
 
         Raises:
             DataDirectoryError: missing, read-only, full, not a database, or of a newer version.
             ConfigurationError: no such database, user or password; a kind that is not
-                supported; or roles that have to be made by hand.
+                supported; or roles that an administrator has to create.
             Unavailable: PostgreSQL does not answer.
         """
         parsed = _parsed(url)
@@ -221,21 +221,20 @@ class Database:
         database = cls(backend, parsed.get_backend_name())
         async with AsyncExitStack() as on_failure:
             on_failure.push_async_callback(database.close)
-            await database._bring_up_to_date()
+            await database._migrate()
             on_failure.pop_all()
         return database
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self._backend.close()
 
     @asynccontextmanager
     async def read(self, selector: TenantSelector, *, snapshot: bool = True) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the database throughout the block, and of it the rows of `selector`.
+        """A read transaction on the rows of `selector`: all statements of the block see the same state.
 
-        Who sends one statement only may do without the `snapshot`, which is quicker on SQLite.
-
-        On SQLite, and for `EVERY_TENANT`, it is the statements that keep to the rows of `selector`.
+        For a single statement, `snapshot=False` is faster on SQLite. On SQLite, and for
+        `EVERY_TENANT`, only the scoped statements limit the rows.
         """
         with self._translated():
             async with self._backend.reading(selector, snapshot=snapshot) as connection:
@@ -243,27 +242,26 @@ class Database:
 
     @asynccontextmanager
     async def write(self, selector: TenantSelector) -> AsyncIterator[AsyncConnection]:
-        """One transaction on the rows of `selector`, alone with them from its start; commits at the block's end.
+        """A write transaction with exclusive write access to the rows of `selector`; commits at the block's end.
 
-        What it reads nobody else changes before it ends, as far as they are rows of
-        `selector`: SQLite lets one write at a time, and on PostgreSQL each transaction
-        holds its tenant's lock. So the same code, which reads and then writes, is right on
-        both. A transaction of `EVERY_TENANT` on PostgreSQL holds no lock, lest one
-        worker keep every tenant waiting: it locks the rows it depends on, or calls `lock_tenant`.
+        No other transaction changes these rows until it ends: SQLite has one writer, and on
+        PostgreSQL each transaction holds the lock of its tenant. So code that reads and then
+        writes is correct on both. A transaction of `EVERY_TENANT` on PostgreSQL holds no lock,
+        because it would block every tenant: it locks the rows it depends on, or calls `lock_tenant`.
 
-        Keep it short, and never wait for anything but the database in it.
+        Keep the block short, and wait only for the database in it.
 
         Raises:
             DataDirectoryError: the disk is full or read-only; nothing was written.
-            Unavailable: others kept the rows locked for too long, or the connection broke.
+            Unavailable: another transaction locked the rows for too long, or the connection broke.
         """
         with self._translated():
             async with self._backend.writing(selector) as connection:
                 yield connection
 
     def insert_missing(self, table: Table) -> Insert:
-        """An insert that leaves rows alone selector key is already there."""
-        # Late: a process speaks one dialect, and each takes 2 MiB.
+        """An insert that skips rows whose key exists already."""
+        # Imported late: a process uses one dialect, and each takes 2 MiB.
         if self._dialect == "sqlite":
             from sqlalchemy.dialects import sqlite
 
@@ -272,7 +270,7 @@ class Database:
 
         return postgresql.insert(table).on_conflict_do_nothing()
 
-    async def _bring_up_to_date(self) -> None:
+    async def _migrate(self) -> None:
         with self._translated():
             revision = await self._backend.revision()
             self._refuse_newer(revision)
@@ -310,7 +308,7 @@ _NOT_SUPPORTED = (
 
 
 def _parsed(url: str) -> URL:
-    if url.startswith("postgres://"):  # as many providers print it
+    if url.startswith("postgres://"):  # the form that many providers show
         url = url.replace("postgres", "postgresql", 1)
     try:
         return make_url(url)
@@ -334,10 +332,10 @@ _INSTALLATION_BYTES = 8  # of the random id
 
 
 async def installation_id(database: Database) -> str:
-    """The random id of an installation, made at the first call: the prefix of its keys in a shared Redis.
+    """The random id of an installation, created at the first call: the prefix of its keys in a shared Redis.
 
-    A new database has a new id: it counts its versions from one again, and must not
-    find keys in Redis that an earlier database or another installation left there.
+    A new database has a new id, because its version numbers start at one again: it must not
+    find keys in Redis of an earlier database or another installation.
     """
     known = unscoped(facts, facts.c.value).where(facts.c.name == _INSTALLATION)
     async with database.read(EVERY_TENANT) as connection:

@@ -1,4 +1,4 @@
-"""Translates errors of disk and database into errors whose message tells the operator what to do."""
+"""Translates errors of the disk and the database into errors of `errors.py`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sqlalchemy import exc
 from ragstone.errors import ConfigurationError, DataDirectoryError, InvalidInput, RagstoneError, Unavailable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-CONFUSED = "InternalClientError"  # asyncpg's, when the connection ends while a statement is on its way
+BROKEN_CONNECTION = "InternalClientError"  # class of asyncpg, if the server closes the connection during a statement
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def disk_failure(error: OSError, folder: Path) -> DataDirectoryError:
-    """The sentence for an error of the file system under the data directory."""
+    """The error for a failure of the file system in the data directory."""
     if error.errno in _FULL:
         return _full(folder)
     if error.errno in _READ_ONLY:
@@ -26,7 +26,7 @@ def disk_failure(error: OSError, folder: Path) -> DataDirectoryError:
 
 
 def database_failure(error: BaseException | None, file: Path) -> RagstoneError:
-    """The sentence for an error of SQLite on the database `file`."""
+    """The error for a failure of SQLite on the database `file`."""
     folder = file.parent
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the upper bits only refine the kind
         case sqlite3.SQLITE_FULL:
@@ -40,22 +40,22 @@ def database_failure(error: BaseException | None, file: Path) -> RagstoneError:
         case sqlite3.SQLITE_CORRUPT:
             return DataDirectoryError(f"The database {file} is damaged. Restore a backup of it.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Unavailable("Another process keeps the database locked. Try again in a moment.")
+            return Unavailable("Another process has locked the database. Try again in a moment.")
         case _:
             return DataDirectoryError(f"The database {file} failed: {error}. Check the disk and its free space.")
 
 
 def _full(folder: Path) -> DataDirectoryError:
-    return DataDirectoryError(f"The disk that holds {folder} is full; nothing was half-written. Free some space.")
+    return DataDirectoryError(f"The disk that holds {folder} is full; the write was rolled back. Free some space.")
 
 
 def postgres_failure(error: BaseException | None, place: str, user: str) -> RagstoneError:
-    """The sentence for an error of PostgreSQL, or of the way to it.
+    """The error for a failure of PostgreSQL or of the connection to it.
 
     Args:
         error: What the driver raised.
-        place: The database, for people.
-        user: The login that was refused, if it was.
+        place: The database, as messages name it.
+        user: The login of the connection.
     """
     state = getattr(error, "sqlstate", None) or ""
     if state in _REFUSED:
@@ -74,20 +74,20 @@ def postgres_failure(error: BaseException | None, place: str, user: str) -> Rags
 # By SQLSTATE, or its first two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REFUSED = {
     "28P01": "The database {place} refuses the password of {user}. Correct RAGSTONE_DATABASE__URL.",
-    "28000": "The database {place} does not let {user} in. Correct RAGSTONE_DATABASE__URL, or pg_hba.conf there.",
+    "28000": "The database {place} refuses the login of {user}. Correct RAGSTONE_DATABASE__URL, or its pg_hba.conf.",
     "3D000": "There is no database {place}. Create it, or correct RAGSTONE_DATABASE__URL.",
-    "53100": "The disk of the database {place} is full; nothing was half-written. Free some space.",
+    "53100": "The disk of the database {place} is full; the write was rolled back. Free some space.",
 }
-NOT_TEXT = "The text has half a pair of a character, which the database cannot keep. Take it out."
+NOT_TEXT = "The text contains a lone surrogate, which the database cannot store. Remove it."
 _UNUSABLE = {
     "surrogates not allowed": NOT_TEXT,
-    "value out of": "A number is larger than the database keeps. Use a smaller one.",
-    "22021": "The text has a NUL character, which the database cannot keep. Take it out.",
-    "22P05": "The text has a NUL character, which the database cannot keep. Take it out.",
-    "22001": "A value is longer than the database keeps. Shorten it.",
-    "22003": "A number is larger than the database keeps. Use a smaller one.",
+    "value out of": "A number is larger than the database can store. Use a smaller one.",
+    "22021": "The text contains a NUL character, which the database cannot store. Remove it.",
+    "22P05": "The text contains a NUL character, which the database cannot store. Remove it.",
+    "22001": "A value is longer than the database can store. Shorten it.",
+    "22003": "A number is larger than the database can store. Use a smaller one.",
 }
-_BUSY = "The database {place} is busy with what stands in the way. Try again in a moment."
+_BUSY = "The database {place} is busy: another transaction holds a lock. Try again in a moment."
 _LOST = "The connection to the database {place} was lost. Try again in a moment."
 _LATER = {
     "40": _BUSY,  # serialization failure, deadlock
@@ -98,20 +98,22 @@ _LATER = {
     "57P01": _LOST,
     "57P02": _LOST,
     "57P03": "The database {place} is starting or stopping. Try again in a moment.",
-    "25006": "The database {place} takes no writes just now. Try again in a moment.",
-    "53": "The database {place} has no room for another connection or transaction. "
-    "Try again in a moment; lower RAGSTONE_DATABASE__POOL_SIZE if it stays so.",
+    "25006": "The database {place} is read-only at the moment. Try again in a moment.",
+    "53": "The database {place} has no free connection or transaction. "
+    "Try again in a moment; lower RAGSTONE_DATABASE__POOL_SIZE if it happens again.",
 }
 
 
 def _argument_fault(error: BaseException | None) -> str:
-    """What the driver refused to send: it has one code for all of it."""
+    """The reason for which the driver refused an argument, taken from the message: it has one code for all."""
     return next((words for words in ("surrogates not allowed", "value out of") if words in str(error)), "")
 
 
 def _not_permitted(message: str, user: str) -> RagstoneError:
     if "row-level security" in message:
-        return RagstoneError("A row of another tenant was to be written, and the database refused. Please report this.")
+        return RagstoneError(
+            "The database refused to write a row of another tenant. This is a fault of Ragstone; please report it."
+        )
     return ConfigurationError(
         f"The database does not permit {user} to do this ({message.splitlines()[0]}). "
         "Set RAGSTONE_DATABASE__OWNER_URL to a user that owns the tables and may create roles; "
@@ -123,20 +125,24 @@ def _not_permitted(message: str, user: str) -> RagstoneError:
 def _no_answer(error: BaseException | None, place: str) -> RagstoneError:
     match error:
         case socket.gaierror():
-            return ConfigurationError(f"The host of the database {place} is not known. Correct RAGSTONE_DATABASE__URL.")
+            return ConfigurationError(
+                f"The host of the database {place} cannot be resolved. Correct RAGSTONE_DATABASE__URL."
+            )
         case exc.TimeoutError():
             return Unavailable(
                 "All connections to the database are in use. Try again in a moment; "
-                "raise RAGSTONE_DATABASE__POOL_SIZE if it stays so."
+                "raise RAGSTONE_DATABASE__POOL_SIZE if it happens again."
             )
         case OSError():
-            return Unavailable(f"The database {place} does not answer ({type(error).__name__}). Is it running?")
-        case _ if type(error).__name__ == CONFUSED or "closed" in str(error):
+            return Unavailable(
+                f"The database {place} does not answer ({type(error).__name__}). Check that it is running."
+            )
+        case _ if type(error).__name__ == BROKEN_CONNECTION or "closed" in str(error):
             return Unavailable(_LOST.format(place=place))
         case _:
             return _unforeseen(type(error).__name__, place)
 
 
 def _unforeseen(code: str, place: str) -> RagstoneError:
-    """Without the database's own words, which repeat what tenants wrote; they are in the cause."""
+    """The error for an unknown code, without the database's message, which may quote a tenant's data."""
     return RagstoneError(f"The database {place} failed with {code}. This is a fault of Ragstone; please report it.")

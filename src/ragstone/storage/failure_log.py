@@ -15,10 +15,10 @@ from ragstone.storage.database import EVERY_TENANT, Database, any_of, scoped_del
 from ragstone.storage.schema import failures, tenants
 from ragstone.telemetry.failure_buffer import Failure, FailureBuffer
 
-MOST = 10_000  # rows kept
+MAX_ROWS = 10_000
 EXAMPLES = 3  # request ids of a group
-MINUTES = 60  # of a group's course, at most
-TRIMMED_AT_ONCE = 1000  # rows in one transaction, so that other writers wait for milliseconds only
+MINUTES = 60  # maximum length of a group's history
+TRIM_BATCH = 1000  # rows deleted per transaction, so that other writers wait for milliseconds only
 _ACTIVE = "active"
 
 
@@ -29,14 +29,14 @@ class FailureGroup:
     Args:
         code: The error's code, or `internal`.
         stage: Where it happened.
-        upstream: The server that was asked; "" where there was none.
+        upstream: The server that was called; "" if none.
         errors: Classes of the exceptions, the most frequent first.
-        count: How many.
-        share: Of all failures in the time, from 0 to 1.
-        first: When the first one was, in the time.
-        last: When the last one was.
-        requests: Ids of the latest requests that failed so, newest first.
-        per_minute: How many in each minute of the time, oldest first; of the last hour at most.
+        count: The number of failures.
+        share: Share of all failures in the period, from 0 to 1.
+        first: Time of the first failure in the period.
+        last: Time of the last failure.
+        requests: Ids of the latest failed requests, newest first.
+        per_minute: Failures in each minute of the period, oldest first; at most the last hour.
     """
 
     code: str
@@ -52,29 +52,29 @@ class FailureGroup:
 
 
 class FailureLog:
-    """The table of recent failures; the newest `most` are kept."""
+    """The table of recent failures. Only the newest `most` rows are stored."""
 
-    def __init__(self, database: Database, *, most: int = MOST) -> None:
+    def __init__(self, database: Database, *, most: int = MAX_ROWS) -> None:
         self._database = database
         self._most = most
 
     async def write(self, noted: Sequence[Failure]) -> None:
-        """Write a batch, and let go of the oldest beyond what is kept.
+        """Insert a batch and delete the oldest rows beyond the maximum.
 
-        Failures of a tenant that leaves or is gone are kept without its name.
+        Failures of a tenant that is deleted or being deleted are stored without its name.
         """
         if not noted:
             return
         newest = sorted(noted, key=lambda failure: failure.at)[-self._most :]
         async with self._database.write(EVERY_TENANT) as connection:
-            here = await _active_tenants(connection)
-            rows = [_row(failure, here) for failure in newest]
+            active = await _active_tenants(connection)
+            rows = [_row(failure, active) for failure in newest]
             await connection.execute(self._database.insert_missing(failures), rows)
-        while await self._trim() == TRIMMED_AT_ONCE:
+        while await self._trim() == TRIM_BATCH:
             pass
 
     async def grouped(self, since: datetime, *, now: datetime | None = None) -> list[FailureGroup]:
-        """What failed from `since` to `now`, by code, stage and upstream; the most frequent group first."""
+        """The failures from `since` to `now`, grouped by code, stage and upstream; the most frequent group first."""
         until = now or datetime.now(UTC)
         columns = (failures.c.code, failures.c.stage, failures.c.upstream)
         about = (failures.c.at, failures.c.error, failures.c.request_id)
@@ -90,12 +90,12 @@ class FailureLog:
         return sorted(groups, key=lambda group: (-group.count, group.code, group.stage, group.upstream))
 
     async def _trim(self) -> int:
-        """Delete the oldest rows beyond what is kept, some at a time; how many there were."""
+        """Delete a batch of the oldest rows beyond the maximum. Returns their number."""
         newest_first = unscoped(failures, failures.c.id, failures.c.tenant).order_by(
             failures.c.at.desc(), failures.c.id.desc()
         )
         async with self._database.write(EVERY_TENANT) as connection:
-            beyond = (await connection.execute(newest_first.offset(self._most).limit(TRIMMED_AT_ONCE))).all()
+            beyond = (await connection.execute(newest_first.offset(self._most).limit(TRIM_BATCH))).all()
             for tenant in sorted({row.tenant for row in beyond}):
                 ids = [row.id for row in beyond if row.tenant == tenant]
                 await connection.execute(scoped_delete(failures, tenant).where(any_of(failures.c.id, ids)))
@@ -103,10 +103,10 @@ class FailureLog:
 
 
 async def run_flush(collected: FailureBuffer, log: FailureLog) -> None:
-    """Write down what was collected since the last time; what cannot be written now is kept for the next.
+    """Write the failures collected since the last call. After an error they are written by the next call.
 
     Raises:
-        RagstoneError: the database does not take it.
+        RagstoneError: the database could not write them.
     """
     batch = collected.drain()
     try:
@@ -121,10 +121,10 @@ async def _active_tenants(connection: AsyncConnection) -> set[str]:
     return set((await connection.scalars(active)).all())
 
 
-def _row(failure: Failure, here: set[str]) -> dict[str, object]:
+def _row(failure: Failure, active: set[str]) -> dict[str, object]:
     return {
         "id": failure.id,
-        "tenant": failure.tenant if failure.tenant in here else "",
+        "tenant": failure.tenant if failure.tenant in active else "",
         "at": failure.at,
         "stage": failure.stage,
         "upstream": failure.upstream,
@@ -137,7 +137,7 @@ def _row(failure: Failure, here: set[str]) -> dict[str, object]:
 def _group(
     key: tuple[str, str, str], rows: Sequence[Row[tuple[object, ...]]], total: int, since: datetime, until: datetime
 ) -> FailureGroup:
-    """Of rows that are newest first."""
+    """The group of `rows`, which are ordered newest first."""
     code, stage, upstream = key
     classes = Counter(row.error for row in rows if row.error)
     return FailureGroup(

@@ -1,8 +1,8 @@
 """Group commit: the writes of many requests in one transaction.
 
-A commit waits for the disk (about 1 to 10 ms), whatever is in it. While one is under
-way, what comes in gathers, and is written by the next: the busier, the larger the
-groups. Awaited writes flush at once; others are batched with them, at most `LINGER_S` later.
+A commit waits for the disk (about 1 to 10 ms), regardless of its size. Writes that arrive
+during a commit are written together by the next one, so groups grow with the load. Awaited
+writes start a commit immediately; patient ones join it, or start one after `LINGER_S`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import structlog
 
 from ragstone.errors import ConfigurationError, RagstoneError, Unavailable
 
-MAX_WAITING = 10_000  # writes in memory; beyond it the disk is too slow for what comes in
-MAX_GROUP = 500  # keeps a transaction to some tens of milliseconds
-LINGER_S = 0.02  # how long what can wait does: at 50 requests a second, the next one takes it along
+MAX_WAITING = 10_000  # writes in memory; beyond it the disk is slower than the requests
+MAX_GROUP = 500  # writes; keeps a transaction to some tens of milliseconds
+LINGER_S = 0.02  # maximum delay of a patient write; at 50 requests a second, the next write includes it
 RETRY_S = 0.2  # before the second attempt, twice that before the third, …
 
 log = structlog.get_logger()
@@ -40,13 +40,13 @@ class GroupCommit(Generic[T]):
 
     @property
     def full(self) -> bool:
-        """Whether so much waits that nothing new should be begun."""
+        """Whether so many writes are waiting that new work should be refused."""
         return len(self._waiting) >= MAX_WAITING
 
     def add(self, item: T, *, patient: bool = False) -> asyncio.Future[None]:
-        """Have it written; the future, which need not be awaited, says when it is durable.
+        """Queue an item. The returned future completes when it is durable; it need not be awaited.
 
-        What is `patient` is written with the next that is not, or after `LINGER_S`.
+        A `patient` item is written with the next item that is not patient, or after `LINGER_S`.
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -59,11 +59,11 @@ class GroupCommit(Generic[T]):
         return future
 
     def withdraw(self, future: asyncio.Future[None]) -> bool:
-        """Take an item back; False if it is being written, or was."""
+        """Remove an item from the queue. False if it is being written or was written."""
         return self._waiting.pop(future, None) is not None
 
     async def close(self) -> None:
-        """Write what waits."""
+        """Write everything that is waiting."""
         self._begin()
         while self._writer is not None and not self._writer.done():
             await asyncio.wait({self._writer})
@@ -83,9 +83,9 @@ class GroupCommit(Generic[T]):
             for future in group:
                 del self._waiting[future]
             try:
-                _tell(group, await self._attempt(list(group.values())))
+                _complete(group, await self._attempt(list(group.values())))
             except BaseException as error:
-                _tell(group, error)
+                _complete(group, error)
                 raise
 
     async def _attempt(self, items: Sequence[T]) -> RagstoneError | None:
@@ -102,8 +102,8 @@ class GroupCommit(Generic[T]):
         return failure
 
 
-def _tell(group: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
-    """Wake the writers that still wait."""
+def _complete(group: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
+    """Complete the futures of a group."""
     for future in group:
         if future.done():  # its writer was cancelled
             continue
@@ -114,6 +114,6 @@ def _tell(group: Iterable[asyncio.Future[None]], error: BaseException | None) ->
 
 
 def _retrieved(future: asyncio.Future[None]) -> None:
-    """Mark the exception as seen: if no writer waits any more, asyncio must not warn."""
+    """Mark the exception as retrieved, so that asyncio does not warn if the future is not awaited."""
     if not future.cancelled():
         future.exception()

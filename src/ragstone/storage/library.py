@@ -1,7 +1,7 @@
-"""The library: collections, documents, texts and chunks as SQL has them, and a collection's generation.
+"""The library: read access to collections, documents, texts and chunks in SQL, and a collection's generation.
 
-The generation is a number that every change of what searches may find increments: a cache of search
-results keeps it beside them and asks again when it has changed.
+Every change that can affect search results increments the generation. A cache stores it with
+its results and discards them when it has changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ACTIVE = and_(documents.c.id == chunks.c.document_id, documents.c.active_versio
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a scope holds. `bytes` counts the submitted bytes of its documents."""
+    """Totals of a scope. `bytes` counts the submitted bytes of its documents."""
 
     documents: int
     chunks: int
@@ -47,12 +47,12 @@ class Library:
             return list((await connection.scalars(names)).all())
 
     async def generation(self, scope: Scope) -> str:
-        """A name for what searches of the collection may find now; after each change it is another one.
+        """An identifier of the collection's present content; it is different after each change.
 
-        A collection that was deleted and made again never has the name of an earlier one.
+        A collection that was deleted and created again never has an earlier identifier.
 
         Raises:
-            NotFound: no such collection; says which ones there are.
+            NotFound: no such collection; the message lists the existing ones.
         """
         table = collections.c
         every = scoped(collections, scope.tenant, table.collection, table.generation, table.created_at)
@@ -64,10 +64,10 @@ class Library:
         return f"{found.created_at.isoformat()} {found.generation}"
 
     async def documents(self, scope: Scope, *, limit: int = 100, after: str | None = None) -> list[Document]:
-        """Up to `limit` documents by source, then id; `after` is the id of the last one seen.
+        """Up to `limit` documents by source, then id; `after` is the id of the last document of the previous page.
 
         Raises:
-            NotFound: `after` is no document of the scope.
+            NotFound: `after` is not a document of the scope.
         """
         page = scoped(documents, scope).order_by(documents.c.source, documents.c.id).limit(limit)
         if after is not None:
@@ -88,7 +88,7 @@ class Library:
         return _document(rows[0])
 
     async def original(self, scope: Scope, document_id: str) -> bytes:
-        """The bytes that the active version was made from, as they were submitted.
+        """The submitted bytes of the active version.
 
         Raises:
             NotFound: no such document, or none of its versions is ready.
@@ -102,9 +102,9 @@ class Library:
         return await self._blobs.get(scope, rows[0]["blob_key"])
 
     async def text(self, scope: Scope, document_id: str, *, version: int | None = None) -> str:
-        """The canonical text that chunks and citations count their characters in.
+        """The canonical text, to which the offsets of chunks and citations refer.
 
-        Only the active version's is kept: ask for a `version` to be sure that offsets fit.
+        Only the text of the active version is stored: name a `version` to make sure that offsets match.
 
         Raises:
             NotFound: no such document, none of its versions is ready, or `version` was replaced.
@@ -121,12 +121,12 @@ class Library:
         if version is not None and version != found[0]["version"]:
             raise NotFound(
                 f"Version {version} of document {document_id!r} was replaced by version {found[0]['version']}. "
-                "Ask for the current text."
+                "Request the current text."
             )
         return str(found[0]["text"])
 
     async def chunks(self, scope: Scope, document_id: str) -> list[Chunk]:
-        """The chunks of the active version, in reading order; none before the first is ready.
+        """The chunks of the active version, in reading order; empty before the first version is ready.
 
         Raises:
             NotFound: no such document in the scope.
@@ -143,9 +143,9 @@ class Library:
         return [chunk_of(row) for row in rows]
 
     async def passages(self, scope: Scope, hits: Sequence[Hit]) -> list[Passage]:
-        """The hits with text and origin, in their order, in one query.
+        """The passages of hits, in the same order, read in one query.
 
-        A hit is dropped whose chunk is of a version that is not, or no longer, active.
+        Hits whose chunk belongs to a version that is not active are dropped.
         """
         if not hits:
             return []
@@ -158,7 +158,7 @@ class Library:
         return [_passage(found[hit.chunk_id], hit) for hit in hits if hit.chunk_id in found]
 
     async def stats(self, scope: Scope) -> Stats:
-        """Counts of what the scope holds."""
+        """Totals of the scope."""
         total = func.coalesce(func.sum(documents.c.chunk_count), 0), func.coalesce(func.sum(documents.c.size_bytes), 0)
         held = scoped(documents, scope, func.count(), *total)
         by_state = scoped(jobs, scope, jobs.c.state, func.count()).group_by(jobs.c.state)
@@ -221,8 +221,8 @@ def _document(row: RowMapping) -> Document:
 
 def _unknown_collection(name: str, known: Sequence[str]) -> str:
     if not known:
-        return "Nothing has been ingested yet; begin with `ragstone ingest PATH`."
-    return f"There is no collection {name!r}; the ones that exist are: {', '.join(known)}."
+        return "Nothing has been ingested yet. Begin with `ragstone ingest PATH`."
+    return f"There is no collection {name!r}. Use one of these: {', '.join(known)}."
 
 
 def _unknown(document_id: str) -> NotFound:

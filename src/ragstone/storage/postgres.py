@@ -1,9 +1,9 @@
-"""PostgreSQL: row level security, a role for each transaction, and locks where SQLite has one writer.
+"""The PostgreSQL backend: row level security, a role per transaction, and a write lock per tenant.
 
-Tenants are kept apart twice: by the scoped statements, as on SQLite, and by policies of
-the tables. Each transaction begins with one statement that takes the role
-`ragstone_tenant` and names the tenant, or takes the role `ragstone_system`, and both
-end with the transaction: what a crash leaves on a pooled connection is nothing.
+Tenants are isolated twice: by the scoped statements, as on SQLite, and by policies of the
+tables. The first statement of each transaction sets the role `ragstone_tenant` and the tenant,
+or the role `ragstone_system`. Both settings end with the transaction, so a crash leaves nothing
+on a pooled connection.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from ragstone.errors import ConfigurationError, RagstoneError
-from ragstone.storage.error_translation import CONFUSED, postgres_failure
+from ragstone.storage.error_translation import BROKEN_CONNECTION, postgres_failure
 from ragstone.storage.transactions import TenantSelector, compact_json, revision_of, tenant_of
 
 TENANT_ROLE = "ragstone_tenant"
 SYSTEM_ROLE = "ragstone_system"
-STATEMENT_TIMEOUT_S = 60.0  # far beyond any statement of ours; what takes longer is stuck
-LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another one of the same tenant, as on SQLite
+STATEMENT_TIMEOUT_S = 60.0  # far longer than any statement of Ragstone takes
+LOCK_TIMEOUT_S = 30.0  # how long a writer waits for another writer of the same tenant, as on SQLite
 CONNECT_TIMEOUT_S = 10.0
 MIGRATION_LOCK = 0x5261_6773_746F_6E65  # "Ragstone"; one migration at a time in a database
 
@@ -36,13 +36,13 @@ _BIND = "SELECT set_config('role', :role, true), set_config('ragstone.tenant', :
 _READ = text(_BIND)
 _WRITE = text(f"{_BIND}, pg_advisory_xact_lock(:lock)")
 _READABLE = text("SELECT coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false)")
-# Since version 16, who makes a role is its member, but may take it only once that is granted as well.
+# Since version 16, the creator of a role is its member, but needs a separate grant to SET it.
 _MEMBER = text(
     "SELECT count(*) = 2 FROM pg_roles WHERE rolname IN (:tenant, :system) "
     "AND pg_has_role(coalesce(:login, session_user), oid, "
     "CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)"
 )
-_HOLD = text("SELECT pg_advisory_xact_lock(:lock)")
+_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
 
 
 class Postgres:
@@ -65,19 +65,19 @@ class Postgres:
             pool_size=pool_size,
             max_overflow=pool_overflow,
             pool_timeout=pool_timeout_s,
-            pool_use_lifo=True,  # what is not needed falls idle, and is closed by the server's side first
+            pool_use_lifo=True,  # unneeded connections stay idle, so that the server can close them
             **_options(),
         )
-        event.listen(self._engine.sync_engine, "handle_error", _give_up_confused_connections)
+        event.listen(self._engine.sync_engine, "handle_error", _discard_broken_connections)
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        # Writers of one tenant queue here instead of each holding a connection while it waits for the lock.
+        # Writers of one tenant wait here for each other, so that none holds a connection while waiting for the lock.
         self._writers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def revision(self) -> str | None:
         """See `Backend`."""
         async with AsyncExitStack() as stack:
             connection = await self._connected(self._engine, stack)
-            if not (await connection.scalar(_READABLE) and await _may_take_roles(connection)):
+            if not (await connection.scalar(_READABLE) and await _is_role_member(connection)):
                 return None
             return await connection.run_sync(revision_of)
 
@@ -108,9 +108,9 @@ class Postgres:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
             connection = await self._connected(engine, stack)
-            await connection.execute(_HOLD, {"lock": MIGRATION_LOCK})
+            await connection.execute(_LOCK, {"lock": MIGRATION_LOCK})
             yield connection
-            await self._let_in(connection)
+            await self._grant_roles(connection)
             await connection.commit()
 
     def failure(self, error: BaseException | None) -> RagstoneError:
@@ -125,7 +125,7 @@ class Postgres:
     async def _begun(
         self, engine: AsyncEngine, first: TextClause, values: dict[str, Any]
     ) -> AsyncIterator[AsyncConnection]:
-        """A transaction selector first statement has run. What is not committed at the end is rolled back."""
+        """A transaction after its first statement. Without a commit, it is rolled back at the end."""
         async with AsyncExitStack() as stack:
             connection = await self._connected(engine, stack)
             try:
@@ -133,7 +133,7 @@ class Postgres:
             except exc.DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                # The pool held a connection that the server had closed; by now it holds none of that age.
+                # The pool had a connection that the server had closed; it has now dropped all of that age.
                 await stack.aclose()
                 connection = await self._connected(engine, stack)
                 await connection.execute(first, values)
@@ -147,11 +147,11 @@ class Postgres:
         except (OSError, exc.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self.failure(error) from error
 
-    async def _let_in(self, connection: AsyncConnection) -> None:
-        """Let take the roles who the platform connects as, and the owner: migrations and backups need to see rows."""
+    async def _grant_roles(self, connection: AsyncConnection) -> None:
+        """Grant both roles to the login of the platform and to the owner, whose migrations and backups read rows."""
         owner = (await connection.execute(text("SELECT session_user"))).scalar_one()
         for login in {owner, self._url.username or owner}:
-            if not await _may_take_roles(connection, login):
+            if not await _is_role_member(connection, login):
                 quoted = '"' + login.replace('"', '""') + '"'
                 await connection.execute(text(f"GRANT {TENANT_ROLE}, {SYSTEM_ROLE} TO {quoted}"))
 
@@ -161,14 +161,14 @@ def lock_number(tenant: str) -> int:
     return int.from_bytes(hashlib.blake2b(tenant.encode(), digest_size=8).digest(), signed=True)
 
 
-async def hold_tenant(connection: AsyncConnection, tenant: str) -> None:
-    """Wait until no other transaction writes for the tenant, and keep others waiting until this one ends."""
-    await connection.execute(_HOLD, {"lock": lock_number(tenant)})
+async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:
+    """Take the tenant's write lock until the transaction ends; waits for another writer to end."""
+    await connection.execute(_LOCK, {"lock": lock_number(tenant)})
 
 
-def _give_up_confused_connections(context: ExceptionContext) -> None:
-    """The driver loses count when the server's goodbye meets a statement on its way; it can be used no more."""
-    if type(context.original_exception).__name__ == CONFUSED:
+def _discard_broken_connections(context: ExceptionContext) -> None:
+    """Mark a connection as disconnected if the server closed it during a statement: the driver cannot use it again."""
+    if type(context.original_exception).__name__ == BROKEN_CONNECTION:
         context.is_disconnect = True
 
 
@@ -179,8 +179,8 @@ def _binding(selector: TenantSelector) -> dict[str, Any]:
     return {"role": TENANT_ROLE, "tenant": tenant}
 
 
-async def _may_take_roles(connection: AsyncConnection, login: str | None = None) -> bool:
-    """Whether a login, or the one that is connected, is a member of both roles."""
+async def _is_role_member(connection: AsyncConnection, login: str | None = None) -> bool:
+    """Whether a login (None: the connected one) can use both roles."""
     values = {"tenant": TENANT_ROLE, "system": SYSTEM_ROLE, "login": login}
     return bool(await connection.scalar(_MEMBER, values))
 
@@ -203,11 +203,11 @@ def _options(*, patient: bool = False) -> dict[str, Any]:
         "idle_in_transaction_session_timeout": STATEMENT_TIMEOUT_S,
     }
     settings = {name: str(int(value * 1000)) for name, value in seconds.items()}
-    # Compiling our short statements, and those with which the driver learns types, costs more than it gains.
+    # JIT compilation of short statements costs more than it gains.
     settings |= {"application_name": "ragstone", "jit": "off"}
     return {
         "isolation_level": "READ COMMITTED",
         "json_serializer": compact_json,
         "connect_args": {"server_settings": settings, "timeout": CONNECT_TIMEOUT_S},
-        "hide_parameters": True,  # errors shall not carry what tenants wrote
+        "hide_parameters": True,  # errors must not contain data of tenants
     }

@@ -1,7 +1,7 @@
-"""The Redis connection: every call has a deadline; after a failure it is not called for a moment.
+"""The Redis connection: every call has a deadline; after a failure, calls are refused for a moment.
 
-What Redis holds is derived: counts of limits, cached results, news. Whoever calls has a
-way to go on without, so the only error from here is `Unavailable`, and it comes soon.
+Redis holds derived data only: counts of limits, cached results, notifications. Every caller has
+a fallback, so the only error is `Unavailable`, and it is raised quickly.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-CONNECTIONS = 16  # of one process; a command takes 0.1 ms, so this is far more than one CPU can keep busy
-QUEUE_S = 1.0  # how long a call waits for one of them, in a burst of requests, before it does without
-REST_S = 1.0  # how long a broken Redis is left alone before one call may try it again
-SLICES = 5  # a deadline is waited for in so many parts; see `_answers_in_time`
-PING_S = 2.0  # how long a subscription is silent before it is asked whether it still lives
-PREFIX = "ragstone"  # what every key and channel begins with, so that a Redis may serve others as well
+CONNECTIONS = 16  # of one process; a command takes 0.1 ms, so this is far more than one CPU can use
+QUEUE_S = 1.0  # how long a call waits for a connection in a burst of requests
+REST_S = 1.0  # time after a failure before one call tries again
+SLICES = 5  # number of parts of a deadline; see `_answers_in_time`
+PING_S = 2.0  # silence after which a subscription is pinged
+PREFIX = "ragstone"  # prefix of every key and channel, so that other programs can share the Redis server
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Script:
 
 
 class Redis:
-    """Connections to Redis, as many as `CONNECTIONS`; what waits for one of them is not on the clock yet."""
+    """A pool of `CONNECTIONS` connections to Redis. A call's deadline begins when it has a connection."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class Redis:
         metrics: Metrics | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is connected yet; `prefix` keeps installations apart that share one Redis.
+        """Does not connect yet. `prefix` separates installations that share a Redis server.
 
         Raises:
-            ConfigurationError: the redis extra is not installed, or the URL is none.
+            ConfigurationError: the redis extra is not installed, or the URL is not valid.
         """
         self._url = url
         self._client = _client(url)
@@ -71,12 +71,12 @@ class Redis:
         self._metrics = metrics
         self._clock = clock
         self._slots = asyncio.Semaphore(CONNECTIONS)
-        self._try_again_at: float | None = None  # None: it works, as far as is known
+        self._try_again_at: float | None = None  # None: the last call succeeded
         self._trying = False
 
     @property
     def works(self) -> bool:
-        """Whether it does, as far as the last call knows."""
+        """Whether the last call succeeded."""
         return self._try_again_at is None
 
     def key(self, kind: str, name: str) -> str:
@@ -84,14 +84,14 @@ class Redis:
         return f"{self._prefix}:{kind}:{name}"
 
     async def run(self, call: Callable[[Client], Awaitable[T]]) -> T:
-        """What `call` gets from Redis, within the deadline.
+        """Run `call` within the deadline and return its result.
 
         Raises:
-            Unavailable: it does not answer, answers with an error, or did so a moment ago.
+            Unavailable: Redis does not answer or answers with an error, now or a moment ago.
         """
         self._refuse_while_broken()
-        async with self._turn():
-            self._refuse_while_broken()  # it may have broken while this call waited for its turn
+        async with self._connection():
+            self._refuse_while_broken()  # Redis may have failed while this call waited
             with self._one_at_a_time_while_broken():
                 try:
                     answer = await self._within_deadline(call)
@@ -100,7 +100,7 @@ class Redis:
         self._works()
         return answer
 
-    async def run_script(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Any:  # noqa: ANN401 — what a script returns is the script's business
+    async def run_script(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Any:  # noqa: ANN401 — the result depends on the script
         """Run a script, sending its text only if Redis does not know it. Raises: Unavailable."""
         from redis.exceptions import NoScriptError
 
@@ -113,17 +113,17 @@ class Redis:
         return await self.run(call)
 
     async def publish(self, channel: str, message: str) -> None:
-        """Publish a message to all listeners; it is lost while Redis is down."""
+        """Publish a message to all subscribers; it is lost while Redis is down."""
         with suppress(Unavailable):
             await self.run(lambda client: client.publish(self.key("news", channel), message))
 
     async def messages(self, channel: str) -> AsyncGenerator[str, None]:
-        """What is published from now on, for ever; what is said while the connection is lost, is lost."""
+        """The messages of a channel from now on, without end. Messages during a lost connection are lost."""
         client = _client(self._url)
         try:
             while True:
                 try:
-                    async for message in self._heard(client, self.key("news", channel)):
+                    async for message in self._subscription(client, self.key("news", channel)):
                         yield message
                 except self._failures as error:
                     log.info("redis.not_listening", channel=channel, error=type(error).__name__)
@@ -132,34 +132,34 @@ class Redis:
             await client.aclose()
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self._client.aclose()
 
-    async def _heard(self, client: Client, channel: str) -> AsyncGenerator[str, None]:
+    async def _subscription(self, client: Client, channel: str) -> AsyncGenerator[str, None]:
         """The messages of one subscription. Raises: TimeoutError, when it no longer answers."""
         async with client.pubsub() as subscription:
             async with asyncio.timeout(PING_S):
                 await subscription.subscribe(channel)
-            asked = False
+            pinged = False
             while True:
-                heard = await subscription.get_message(timeout=PING_S)
-                if heard is None:
-                    if asked:
+                message = await subscription.get_message(timeout=PING_S)
+                if message is None:
+                    if pinged:
                         raise TimeoutError
                     await subscription.ping()
-                asked = heard is None
-                if heard is not None and heard["type"] == "message":
-                    yield heard["data"].decode(errors="replace")
+                pinged = message is None
+                if message is not None and message["type"] == "message":
+                    yield message["data"].decode(errors="replace")
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None, None]:
-        """One of the connections; a Redis that is slow, but not too slow, makes a long queue."""
+    async def _connection(self) -> AsyncGenerator[None, None]:
+        """Wait for one of the connections, at most `QUEUE_S`."""
         try:
             async with asyncio.timeout(QUEUE_S):
                 await self._slots.acquire()
         except TimeoutError as error:
             self._count("refused")
-            raise Unavailable("Redis is asked for more than it answers at the moment.") from error
+            raise Unavailable("Redis has too many waiting calls. Try again in a moment.") from error
         try:
             yield
         finally:
@@ -176,15 +176,15 @@ class Redis:
             return task.result()
         finally:
             if not task.done():
-                # The client closes a connection whose answer is not awaited any more, so that no other call reads it.
+                # The client closes the connection of a cancelled call, so that no other call reads its answer.
                 task.cancel()
                 await asyncio.wait({task})
 
     async def _answers_in_time(self, task: asyncio.Task[T]) -> bool:
-        """Whether it is done before the deadline, as far as this process looked.
+        """Whether the task is done before the deadline.
 
-        A process that is busy for 100 ms finds the deadline over and the answer waiting.
-        So it waits in slices, and of each counts no more than twice what it was to take.
+        A process that was busy for 100 ms would find the deadline over although the answer has
+        arrived. So it waits in slices and counts each slice as at most twice its length.
         """
         slice_s = self._timeout_s / SLICES
         left_s = self._timeout_s
@@ -199,7 +199,7 @@ class Redis:
             return
         if self._trying or self._clock() < self._try_again_at:
             self._count("refused")
-            raise Unavailable("Redis did not answer a moment ago; it is tried again in a second.")
+            raise Unavailable("Redis did not answer a moment ago. It is called again in a second.")
 
     @contextmanager
     def _one_at_a_time_while_broken(self) -> Iterator[None]:
@@ -215,7 +215,7 @@ class Redis:
             log.warning("redis.unavailable", error=type(error).__name__)
         self._try_again_at = self._clock() + REST_S
         self._count("failed")
-        return Unavailable("Redis does not answer. Look whether it runs, and whether it has memory left.")
+        return Unavailable("Redis does not answer. Check that it is running and has free memory.")
 
     def _works(self) -> None:
         if self._try_again_at is not None:
@@ -232,7 +232,7 @@ class Redis:
 
 
 def _client(url: str) -> Client:
-    """A client without deadlines and retries of its own, and without greetings: one round trip less to connect."""
+    """A client without deadlines and retries of its own, and without CLIENT SETINFO, which saves a round trip."""
     try:
         from redis.asyncio import Redis as Client
         from redis.asyncio.retry import Retry
@@ -253,11 +253,11 @@ def _client(url: str) -> Client:
             max_connections=2 * CONNECTIONS,
         )
         pool = client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)  # options that there are not would show at the first call only
+        pool.connection_class(**pool.connection_kwargs)  # unknown options would otherwise fail at the first call only
     except (ValueError, TypeError):
-        # Without its cause: the URL, or the part of it that is wrong, may hold the password.
+        # Without its cause, whose message may contain the password of the URL.
         raise ConfigurationError(
-            "RAGSTONE_REDIS__URL is not an address of Redis. Write redis://:password@host:6379/0, "
+            "RAGSTONE_REDIS__URL is not a Redis URL. Write redis://:password@host:6379/0, "
             "rediss:// with TLS, or unix:///path/to/redis.sock."
         ) from None
     return client

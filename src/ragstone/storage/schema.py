@@ -1,8 +1,8 @@
-"""All tables of Ragstone. SQL is the truth; index and caches are made again from it.
+"""The database schema. SQL is the source of truth; index and caches are rebuilt from it.
 
-Every table of tenant data has a `tenant` column, and is read and written through the
-`scoped` family of `storage.database` only. Types are those that SQLite and PostgreSQL
-share. A change here needs a migration in `migrations/versions` and a new `HEAD_REVISION`.
+Every table of tenant data has a `tenant` column, and is read and written only through the
+`scoped` functions of `storage.database`. Column types exist in both SQLite and PostgreSQL.
+A change here needs a migration in `migrations/versions` and a new `HEAD_REVISION`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 HEAD_REVISION = "0003"
-"""The newest migration. Known here so that opening an up-to-date database needs no Alembic."""
+"""The newest migration. Declared here so that opening a current database does not import Alembic."""
 
 metadata = MetaData(
     naming_convention={
@@ -42,11 +42,11 @@ metadata = MetaData(
 )
 
 SequenceNumber = BigInteger().with_variant(Integer, "sqlite")
-"""An ascending number given by the database; SQLite counts only in INTEGER."""
+"""An ascending number assigned by the database; SQLite supports autoincrement for INTEGER only."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite forgets the zone, so it is given back on reading."""
+    """A time in UTC. SQLite does not store the time zone, so it is added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -65,7 +65,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 plans = Table(
     "plans",
     metadata,
-    # No tenant's: the operator's price list. A limit that is NULL does not exist.
+    # Without tenants: the operator's plans. A limit that is NULL means no limit.
     Column("id", String(64), primary_key=True),
     Column("name", Text, nullable=False),
     Column("requests_per_hour", Integer),
@@ -74,13 +74,13 @@ plans = Table(
     Column("max_pages", Integer),
     Column("concurrent_streams", Integer),
     Column("overage", Boolean, nullable=False),  # requests beyond the limit are served and counted
-    Column("models", JSON, nullable=False),  # ids of `models`, asked in this order; then the extractive answerer
+    Column("models", JSON, nullable=False),  # ids of `models`, tried in this order; then the extractive answerer
 )
 
 models = Table(
     "models",
     metadata,
-    # No tenant's: what plans may name, and what it costs. Prices in millionths of the currency per million tokens.
+    # Without tenants: the models that plans can name. Prices are millionths of the currency per million tokens.
     Column("id", String(64), primary_key=True),
     Column("provider", String(16), nullable=False),  # openai, anthropic, extractive
     Column("model", String(128), nullable=False),  # the provider's name for it
@@ -98,7 +98,7 @@ tenants = Table(
     Column("name", Text, nullable=False),
     Column("plan", String(64), ForeignKey("plans.id"), nullable=False),
     Column("state", String(16), nullable=False),  # active, suspended, deleting
-    Column("retention_days", Integer),  # conversations older than this are deleted; NULL keeps them
+    Column("retention_days", Integer),  # conversations older than this are deleted; NULL: never
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -107,7 +107,7 @@ users = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("tenant", String(64), ForeignKey("tenants.tenant"), nullable=False),
-    Column("email", String(254), nullable=False, unique=True),  # in small letters
+    Column("email", String(254), nullable=False, unique=True),  # in lower case
     Column("name", Text, nullable=False),
     Column("role", String(16), nullable=False),  # viewer, editor, owner, operator
     Column("state", String(16), nullable=False),  # active, suspended
@@ -137,11 +137,11 @@ api_keys = Table(
     Column("tenant", String(64), ForeignKey("tenants.tenant"), nullable=False),
     Column("kind", String(16), nullable=False),  # secret, publishable
     Column("name", Text, nullable=False),
-    Column("start", String(16), nullable=False),  # its first characters, to tell it by
+    Column("start", String(16), nullable=False),  # its first characters, which identify it in lists
     Column("key_hash", String(64), nullable=False, unique=True),  # keyed
     Column("permissions", JSON, nullable=False),
     Column("collections", JSON),  # names; NULL: all
-    Column("domains", JSON, nullable=False),  # origins a publishable key answers
+    Column("domains", JSON, nullable=False),  # allowed origins of a publishable key
     Column("created_by", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
@@ -167,7 +167,7 @@ widgets = Table(
 interceptors = Table(
     "interceptors",
     metadata,
-    # How a tenant's chats are enriched and where they go on to; without a row, as the settings say.
+    # A tenant's own settings of interceptor, knowledge, LibreChat and privacy; without a row, the defaults apply.
     Column("tenant", String(64), primary_key=True),
     Column("settings", JSON, nullable=False),
     Column("keys", JSON, nullable=False),  # by name; each sealed with the installation's secret
@@ -177,13 +177,13 @@ interceptors = Table(
 failures = Table(
     "failures",
     metadata,
-    # What failed lately, for operators; bounded. Names and classes only, no text of anybody.
+    # Recent failures, for operators; bounded. Names and classes only, no text of users.
     Column("id", String(32), primary_key=True),
-    Column("tenant", String(64), nullable=False),  # "" where none is known
+    Column("tenant", String(64), nullable=False),  # "" if not known
     Column("at", UtcDateTime, nullable=False),
     Column("stage", String(64), nullable=False),  # retrieve, upstream, answer, ingest, http, …
-    Column("upstream", String(128), nullable=False),  # "" where none was asked
-    Column("code", String(64), nullable=False),  # that of the error, or `internal`
+    Column("upstream", String(128), nullable=False),  # "" if none was called
+    Column("code", String(64), nullable=False),  # of the error, or `internal`
     Column("error", String(128), nullable=False),  # the exception's class
     Column("request_id", String(64), nullable=False),
     Index(None, "at"),
@@ -193,7 +193,7 @@ failures = Table(
 usage_records = Table(
     "usage_records",
     metadata,
-    # The ledger: one row a request. Written before anything is spent, completed when it is known.
+    # The usage ledger: one row per request, inserted before it runs and completed after it.
     Column("id", String(32), primary_key=True),
     Column("tenant", String(64), nullable=False),
     Column("at", UtcDateTime, nullable=False),
@@ -218,7 +218,7 @@ usage_records = Table(
 audit_log = Table(
     "audit_log",
     metadata,
-    # Append-only; one chain a tenant. It outlives its tenant.
+    # Append-only; one chain per tenant. Records remain after the tenant is deleted.
     Column("tenant", String(64), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap
     Column("at", UtcDateTime, nullable=False),
@@ -232,17 +232,17 @@ audit_log = Table(
 audit_heads = Table(
     "audit_heads",
     metadata,
-    # Where each chain ends, so that a cut tail shows.
+    # The end of each chain, so that removed last records are detected.
     Column("tenant", String(64), primary_key=True),
     Column("number", BigInteger, nullable=False),
-    Column("hash", String(64), nullable=False),  # that of the last row
+    Column("hash", String(64), nullable=False),  # of the last row
     Column("seal", String(64), nullable=False),  # keyed, over tenant, number and hash
 )
 
 revisions = Table(
     "revisions",
     metadata,
-    # No tenant's: numbers that grow with each change of what processes keep in memory.
+    # Without tenants: numbers that each change of data cached by processes increments.
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
@@ -250,7 +250,7 @@ revisions = Table(
 facts = Table(
     "facts",
     metadata,
-    # No tenant's: what has to stay as it is for this database, such as a proof of the installation's secret.
+    # Without tenants: constants of this database, such as the proof of the installation's secret.
     Column("name", String(32), primary_key=True),
     Column("value", Text, nullable=False),
 )
@@ -262,7 +262,9 @@ collections = Table(
     Column("tenant", String(64), primary_key=True),
     Column("collection", String(128), primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("generation", Integer, nullable=False, server_default="0"),  # grows whenever searches may find other things
+    Column(
+        "generation", Integer, nullable=False, server_default="0"
+    ),  # incremented by each change that can affect search results
 )
 
 documents = Table(
@@ -274,12 +276,12 @@ documents = Table(
     Column("source", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("media_type", String(128), nullable=False),
-    Column("fingerprint", String(64), nullable=False),  # of what is active; "" before
-    Column("blob_key", String(64), nullable=False),  # bytes of what is active; "" before
+    Column("fingerprint", String(64), nullable=False),  # of the active version; "" before the first
+    Column("blob_key", String(64), nullable=False),  # bytes of the active version; "" before the first
     Column("size_bytes", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
     Column("active_version", Integer),
-    Column("last_version", Integer, nullable=False),  # the highest ever given out
+    Column("last_version", Integer, nullable=False),  # the highest version number used so far
     Column("wanted_file", SequenceNumber, nullable=False),  # job_files.id submitted last
     Column("chunk_count", Integer, nullable=False),
     Column("page_count", Integer),
@@ -337,7 +339,7 @@ jobs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
-    Column("callback_url", Text),  # told when the job is finished
+    Column("callback_url", Text),  # webhook that is called when the job is finished
     Column("principal", String(64), nullable=False, server_default=""),  # who submitted it
     Column("request_id", String(64), nullable=False, server_default=""),  # of the request that submitted it
     Index(None, "tenant", "collection", "created_at"),
@@ -352,9 +354,9 @@ job_files = Table(
     Column("job_id", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("document_id", String(32)),  # no foreign key: the document may be gone by now
     Column("source", Text, nullable=False),
-    Column("name", Text, nullable=False),  # the file's name, for the parser
+    Column("name", Text, nullable=False),  # the file name, for the parser
     Column("title", Text, nullable=False),
-    Column("media_type", String(128)),  # what the sender says
+    Column("media_type", String(128)),  # declared by the sender
     Column("metadata", JSON, nullable=False),
     Column("blob_key", String(64), nullable=False),
     Column("fingerprint", String(64), nullable=False),
@@ -375,8 +377,8 @@ job_files = Table(
 claims = Table(
     "claims",
     metadata,
-    # Who may write this document's points. A row whose lease has run out, and that no
-    # pending file stands behind, tells the sweeper of leftovers in the index.
+    # The worker that may write a document's points. An expired lease without a pending file
+    # tells the sweep that the index may hold orphaned points.
     Column("document_id", String(32), primary_key=True),
     Column("tenant", String(64), nullable=False),
     Column("collection", String(128), nullable=False),
@@ -389,7 +391,7 @@ claims = Table(
 discarded_blobs = Table(
     "discarded_blobs",
     metadata,
-    # Blobs that something let go of; the sweeper deletes those that nothing else refers to.
+    # Blobs that lost a reference; the sweep deletes those without any other reference.
     Column("tenant", String(64), primary_key=True),
     Column("blob_key", String(64), primary_key=True),
 )
@@ -415,7 +417,7 @@ turns = Table(
     Column("conversation_id", String(32), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     Column("ordinal", Integer, nullable=False),
     Column("question", Text, nullable=False),
-    Column("condensed", Text, nullable=False),  # the question made whole, as it was looked up
+    Column("condensed", Text, nullable=False),  # the condensed question, as it was searched
     Column("answer", Text, nullable=False),
     Column("citations", JSON, nullable=False),
     Column("abstained", Boolean, nullable=False),
@@ -447,7 +449,7 @@ feedback = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    # Callbacks that are to be sent, written in the transaction that finished what they tell of.
+    # Webhook deliveries, inserted in the transaction that finished their job.
     Column("id", String(32), primary_key=True),
     Column("tenant", String(64), nullable=False),
     Column("url", Text, nullable=False),
@@ -465,7 +467,7 @@ deliveries = Table(
 embedding_cache = Table(
     "embedding_cache",
     metadata,
-    # The key is a hash of model and text, the value follows from them.
+    # The key is a hash of model and text, which determine the value.
     Column("tenant", String(64), primary_key=True),
     Column("key", String(64), primary_key=True),
     Column("vector", LargeBinary, nullable=False),
@@ -473,7 +475,7 @@ embedding_cache = Table(
 
 
 OPERATORS_TABLES = (plans, models, revisions, facts)
-"""Those without a tenant; every other one has rows of tenants."""
+"""The tables without tenants; every other table has rows of tenants."""
 
 __all__ = [
     "HEAD_REVISION",

@@ -1,4 +1,4 @@
-"""Caches that several processes share: results in Redis, and embedding vectors in SQL with a cache before it."""
+"""Caches shared by processes: the cache in Redis, and embedding vectors in SQL behind a cache."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from ragstone.storage.database import Database, any_of, scoped
 from ragstone.storage.redis import Redis, Script
 from ragstone.storage.schema import embedding_cache
 
-VECTOR_TTL_S = 3600.0  # vectors are kept in SQL too, so this only bounds what Redis holds
+VECTOR_TTL_S = 3600.0  # vectors are stored in SQL too, so this only bounds the memory of Redis
 
 
 class RedisCache:
-    """See `Cache`. Of all processes; without Redis nothing is kept.
+    """See `Cache`. Shared by all processes; while Redis is down, nothing is stored.
 
-    Beside its values a tenant has a sorted set of their keys, by the time they end: to
-    forget a tenant is to delete what the set names.
+    Each tenant has a sorted set of its keys by expiry, which `count` and `delete_tenant` use.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -64,40 +63,40 @@ class RedisCache:
 class CachedVectors:
     """See `embedding.cache.VectorStore`: a tenant's vectors from a cache, else from the database."""
 
-    def __init__(self, cache: Cache, kept: SqlVectorStore, tenant: str) -> None:
+    def __init__(self, cache: Cache, store: SqlVectorStore, tenant: str) -> None:
         self._cache = cache
-        self._kept = kept
+        self._store = store
         self._tenant = tenant
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """See `VectorStore.get_many`; what only the database had is kept in the cache again."""
-        places = {key: self._place(key) for key in keys}
-        cached = await self._cache.get_many(list(places.values()))
-        found = {key: cached[place] for key, place in places.items() if place in cached}
+        """See `VectorStore.get_many`; vectors read from the database are added to the cache."""
+        cache_keys = {key: self._cache_key(key) for key in keys}
+        cached = await self._cache.get_many(list(cache_keys.values()))
+        found = {key: cached[cache_key] for key, cache_key in cache_keys.items() if cache_key in cached}
         if missing := [key for key in keys if key not in found]:
-            stored = await self._kept.get_many(missing)
-            await self._remember(stored)
+            stored = await self._store.get_many(missing)
+            await self._add(stored)
             found |= stored
         return found
 
     async def put_many(self, vectors: Mapping[str, bytes]) -> None:
         """See `VectorStore.put_many`."""
-        await self._kept.put_many(vectors)
-        await self._remember(vectors)
+        await self._store.put_many(vectors)
+        await self._add(vectors)
 
-    async def _remember(self, vectors: Mapping[str, bytes]) -> None:
+    async def _add(self, vectors: Mapping[str, bytes]) -> None:
         if vectors:
-            await self._cache.put_many({self._place(key): value for key, value in vectors.items()}, VECTOR_TTL_S)
+            await self._cache.put_many({self._cache_key(key): value for key, value in vectors.items()}, VECTOR_TTL_S)
 
-    def _place(self, key: str) -> CacheKey:
+    def _cache_key(self, key: str) -> CacheKey:
         return cache_key(self._tenant, "vector", key)
 
 
 class SqlVectorStore:
-    """See `embedding.cache.VectorStore`. One statement a batch, whatever its size.
+    """See `embedding.cache.VectorStore`. One statement per batch of any size.
 
-    Each tenant has vectors of its own, though equal texts give equal ones: how quickly a
-    text is embedded would tell whether another tenant has it too.
+    Vectors are not shared between tenants, although equal texts have equal vectors: the time
+    of an embedding would reveal whether another tenant has the same text.
     """
 
     def __init__(self, database: Database, tenant: str) -> None:
@@ -105,7 +104,7 @@ class SqlVectorStore:
         self._tenant = tenant
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """The vectors that are kept, by key; keys without one are left out."""
+        """The stored vectors by key; keys without a vector are left out."""
         if not keys:
             return {}
         statement = scoped(embedding_cache, self._tenant).where(any_of(embedding_cache.c.key, keys))
@@ -113,7 +112,7 @@ class SqlVectorStore:
             return {row.key: row.vector for row in await connection.execute(statement)}
 
     async def put_many(self, vectors: Mapping[str, bytes]) -> None:
-        """Keep all `vectors`; a key that is there already keeps its value."""
+        """Store all `vectors`; existing keys are not changed."""
         if not vectors:
             return
         rows = [{"tenant": self._tenant, "key": key, "vector": vector} for key, vector in vectors.items()]
@@ -122,16 +121,16 @@ class SqlVectorStore:
 
 
 def tenant_vectors(database: Database, cache: Cache | None, tenant: str) -> SqlVectorStore | CachedVectors:
-    """The store of a tenant's vectors: the database, with `cache` before it if there is one."""
-    kept = SqlVectorStore(database, tenant)
-    return CachedVectors(cache, kept, tenant) if cache else kept
+    """The store of a tenant's vectors: the database, behind `cache` if there is one."""
+    store = SqlVectorStore(database, tenant)
+    return CachedVectors(cache, store, tenant) if cache else store
 
 
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
-# Values first: a Redis that is full refuses the first write, and all is as before.
+# Values first: if Redis is full, it refuses the first write and nothing has changed.
 _PUT = Script(f"""{_NOW}
 local ttl = tonumber(ARGV[1])
 for i = 2, #KEYS do

@@ -1,8 +1,8 @@
-"""SQLite: one file, many readers, one writer.
+"""The SQLite backend: one file, many readers, one writer.
 
-Durability: WAL with `synchronous=FULL`. A committed transaction survives kill -9 and,
-as far as the disk honours fsync, a loss of power; whatever was not committed leaves no
-trace. SQLite knows no users: what keeps tenants apart here are the scoped statements.
+Durability: WAL with `synchronous=FULL`. A committed transaction survives kill -9 and, if the
+disk honours fsync, a power failure; an uncommitted one leaves nothing behind. SQLite has no
+users or row policies: only the scoped statements isolate tenants here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ragstone.storage.transactions import EVERY_TENANT, TenantSelector, compact_
 
 BUSY_TIMEOUT_S = 30.0  # how long one process waits for another one's write to end
 _WRITES = "ragstone_writes"
-_ALONE = "ragstone_alone"
+_AUTOCOMMIT = "ragstone_autocommit"
 
 
 class Sqlite:
@@ -35,12 +35,12 @@ class Sqlite:
         self.place = str(file)
         self._engine = engine
         self._file = file
-        # Writers of one process queue here instead of polling for SQLite's lock.
+        # Writers of one process wait here for each other instead of polling for SQLite's lock.
         self._writer = asyncio.Lock()
 
     @classmethod
     async def open(cls, url: URL) -> Sqlite:
-        """Make the file (and its folder, if only that is missing), in WAL mode.
+        """Create the file (and its folder, if only that is missing) in WAL mode.
 
         Raises:
             DataDirectoryError: missing, read-only, or not a database.
@@ -56,10 +56,10 @@ class Sqlite:
 
     @asynccontextmanager
     async def reading(self, selector: TenantSelector, *, snapshot: bool) -> AsyncIterator[AsyncConnection]:
-        """See `Backend`. A statement alone sees one state by itself, and BEGIN would be a quarter of its time."""
+        """See `Backend`. A single statement needs no BEGIN, which would take a quarter of its time."""
         async with self._engine.connect() as connection:
             if not snapshot:
-                await connection.execution_options(**{_ALONE: True})
+                await connection.execution_options(**{_AUTOCOMMIT: True})
             yield connection
 
     @asynccontextmanager
@@ -86,12 +86,12 @@ class Sqlite:
 
 
 def _prepare_file(path: Path) -> None:
-    """Make the folder and switch the file to WAL, which then stays with the file."""
+    """Create the folder and switch the file to WAL, a mode that is stored in the file."""
     try:
         path.parent.mkdir(exist_ok=True)
     except FileNotFoundError as error:
         raise DataDirectoryError(
-            f"{path.parent.parent} does not exist, so no data directory can be made in it. "
+            f"{path.parent.parent} does not exist, so the data directory cannot be created in it. "
             "Create it, or set RAGSTONE_DATA_DIR to another folder."
         ) from error
     except FileExistsError as error:
@@ -120,7 +120,7 @@ def _engine(url: URL) -> AsyncEngine:
 
 
 def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver shall not begin transactions by its own rules
+    connection.isolation_level = None  # the driver must not begin transactions by itself
     cursor = connection.cursor()
     for pragma in (f"busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}", "foreign_keys = ON", "synchronous = FULL"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -129,5 +129,5 @@ def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> No
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
-    if not options.get(_ALONE, False):
+    if not options.get(_AUTOCOMMIT, False):
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")

@@ -1,4 +1,4 @@
-"""The port of a database backend, and the tenant that a transaction is for."""
+"""The port of a database backend, and the selector of the tenants that a transaction may access."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TenantSelector = Scope | str | EveryTenant
 
 
 def tenant_of(selector: TenantSelector) -> str | None:
-    """The tenant selector rows are meant; None: every tenant's."""
+    """The tenant of a selector; None: every tenant."""
     match selector:
         case EveryTenant():
             return None
@@ -39,13 +39,13 @@ def tenant_of(selector: TenantSelector) -> str | None:
 
 
 class Backend(Protocol):
-    """A kind of database: how it begins transactions, and what its failures mean."""
+    """A kind of database: begins its transactions and translates its errors."""
 
     place: str
-    """Where the database is, for people: without a password."""
+    """The location of the database for messages, without a password."""
 
     async def revision(self) -> str | None:
-        """The migration it is at; None if it has no tables yet, or has to be made ready for this user."""
+        """The current migration; None if there are no tables yet, or this user has no access to them."""
 
     def reading(self, selector: TenantSelector, *, snapshot: bool) -> AbstractAsyncContextManager[AsyncConnection]:
         """See `Database.read`."""
@@ -54,17 +54,17 @@ class Backend(Protocol):
         """See `Database.write`."""
 
     def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction that may change tables, and that no other migration runs beside."""
+        """A transaction that may change tables and excludes every other migration."""
 
     def failure(self, error: BaseException | None) -> RagstoneError:
-        """What an error of the driver means, as a sentence."""
+        """Translate an error of the driver."""
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The newest migration that ran on the database; None: none did."""
+    """The newest migration that ran on the database; None if none did."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

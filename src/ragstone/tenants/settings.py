@@ -104,7 +104,7 @@ def _bounded(filters: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
 
 
 def _deeper(value: object, levels: int) -> bool:
-    """Whether objects and lists are nested more than `levels` deep in a value. Its own recursion ends there."""
+    """Whether objects and lists are nested more than `levels` deep in a value; recursion stops at that depth."""
     if not isinstance(value, Mapping | list | tuple):
         return False
     inner = value.values() if isinstance(value, Mapping) else value
@@ -127,7 +127,7 @@ class SettingsPart(BaseModel):
 
 
 class ChatCollection(SettingsPart):
-    """The collection of a tenant's chats."""
+    """The setting for the collection that a tenant's chats search."""
 
     collection: CollectionName = Field(DEFAULT_COLLECTION, description="Collection chats are answered from.")
 
@@ -156,7 +156,7 @@ def _named(pipeline: Pipeline | None) -> Pipeline | None:
 
 
 class KnowledgeSettings(ChatCollection):
-    """Where the passages for a tenant's questions come from."""
+    """The sources of passages for a tenant's questions."""
 
     source: Annotated[KnowledgeSource, WireName("knowledge")] = Field(
         "index", description="Where passages come from: the index of this installation, a pipeline, or both."
@@ -173,7 +173,7 @@ class InterceptorSettings(SettingsPart):
     """How the chats of a tenant are enriched, and the servers that they are forwarded to.
 
     `models` maps the names that clients use to names upstream; if it is not empty, there are
-    no others. Without a server the operator's is used, and without that our own answerer.
+    no others. A tenant without a server uses the operator's, else Ragstone answers itself.
     """
 
     enabled: bool = Field(True, description="Off, every chat is forwarded as it is.")
@@ -214,7 +214,7 @@ class InterceptorSettings(SettingsPart):
 
 
 class LibreChatSettings(SettingsPart):
-    """The LibreChat of a tenant."""
+    """The connection of a tenant's LibreChat."""
 
     jwt_secret: Annotated[JwtSecret | None, WireName("librechat")] = Field(
         None, description="The JWT_SECRET of that LibreChat; unset, there is nothing under /librechat."
@@ -222,7 +222,7 @@ class LibreChatSettings(SettingsPart):
 
 
 class PrivacySettings(SettingsPart):
-    """Where personal data is hidden."""
+    """The masking of personal data."""
 
     mask_context: bool = Field(False, description="Hide personal data in passages that are given to a model upstream.")
     mask_answers: bool = Field(False, description="Hide personal data in answers.")
@@ -239,7 +239,7 @@ class TenantSettings(SettingsPart):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A setting by its wire name: the part and field that declare it."""
+    """A setting's declaration: its wire name, and the part and field that declare it."""
 
     name: str
     part: str
@@ -292,7 +292,7 @@ def _is_secret(info: FieldInfo) -> bool:
 SETTINGS: Mapping[str, Declared] = _declared(secret=False)
 """The settings that may be shown, by wire name."""
 KEYS: Mapping[str, Declared] = _declared(secret=True)
-"""The secrets, by wire name. They are stored sealed, and shown nowhere."""
+"""The secrets, by wire name. They are stored encrypted and never shown."""
 
 
 def flat(settings: TenantSettings) -> dict[str, Any]:
@@ -302,14 +302,14 @@ def flat(settings: TenantSettings) -> dict[str, Any]:
 
 
 def from_flat(values: Mapping[str, object], *, lenient: bool = False) -> TenantSettings:
-    """The settings that a flat JSON object says; what it leaves out has its default.
+    """Parse the settings from a flat JSON object; missing names have their default.
 
     Args:
-        values: By wire name. Types are as JSON has them: "8" is no number.
-        lenient: Pass over unknown names, such as those of a newer version.
+        values: By wire name. JSON types are strict: "8" is not a number.
+        lenient: Ignore unknown names, such as those of a newer version.
 
     Raises:
-        InvalidInput: a value or name cannot be used; the sentence begins with the name.
+        InvalidInput: a value or name is not valid; the message begins with the name.
     """
     nested: dict[str, dict[str, object]] = {}
     for name, value in values.items():
@@ -321,12 +321,12 @@ def from_flat(values: Mapping[str, object], *, lenient: bool = False) -> TenantS
         written = json.dumps(nested)
         return TenantSettings.model_validate_json(written, strict=True, extra="ignore" if lenient else "forbid")
     except ValidationError as error:
-        raise InvalidInput(f"{'; '.join(_sentences(error))}.") from None
+        raise InvalidInput(f"{'; '.join(_messages(error))}.") from None
     except (TypeError, ValueError, RecursionError):
-        raise InvalidInput("The settings are no JSON, or nested too deep.") from None
+        raise InvalidInput("The settings are not valid JSON, or nested too deep. Send a flat JSON object.") from None
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
+def _messages(error: ValidationError) -> Iterator[str]:
     names = {(each.part, each.field): each.name for each in SETTINGS.values()}
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         part, field, *inner = item["loc"]
@@ -335,10 +335,10 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 
 def checked_key(name: str, text: str | None) -> str | None:
-    """A secret by its wire name, if it can be one; None removes one.
+    """Validate a secret by its wire name; None removes it.
 
     Raises:
-        InvalidInput: there is no such secret, or the text cannot be one; the message does not quote it.
+        InvalidInput: the name or the text is not valid; the message does not quote the text.
     """
     if name not in KEYS:
         raise InvalidInput(f"There is no key {name[:80]!r}. Use {', '.join(KEYS)}.")
@@ -351,7 +351,7 @@ def checked_key(name: str, text: str | None) -> str | None:
 
 
 def with_keys(settings: TenantSettings, keys: Mapping[str, str | None]) -> TenantSettings:
-    """The settings with these secrets, by wire name; the others stay."""
+    """The settings with these secrets, by wire name; other secrets are unchanged."""
     changes: dict[str, dict[str, SecretStr | None]] = {}
     for name, text in keys.items():
         changes.setdefault(KEYS[name].part, {})[KEYS[name].field] = None if text is None else SecretStr(text)
@@ -382,18 +382,18 @@ _SERVERS = ("upstream_url", "upstream_key", "anthropic_url", "anthropic_key", "m
 def inherited(own: TenantSettings, operators: TenantSettings) -> TenantSettings:
     """The settings in force for a tenant: its own, with the operator's servers where it names none.
 
-    A server is inherited with its key and its models, or not at all: so no URL of a tenant
-    gets a key of the operator, and no model costs him that he does not offer.
+    A server is inherited with its key and its models, or not at all: the operator's key is never sent
+    to a tenant's URL, and a tenant uses only models that the operator offers.
     """
     interceptor, knowledge = own.interceptor, own.knowledge
     if interceptor.upstream_url is None and interceptor.anthropic_url is None:
         given = {name: getattr(operators.interceptor, name) for name in _SERVERS}
         interceptor = interceptor.model_copy(update=given)
     if knowledge.pipeline is None:
-        theirs = operators.knowledge
-        given = {"pipeline": theirs.pipeline, "pipeline_key": theirs.pipeline_key}
+        default = operators.knowledge
+        given = {"pipeline": default.pipeline, "pipeline_key": default.pipeline_key}
         # The operator may have removed the pipeline since.
-        knowledge = knowledge.model_copy(update=given if theirs.pipeline else {**given, "source": "index"})
+        knowledge = knowledge.model_copy(update=given if default.pipeline else {**given, "source": "index"})
     librechat = own.librechat if own.librechat.jwt_secret else operators.librechat
     return TenantSettings.model_construct(
         knowledge=knowledge, interceptor=interceptor, librechat=librechat, privacy=own.privacy

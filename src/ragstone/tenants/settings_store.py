@@ -1,4 +1,4 @@
-"""The settings that each tenant stored, and its keys, sealed."""
+"""The store of tenant settings: each tenant's own settings and encrypted keys in SQL, with a cache."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAX_REMEMBERED = 2000  # tenants; about 1 KiB each, and 130 KiB for a tenant tha
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a tenant has set up itself, without secrets; `keys_set` has the time of each of its keys, by wire name."""
+    """The stored settings of a tenant, without secrets; `keys_set` has the time at which each key was set."""
 
     settings: TenantSettings
     keys_set: Mapping[str, datetime]
@@ -49,12 +49,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """How a store treats its tenants.
+    """Options of a `TenantSettingsStore`.
 
-    `defaults` has the settings of a tenant that has set up nothing; they are trusted. `allowed` are
-    hosts with port that a tenant may name although they are private. `check_token` raises
-    ConfigurationError if the key of a pipeline cannot be good, such as one that has expired.
-    `max_cached` is the number of tenants kept in memory.
+    `defaults` returns the settings of a tenant that stored none; they are trusted. `allowed` lists
+    private hosts with port that a tenant may use. `check_token` raises ConfigurationError for an
+    invalid pipeline key, such as an expired one. `max_cached` is the number of cached tenants.
     """
 
     defaults: Callable[[str], TenantSettings] = lambda _: TenantSettings()
@@ -64,23 +63,23 @@ class StoreOptions:
 
 
 class TenantSettingsStore:
-    """Reads and changes the settings of each tenant. What was read is remembered until something changes."""
+    """Reads and changes the settings of each tenant, with a cache that changes invalidate."""
 
     def __init__(
         self, database: Database, secret: Secret, audit: Audit, changes: CacheRevision, options: StoreOptions
     ) -> None:
-        """Make it on an open database; `secret` seals the keys, `changes` tells when to forget."""
+        """`secret` encrypts the keys; `changes` invalidates the cache."""
         self._database = database
         self._sealing = Sealing(secret)
         self._audit = audit
         self._changes = changes
         self._options = options
         self._known: dict[str, TenantSettings] = {}
-        self._times_forgotten = 0
+        self._epoch = 0
         changes.listen(self.clear_cache)
 
     async def get(self, tenant: str) -> TenantSettings:
-        """The settings in force for the tenant: its own, else the defaults. Warm, this costs no statement.
+        """The settings in force for the tenant: its own, else the defaults. Cached ones need no SQL statement.
 
         Servers that it does not name are those of the defaults; see `inherited`.
 
@@ -89,17 +88,17 @@ class TenantSettingsStore:
         """
         if known := self._known.get(tenant):
             return known
-        before = self._times_forgotten
+        before = self._epoch
         row = await self._read(tenant)
         found = self._options.defaults(tenant)
         if row:
             found = inherited(with_keys(_read_settings(row), self._keys(row)), found)
-        if before == self._times_forgotten:  # else it was changed while it was read
+        if before == self._epoch:  # else the settings were changed while they were read
             self._remember(tenant, found)
         return found
 
     async def stored(self, tenant: str) -> Stored | None:
-        """What the tenant has set up itself, if anything; keys that cannot be opened are still named.
+        """The tenant's own settings, if it stored any. Keys that cannot be decrypted are still listed.
 
         Raises:
             ConfigurationError: the settings cannot be read.
@@ -108,17 +107,17 @@ class TenantSettingsStore:
         return Stored(_read_settings(row), _times(row.keys, row.updated_at), row.updated_at) if row else None
 
     async def to_change(self, tenant: str) -> TenantSettings:
-        """The settings that a change begins with: the tenant's own, else the defaults without servers."""
+        """The settings to apply a partial change to: the tenant's own, else the defaults without servers."""
         stored = await self.stored(tenant)
         return stored.settings if stored else without_servers(self._options.defaults(tenant))
 
     async def change(
         self, actor: str, tenant: str, settings: TenantSettings, keys: Mapping[str, str | None] | None = None
     ) -> Stored:
-        """Give the tenant these settings, whole; of `keys`, None removes one, and those not named stay.
+        """Replace all settings of the tenant. Of `keys`, None removes one; keys that are not named are unchanged.
 
         Raises:
-            InvalidInput: a value or key cannot be used; or a key that stays was set for another server.
+            InvalidInput: a value or key is not valid, or an unchanged key was set for another server.
         """
         wanted = self._checked(tenant, settings)
         given = self._checked_keys(keys or {}, wanted.knowledge.pipeline)
@@ -126,36 +125,36 @@ class TenantSettingsStore:
         async with self._changes.change(tenant) as connection:
             row = await _row(connection, tenant)
             before = dict(_mapping(row.keys)) if row else {}
-            staying = {name: each for name, each in before.items() if name not in given}
+            unchanged = {name: each for name, each in before.items() if name not in given}
             moved_from = key_destinations(_mapping(row.settings)) if row else {}
-            refuse_moved(moved_from, key_destinations(stored), frozenset(staying))
+            refuse_moved(moved_from, key_destinations(stored), frozenset(unchanged))
             now = datetime.now(UTC)
-            kept = staying | {name: self._sealed(tenant, name, text, now) for name, text in given.items() if text}
-            values = {"settings": stored, "keys": kept, "updated_at": now}
+            sealed = unchanged | {name: self._sealed(tenant, name, text, now) for name, text in given.items() if text}
+            values = {"settings": stored, "keys": sealed, "updated_at": now}
             if row:
                 await connection.execute(scoped_update(interceptors, tenant).values(values))
             else:
                 await connection.execute(scoped_insert(interceptors, Scope(tenant)), values)
             await self._record(connection, tenant, actor, "changed", _details(stored, given))
-        return Stored(wanted, _times(kept, now), now)
+        return Stored(wanted, _times(sealed, now), now)
 
     async def remove(self, actor: str, tenant: str) -> None:
-        """Go back to the defaults, and forget the tenant's keys; no change where it has set up nothing."""
+        """Delete the tenant's settings and keys, so that the defaults apply. Does nothing if there are none."""
         async with self._changes.change(tenant) as connection:
-            gone = await connection.execute(scoped_delete(interceptors, tenant))
-            if gone.rowcount:
+            deleted = await connection.execute(scoped_delete(interceptors, tenant))
+            if deleted.rowcount:
                 await self._record(connection, tenant, actor, "removed", {})
 
     def clear_cache(self) -> None:
-        """Read everything anew from now on."""
+        """Drop all cached settings."""
         self._known.clear()
-        self._times_forgotten += 1
+        self._epoch += 1
 
     def _checked(self, tenant: str, settings: TenantSettings) -> TenantSettings:
         wanted = without_keys(with_allowed_servers(settings, allowed=self._options.allowed))
         source = wanted.knowledge.source
         if source != "index" and not (wanted.knowledge.pipeline or self._options.defaults(tenant).knowledge.pipeline):
-            raise InvalidInput(f"knowledge is {source!r}, but there is no pipeline. Name one, or use index.")
+            raise InvalidInput(f"knowledge is {source!r}, but there is no pipeline. Set `pipeline`, or use index.")
         return wanted
 
     def _remember(self, tenant: str, found: TenantSettings) -> None:
@@ -180,8 +179,8 @@ class TenantSettingsStore:
         return {"sealed": self._sealing.seal(tenant, name, text), "at": now.isoformat()}
 
     def _keys(self, row: Row[Any]) -> dict[str, str]:
-        kept = _mapping(row.keys)
-        sealed = {name: _mapping(kept[name]).get("sealed") for name in KEYS if name in kept}
+        stored = _mapping(row.keys)
+        sealed = {name: _mapping(stored[name]).get("sealed") for name in KEYS if name in stored}
         return {name: self._sealing.open(row.tenant, name, each) for name, each in sealed.items()}
 
     async def _record(
@@ -198,25 +197,25 @@ async def _row(connection: AsyncConnection, tenant: str) -> Row[Any] | None:
 
 
 def _read_settings(row: Row[Any]) -> TenantSettings:
-    """The stored settings: names of a newer version are passed over, and what an older one lacks has its default."""
+    """Parse the stored settings. Names of a newer version are ignored; missing names have their default."""
     try:
         return from_flat(_object(row.settings), lenient=True)
     except InvalidInput as error:
         raise ConfigurationError(
             f"The stored interceptor settings of the tenant {row.tenant!r} cannot be used: {error.message} "
-            f"Set them anew, or run `ragstone interceptor reset --tenant {row.tenant}`."
+            f"Set them again, or run `ragstone interceptor reset --tenant {row.tenant}`."
         ) from error
 
 
 def _object(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidInput("They are no JSON object.")
+        raise InvalidInput("They are not a JSON object.")
     return value
 
 
 def _times(keys: object, otherwise: datetime) -> dict[str, datetime]:
-    kept = _mapping(keys)
-    return {name: _time(_mapping(kept[name]).get("at"), otherwise) for name in KEYS if name in kept}
+    stored = _mapping(keys)
+    return {name: _time(_mapping(stored[name]).get("at"), otherwise) for name in KEYS if name in stored}
 
 
 def _time(text: object, otherwise: datetime) -> datetime:
@@ -231,7 +230,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _details(stored: Mapping[str, Any], keys: Mapping[str, str | None]) -> dict[str, Detail]:
-    """For the record: names of keys, never keys; hosts, never whole URLs, which may carry secrets of their own."""
+    """Details for the audit log: names of keys, never keys; hosts, never whole URLs, which may hold secrets."""
     hosts = {name: urlsplit(origin).netloc for name, origin in key_destinations(stored).items() if origin}
     return {
         **{name: stored[name] for name in _RECORDED},

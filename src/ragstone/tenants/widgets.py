@@ -1,4 +1,4 @@
-"""Widgets: how a tenant's chat looks on a web site, and which collection it asks."""
+"""Widgets: configurations of the chat on a tenant's web site, each with its appearance and its collection."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ragstone.vocabulary import Scope
 
 Setting = str | int | bool | list[str] | None
 
-MAX_WIDGETS = 200  # of a tenant: one a site, not one a visitor
+MAX_WIDGETS = 200  # of a tenant: one per site, not one per visitor
 
 
 @dataclass(frozen=True, slots=True)
 class Widget:
-    """One configuration."""
+    """The configuration of one widget."""
 
     id: str
     scope: Scope
@@ -35,9 +35,9 @@ class Widget:
 
 
 class Widgets:
-    """Makes, reads, changes and removes the widgets of a tenant.
+    """Creates, reads, changes and removes the widgets of a tenant.
 
-    With `collections`, there are only widgets that ask one of these; with None, all.
+    `collections` limits a call to widgets of these collections; None: all.
     """
 
     def __init__(self, database: Database, audit: Audit) -> None:
@@ -45,16 +45,16 @@ class Widgets:
         self._audit = audit
 
     async def create(self, actor: str, scope: Scope, *, name: str, settings: Mapping[str, Setting]) -> Widget:
-        """Make a widget that asks the scope's collection.
+        """Create a widget for the scope's collection.
 
         Raises:
-            Conflict: the tenant has as many as it may.
+            Conflict: the tenant has `MAX_WIDGETS` widgets already.
         """
         now = datetime.now(UTC)
         widget = Widget(secrets.token_hex(16), scope, name, dict(settings), now, now)
         async with self._database.write(scope.tenant) as connection:
             if (await connection.execute(scoped(widgets, scope.tenant, func.count()))).scalar_one() >= MAX_WIDGETS:
-                raise Conflict(f"There are {MAX_WIDGETS} widgets already. Remove one that no site shows.")
+                raise Conflict(f"There are {MAX_WIDGETS} widgets already. Remove one that no site uses.")
             await connection.execute(scoped_insert(widgets, scope).values(_row(widget)))
             await self._record(connection, actor, "created", widget)
         return widget
@@ -72,9 +72,9 @@ class Widgets:
         limit: int = 100,
         after: str | None = None,
     ) -> list[Widget]:
-        """Up to `limit` widgets, newest first; `after` is the id of the last one seen. Raises: NotFound."""
+        """Up to `limit` widgets, newest first; `after` is the last id of the previous page. Raises: NotFound."""
         async with self._database.read(tenant) as connection:
-            page = scoped(widgets, tenant).where(*_asking(collections))
+            page = scoped(widgets, tenant).where(*_of_collections(collections))
             if after is not None:
                 last = await _find(connection, tenant, after, collections)
                 same_time = and_(widgets.c.created_at == last.created_at, widgets.c.id > after)
@@ -92,7 +92,7 @@ class Widgets:
         settings: Mapping[str, Setting],
         collections: frozenset[str] | None = None,
     ) -> Widget:
-        """Give a widget another collection of its tenant, name and settings. Raises: NotFound."""
+        """Replace the collection, name and settings of a widget. Raises: NotFound."""
         tenant = scope.tenant
         async with self._database.write(tenant) as connection:
             before = await _find(connection, tenant, widget_id, collections)
@@ -123,14 +123,14 @@ class Widgets:
 
 
 async def _find(connection: AsyncConnection, tenant: str, widget_id: str, collections: frozenset[str] | None) -> Widget:
-    named = scoped(widgets, tenant).where(widgets.c.id == widget_id, *_asking(collections))
+    named = scoped(widgets, tenant).where(widgets.c.id == widget_id, *_of_collections(collections))
     row = (await connection.execute(named)).first()
     if row is None:
         raise NotFound(f"There is no widget {widget_id[:80]!r} here. List the widgets for their ids.")
     return _widget(row)
 
 
-def _asking(collections: frozenset[str] | None) -> list[ColumnElement[bool]]:
+def _of_collections(collections: frozenset[str] | None) -> list[ColumnElement[bool]]:
     return [] if collections is None else [any_of(widgets.c.collection, sorted(collections))]
 
 
