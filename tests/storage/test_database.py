@@ -249,9 +249,9 @@ async def test_moments_come_back_in_utc(database: Database):
 
 
 async def test_half_a_character_is_the_senders_fault(database: Database):
-    with pytest.raises(InvalidInput, match="half a pair"):
+    with pytest.raises(InvalidInput, match="lone surrogate"):
         await add_document(database, OURS, "a", "text", source="\ud800")
-    with pytest.raises(InvalidInput, match="half a pair"):
+    with pytest.raises(InvalidInput, match="lone surrogate"):
         async with database.read("us") as connection:
             await connection.execute(scoped(documents, OURS).where(documents.c.id == "\ud800"))
 

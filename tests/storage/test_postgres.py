@@ -132,9 +132,9 @@ async def test_no_password_is_in_what_is_shown_of_a_database(postgres: PostgresS
         (
             "postgresql://me:hunter2@nowhere.invalid/ragstone",
             ConfigurationError,
-            "host of the database .* is not known",
+            "host of the database .* cannot be resolved",
         ),
-        ("postgres://me:hunter2@127.0.0.1:{free}/ragstone", Unavailable, "does not answer.*Is it running"),
+        ("postgres://me:hunter2@127.0.0.1:{free}/ragstone", Unavailable, "does not answer.*Check that it is running"),
         ("postgresql+asyncpg://me:hunter2@/ragstone?host=/nowhere", Unavailable, "does not answer"),
         ("mysql://me:hunter2@localhost/ragstone", ConfigurationError, "not of a supported kind"),
         ("://me:hunter2@", ConfigurationError, "cannot be read. Use sqlite"),

@@ -328,8 +328,8 @@ async def test_a_key_that_cannot_be_opened_is_mended_by_setting_it_again(store: 
         ({"upstream_url": 7}, "upstream_url"),
         ({"enabled": "yes"}, "enabled"),
         ({"collection": "../x"}, "collection"),
-        ("settings", "no JSON object"),
-        ([], "no JSON object"),
+        ("settings", "not a JSON object"),
+        ([], "not a JSON object"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""Settings become open services: the only package that names adapters."""
+"""Wiring: opens the services that the settings describe. The only package that imports adapters."""
 
 from __future__ import annotations
 

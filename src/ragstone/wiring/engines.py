@@ -1,4 +1,4 @@
-"""Which adapter stands behind each port: one `match` a port, and nowhere else."""
+"""Selects the adapter of each port from the settings: one `match` per port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ragstone.retrieval.base import RetrievalOptions
 from ragstone.settings import Settings
 from ragstone.telemetry.tracing import bound_tenant
 
-PATIENCE = 0.9  # of the time to the first token
+PATIENCE = 0.9  # share of the time to the first token after which a model counts as hanging
 
 
 async def open_embedder(settings: Settings, folder: Path) -> Embedder:
@@ -50,12 +50,12 @@ async def open_embedder(settings: Settings, folder: Path) -> Embedder:
 
 
 async def open_index(settings: Settings, folder: Path, embedder: Embedder, *, recreate: bool = False) -> Index:
-    """The search index, connected; the process it lives in is started if none runs.
+    """The search index, connected; its process is started if none is running.
 
-    With `recreate` it is emptied, which also works where the old one cannot be opened.
+    With `recreate` it is emptied, which also works if the old one cannot be opened.
 
     Raises:
-        IndexUnavailable: it does not come up.
+        IndexUnavailable: the index does not start.
     """
     match settings.index.engine:
         case "edge":
@@ -73,7 +73,7 @@ async def open_index(settings: Settings, folder: Path, embedder: Embedder, *, re
 
 
 def language_model(settings: Settings, guards: UpstreamPolicies) -> LanguageModel | None:
-    """The model of the settings, behind the guard of its server; None where answers are extractive."""
+    """The model of the settings with the policy of its server; None if answers are extractive."""
     answer = settings.answer
     key = answer.api_key.get_secret_value() if answer.api_key else None
     entry = ModelEntry(
@@ -83,14 +83,14 @@ def language_model(settings: Settings, guards: UpstreamPolicies) -> LanguageMode
 
 
 def _guarded(model: LanguageModel, guards: UpstreamPolicies, settings: Settings, base_url: str) -> LanguageModel:
-    """The model behind the guard of its server, which all models of that server share."""
+    """The model with the policy of its server, which all models of that server share."""
     guard = guards.guard(urlsplit(base_url).netloc)
-    # A generator gives up after `first_token_s`: by then it has to be known that the server hangs.
+    # A generator gives up after `first_token_s`; the policy has to count a hanging server as failed before that.
     return GuardedModel(model, guard, tenant=bound_tenant, patience_s=PATIENCE * settings.answer.first_token_s)
 
 
 def plan_models(settings: Settings, guards: UpstreamPolicies) -> ModelFactory:
-    """Opens the models that plans name; they report usage under their id in the price list."""
+    """A factory of the models that plans name; they report usage under their id in the price list."""
     return partial(_opened, settings=settings, guards=guards)
 
 
@@ -122,7 +122,7 @@ def sandboxed_parser(settings: Settings) -> SandboxedParser:
 
 
 def ingestion_options(settings: Settings) -> IngestionOptions:
-    """How documents come in."""
+    """The options of ingestion."""
     ingestion = settings.ingestion
     return IngestionOptions(
         chunking=ChunkingOptions(max_tokens=ingestion.max_tokens, overlap_tokens=ingestion.overlap_tokens),
@@ -132,7 +132,7 @@ def ingestion_options(settings: Settings) -> IngestionOptions:
 
 
 def retrieval_options(settings: Settings) -> RetrievalOptions:
-    """How passages are found."""
+    """The options of retrieval."""
     retrieval = settings.retrieval
     return RetrievalOptions(
         candidates=retrieval.candidates,

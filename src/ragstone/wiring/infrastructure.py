@@ -41,10 +41,10 @@ from ragstone.wiring.outbound import http_client, upstream_options
 
 
 def check_token(token: str, pipeline: Pipeline | None) -> None:
-    """Refuse a token that a pipeline will not take; gateways of the older form, named by URL, have tokens of any form.
+    """Check the token of a pipeline. Older gateways, which are named by a URL, accept tokens of any form.
 
     Raises:
-        ConfigurationError: it is no token, or has expired.
+        ConfigurationError: the token is malformed or has expired.
     """
     checked_token(token, now=datetime.now(UTC), opaque=pipeline is not None and pipeline.url is not None)
 
@@ -166,10 +166,10 @@ def _store_options(settings: Settings) -> StoreOptions:
 
 
 def prepare_data_dir(folder: Path) -> Path:
-    """Create the data directory, for its owner alone, and return its absolute path.
+    """Create the data directory, accessible to its owner only, and return its absolute path.
 
     Raises:
-        DataDirectoryError: it cannot be created, or is no directory.
+        DataDirectoryError: it cannot be created, or is not a directory.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Opens the interceptor alone from the settings: no database, no accounts, one tenant.
 
-It keeps nothing between requests that another copy would need: keys, upstreams and the
-pipeline come from the settings. So any number of copies runs behind any load balancer.
+It stores nothing between requests that another copy would need: keys, upstreams and the
+pipeline come from the settings. So any number of copies can run behind a load balancer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ragstone.wiring.outbound import http_client, pipeline_retriever, upstream_o
 
 
 class InstallationSettings:
-    """See `SettingsSource`: the settings of the installation, in each tenant."""
+    """See `SettingsSource`: every tenant has the settings of the installation."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -50,7 +50,7 @@ class InstallationSettings:
 
 
 class NoIndexRetriever:
-    """See `Retriever`: stands where no pipeline is set up, and finds nothing."""
+    """See `Retriever`: used if no pipeline is set up; every search raises NoIndex."""
 
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         """Raises: NoIndex."""
@@ -63,14 +63,14 @@ class NoIndexRetriever:
 
 def _no_index(scope: Scope) -> NoIndex:
     return NoIndex(
-        f"The collection {scope.collection!r} lies in an index, and this process has none. "
+        f"The collection {scope.collection!r} is in an index, and this process has none. "
         "Set up a pipeline with RAGSTONE_VECTORIZE__…, or send chats to `ragstone serve`."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class UnwrittenUsage:
-    """See `Meter`: counts for the metrics alone, as there is no ledger."""
+    """See `Meter`: counts for the metrics only, because there is no ledger."""
 
     spent: TokenUsage = field(default_factory=TokenUsage)
 
@@ -82,14 +82,14 @@ class UnwrittenUsage:
 
 
 class NoAccounts:
-    """The accounts of a process without any, for `http.authentication.Accounts`.
+    """An empty implementation of `http.authentication.Accounts`, for a process without accounts.
 
-    The keys of the settings are known to `Authenticator`; no other credential is valid, and
-    no caller has limits.
+    `Authenticator` checks the keys of the settings; no other credential is valid, and callers
+    have no limits.
     """
 
     async def has_accounts(self) -> bool:
-        """There are none."""
+        """Always False."""
         return False
 
     async def admit(self, presented: str) -> Principal:
@@ -97,14 +97,14 @@ class NoAccounts:
         raise Unauthenticated("This key is not valid here. Send one of RAGSTONE_SERVER__API_KEYS as a bearer token.")
 
     async def is_still_valid(self, principal: Principal) -> bool:
-        """Every caller that was authenticated still would be."""
+        """Always True: the keys of the settings do not change."""
         return True
 
     async def note(self, tenant: str, **event: object) -> None:
-        """Keep nothing: `Authenticator` has logged the event."""
+        """Does nothing: `Authenticator` has logged the event."""
 
     async def origins(self) -> frozenset[str]:
-        """No web site: there are no publishable keys."""
+        """Always empty: there are no publishable keys."""
         return frozenset()
 
     async def hit(self, principal: Principal) -> RateLimitStatus:
@@ -116,15 +116,15 @@ class NoAccounts:
 
     async def get(self, plan_id: str) -> NoReturn:
         """Raises: NotFound; there are no plans."""
-        raise NotFound(f"There is no plan {plan_id!r}: this process has no accounts.")
+        raise NotFound(f"There is no plan {plan_id!r}, because this process has no accounts. Use `ragstone serve`.")
 
 
 @asynccontextmanager
 async def open_interceptor_alone(settings: Settings) -> AsyncIterator[AloneParts]:
-    """Open everything, hand it out, and close it in reverse order.
+    """Open the parts of the interceptor; they are closed in reverse order at the end of the block.
 
     Raises:
-        ConfigurationError: the pipeline or its token cannot be used.
+        ConfigurationError: the pipeline or its token is not valid.
     """
     async with AsyncExitStack() as stack:
         metrics, failures, redactor = Metrics(), FailureBuffer(), Redactor(settings.privacy.patterns)

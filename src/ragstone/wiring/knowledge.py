@@ -25,7 +25,7 @@ from ragstone.wiring.infrastructure import check_token
 from ragstone.wiring.outbound import pipeline_options
 
 SHARE_OF_BUDGET = 0.75
-"""The share of a chat's time that a pipeline beside the index may take: after all of it, its passages are too late."""
+"""The share of a chat's time budget for a pipeline that is searched beside the index, so that fusion has time left."""
 
 SourceOf = Callable[[Scope], Awaitable[RemoteSource | None]]
 
@@ -70,7 +70,7 @@ def _source_of(settings: Settings, store: TenantSettingsStore, client: Vectorize
 def _remote_pipeline(
     scope: Scope, known: TenantSettings, own: Pipeline, token: str, settings: Settings
 ) -> RemotePipeline:
-    # The operator's own URL may lead anywhere, but only for the tenant that it was set for.
+    # The operator's URL may be a private address, but only for the tenant that it was set for.
     trusted = scope.tenant == DEFAULT_TENANT and own.url is not None and own.url == settings.vectorize.url
     longest_s = settings.vectorize.timeout_s
     in_time_s = min(longest_s, SHARE_OF_BUDGET * known.interceptor.budget_s)

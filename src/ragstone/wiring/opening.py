@@ -54,11 +54,11 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_services(settings: Settings, *, recreate_index: bool = False) -> AsyncIterator[Services]:
-    """Open everything, and close it in reverse order.
+    """Open all services; they are closed in reverse order at the end of the block.
 
     Args:
-        settings: Everything that can be set.
-        recreate_index: Begin with an empty index, for `rebuild`, even if the old one cannot be opened.
+        settings: The settings of the installation.
+        recreate_index: Start with an empty index, for `rebuild`, even if the old one cannot be opened.
 
     Raises:
         ConfigurationError: a setting, the data directory or the model must be corrected.
@@ -71,13 +71,13 @@ async def open_services(settings: Settings, *, recreate_index: bool = False) -> 
         engines = await _open_engines(settings, folder, base, stack, recreate_index=recreate_index)
         services = _assemble(settings, base, engines, stack)
         if not recreate_index:
-            await _look_after_index(services)
+            await _check_index(services)
         yield services
 
 
 @asynccontextmanager
 async def open_records(settings: Settings) -> AsyncIterator[Infrastructure]:
-    """Open the database alone; quick, as no model is loaded and no index process started.
+    """Open the infrastructure only; fast, because no model is loaded and no index process is started.
 
     Raises:
         ConfigurationError: a setting or the data directory must be corrected.
@@ -88,7 +88,7 @@ async def open_records(settings: Settings) -> AsyncIterator[Infrastructure]:
 
 
 async def check_address(settings: Settings, host: str) -> None:
-    """Refuse to answer the network before the installation has an owner.
+    """Refuse to listen on a network address before the installation has an owner.
 
     Raises:
         ConfigurationError: `host` is not loopback, and there is neither an owner nor a key in the settings.
@@ -111,8 +111,8 @@ def trace(settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> None
         stack.push_async_callback(asyncio.to_thread, close)
 
 
-async def _look_after_index(services: Services) -> None:
-    """An index in memory is filled from SQL; one on disk that lacks something is reported."""
+async def _check_index(services: Services) -> None:
+    """Fill an index in memory from SQL; log an error if an index on disk lacks chunks."""
     ingestion = services.corpus.ingestion
     if services.settings.index.engine == "memory":
         await ingestion.heal()
@@ -172,13 +172,13 @@ def _corpus(settings: Settings, base: Infrastructure, engines: Engines) -> Corpu
 
 
 def _count_tokens(embedder: Embedder, text: str) -> int:
-    """How many tokens the embedding model reads in `text`."""
+    """The number of tokens of `text` for the embedding model."""
     return len(embedder.token_offsets(text))
 
 
 def _ingestion_parts(settings: Settings, base: Infrastructure, engines: Engines) -> IngestionParts:
     storage, operations = base.storage, base.operations
-    # Without Redis a cache before the database would be this process's memory, for vectors that are rarely read twice.
+    # Without Redis the cache would use this process's memory for vectors that are rarely read twice.
     cache = storage.cache if storage.redis else None
     return IngestionParts(
         database=storage.database,

@@ -1,6 +1,6 @@
-"""Opens what calls other servers from the settings: the HTTP client, upstream policies, the pipeline.
+"""Outbound calls from the settings: the HTTP client, upstream policies, and the pipeline retriever.
 
-Needs no database, so that the interceptor alone can be opened with it.
+Needs no database, so that the interceptor can run alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def http_client(settings: Settings) -> HttpClient:
 
 
 def upstream_options(settings: Settings) -> UpstreamOptions:
-    """How other servers are called: attempts, circuit breaker, concurrency limits."""
+    """The options for calls to other servers: attempts, circuit breaker, concurrency limits."""
     given = settings.upstream
     return UpstreamOptions(
         attempts=given.attempts,
@@ -41,7 +41,7 @@ def upstream_options(settings: Settings) -> UpstreamOptions:
 
 
 def pipeline_options(settings: Settings) -> PipelineOptions:
-    """How passages of a pipeline are selected."""
+    """The options of the pipeline retriever."""
     return PipelineOptions(
         floor=settings.vectorize.floor,
         max_question_chars=settings.retrieval.max_question_chars,
@@ -51,10 +51,10 @@ def pipeline_options(settings: Settings) -> PipelineOptions:
 def pipeline_retriever(
     settings: Settings, http: HttpClient, policies: UpstreamPolicies, metrics: Metrics
 ) -> Retriever | None:
-    """The retriever of the pipeline of the settings; None where they name none.
+    """The retriever of the pipeline of the settings; None if they name none.
 
     Raises:
-        ConfigurationError: the address or the token of the pipeline cannot be used.
+        ConfigurationError: the address or the token of the pipeline is not valid.
     """
     given = settings.vectorize
     if given.token is None or not given.is_named:

@@ -1,4 +1,4 @@
-"""The platform: the public face of the library."""
+"""The platform: the public API of the library."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def open_platform(
     """Open an installation; it is closed at the end of the block.
 
     Args:
-        settings: Everything that can be set; read from the environment unless given.
+        settings: The settings of the installation; read from the environment unless given.
         overrides: Settings by name, where `settings` is not given: `open_platform(data_dir="./data")`.
 
     Raises:
