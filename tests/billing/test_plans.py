@@ -108,7 +108,7 @@ async def test_what_somebody_needs_is_not_removed(plans):
     await plans.save("local", GOLD)
     with pytest.raises(Conflict, match="names the model"):
         await plans.remove_model("local", "claude-sonnet")
-    with pytest.raises(Conflict, match="cannot be removed"):
+    with pytest.raises(Conflict, match="runs the installation"):
         await plans.remove("local", "unlimited")
     await plans.remove("local", "gold")
     with pytest.raises(NotFound):
