@@ -124,7 +124,7 @@ class _Known:
 
 
 class Plans:
-    """Reads and edits plans and models; caches them until `forget`."""
+    """Reads and edits plans and models; caches them until `clear_cache`."""
 
     def __init__(self, database: Database, audit: Audit) -> None:
         self._database = database
