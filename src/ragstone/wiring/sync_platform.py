@@ -32,6 +32,7 @@ class SyncPlatform:
         """Raises: ConfigurationError; see `open_platform`."""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        self._running: set[asyncio.Task[Any]] = set()
         opened: Future[Platform] = Future()
         opening = self._serve(opened, settings, overrides)
         self._thread = threading.Thread(target=self._run_loop, args=(opening,), name="ragstone-sync", daemon=True)
@@ -53,15 +54,35 @@ class SyncPlatform:
             async with open_platform(settings, **overrides) as platform:
                 opened.set_result(platform)
                 await self._stop.wait()
+                await self._cancel_running()
         except BaseException as error:
             if opened.done():
                 raise
             opened.set_exception(error)
 
+    async def _cancel_running(self) -> None:
+        """Cancel the calls that still run: a platform that closes under them would leave their connections open."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine in the thread of the platform."""
+
+        async def tracked() -> T:
+            task = asyncio.current_task()
+            assert task is not None
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(tracked(), self._loop)
+
     def _wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of a coroutine that runs in the thread of the platform."""
         self._check_open()
-        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        future = self._start(work())
         try:
             return future.result()
         except BaseException:
@@ -106,7 +127,7 @@ class SyncPlatform:
             finally:
                 events.put(None)
 
-        pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)
+        pumping = self._start(pump())
         try:
             while (event := events.get()) is not None:
                 yield event
