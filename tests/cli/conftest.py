@@ -1,4 +1,4 @@
-"""A command line with a data directory of its own, in this process."""
+"""Fixtures: the command line with its own data directory, in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ragstone accounts`: tenants, users, keys and the record of it all."""
+"""`ragstone accounts`: tenants, users, keys and the audit log."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_key_is_rotated_and_revoked(cli):
     assert oldest["replaced_by"] == newest["id"]
 
 
-def test_the_record_tells_what_was_done_and_whether_it_was_touched(cli, tmp_path):
+def test_the_audit_log_lists_changes_and_detects_manipulation(cli, tmp_path):
     create_user(cli, "you@example.org")
     accounts(cli, "keys", "create")
     assert [each["action"] for each in answer(cli, "audit")] == ["key.created", "user.created"]

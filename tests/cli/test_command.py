@@ -1,4 +1,4 @@
-"""How commands end: one sentence, one documented code."""
+"""Errors of commands: one sentence and one documented exit code."""
 
 from __future__ import annotations
 

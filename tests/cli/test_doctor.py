@@ -195,4 +195,4 @@ async def test_a_language_model_that_cannot_be_reached_is_broken(settings):
         "language model", settings(answer={"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"})
     )
     assert found.state == "broken"
-    assert "RAGSTONE_ANSWER__BASE_URL" in found.mend
+    assert "RAGSTONE_ANSWER__BASE_URL" in found.fix

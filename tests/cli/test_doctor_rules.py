@@ -26,7 +26,7 @@ NOW = 1_800_000_000
 
 
 def token(ends: int | None) -> str:
-    """A token of the pipeline's shape: a JWT, whose signature nobody here looks at."""
+    """A token in the form of a pipeline's: a JWT with a signature that is not checked."""
     parts = ({"alg": "RS256"}, {} if ends is None else {"exp": ends})
     coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
     return ".".join([*coded, "c2lnbmVk"])
@@ -247,7 +247,7 @@ def test_an_extra_that_a_setting_needs_is_named_once(package, changes, variable)
     without = replace(MACHINE, packages=MACHINE.packages - {package})
     problems = found(subject(machine=without, **changes))
     assert [(problem.variable, str(problem.level)) for problem in problems] == [(variable, "error")]
-    assert "pip install 'ragstone[" in problems[0].mend
+    assert "pip install 'ragstone[" in problems[0].fix
     assert found(subject(**changes)) == []
 
 
@@ -313,7 +313,7 @@ def test_the_command_reports_settings_that_cannot_be_read(cli):
     assert {problem["variable"] for problem in problems} == {"RAGSTONE_SERVER__PORT", "RAGSTONE_SECRET_KEY"}
 
 
-async def test_the_database_tells_of_missing_keys_of_models_and_of_owners(tmp_path):
+async def test_the_database_is_checked_for_keys_of_models_and_for_owners(tmp_path):
     settings = small_settings(tmp_path / "data", server={"host": "0.0.0.0"})
     async with open_records(settings) as records:
         plans = records.billing.plans

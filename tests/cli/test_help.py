@@ -1,4 +1,4 @@
-"""Help that comes at once, and a docs page that leaves nothing out."""
+"""Help: it is quick, and the page of the command line documents every command and option."""
 
 from __future__ import annotations
 

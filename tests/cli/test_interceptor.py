@@ -36,7 +36,7 @@ def test_settings_are_changed_one_by_one_and_reset(cli):
     assert cli("interceptor", "reset").exit_code == ExitCode.OK
     shown = cli("interceptor", "show", "--json")
     assert json.loads(shown.stdout)["settings"]["rollout_percent"] == 100
-    assert "has set up nothing itself" in shown.stderr
+    assert "has no settings of its own" in shown.stderr
 
 
 def test_what_show_lists_is_what_set_takes(cli):

@@ -1,4 +1,4 @@
-"""`ragstone operate errors`: recent failures by what they have in common, with what to do about each."""
+"""`ragstone operate errors`: recent failures in groups, each with its fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ragstone operate metrics` and `circuits`: a running server seen from outside."""
+"""`ragstone operate metrics` and `circuits`: monitoring of a running server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ragstone.cli.command import ExitCode
-from ragstone.cli.metrics import Numbers, checked_address, looks, numbers, quantile, reading_of
+from ragstone.cli.metrics import Numbers, checked_address, numbers, quantile, reading_of, readings
 from ragstone.errors import InvalidInput, Unavailable
 from ragstone.telemetry.metrics import Metrics
 from tests.api.conftest import KEY, running
@@ -84,7 +84,7 @@ async def test_watching_shows_what_was_added_since(counted: Metrics):
         clock.now += seconds
         counted.requests.labels("/api/chat", "200").inc(5)
 
-    watching = looks(exposition, every_s=2.0, clock=clock, pause=pause)
+    watching = readings(exposition, every_s=2.0, clock=clock, pause=pause)
     assert [(await anext(watching)).requests for _ in range(3)] == [100, 5, 5]
     await watching.aclose()  # type: ignore[attr-defined]  # an async generator
 
@@ -93,7 +93,7 @@ async def test_once_is_enough_without_watching(counted: Metrics):
     async def exposition() -> str:
         return counted.render().decode()
 
-    assert len([found async for found in looks(exposition, every_s=None)]) == 1
+    assert len([found async for found in readings(exposition, every_s=None)]) == 1
 
 
 def test_a_restart_is_no_negative_number(counted: Metrics):

@@ -1,4 +1,4 @@
-"""Output that cannot steer a terminal, and JSON that a script can rely on."""
+"""Output: it cannot control a terminal, and its JSON is stable for scripts."""
 
 from __future__ import annotations
 

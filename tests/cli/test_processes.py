@@ -1,4 +1,4 @@
-"""The real command in processes of its own: together with a server, interrupted, and with its pipe closed."""
+"""The command in separate processes: beside a server, interrupted, and with a closed pipe."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_reader_that_leaves_early_ends_the_command_quietly(tmp_path):
         assert process.wait(timeout=60) == ExitCode.FAILED
 
 
-def test_on_a_terminal_the_answer_is_streamed_and_stands_there_once(tmp_path):
+def test_on_a_terminal_the_answer_is_streamed_and_printed_once(tmp_path):
     data = tmp_path / "data"
     (tmp_path / "notice.md").write_text(NOTICE, encoding="utf-8")
     finished(data, "ingest", tmp_path / "notice.md")

@@ -1,4 +1,4 @@
-"""The canonical text holds what a reader sees, and nothing that he does not see."""
+"""Canonical text: it has all visible characters and no invisible ones."""
 
 from __future__ import annotations
 

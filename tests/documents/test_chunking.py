@@ -1,4 +1,4 @@
-"""Chunks are exact spans, cover everything, fit, and are cut where the text pauses."""
+"""Chunking: chunks are exact spans within the limit, cover the text, and end at natural boundaries."""
 
 from __future__ import annotations
 

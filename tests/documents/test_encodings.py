@@ -1,4 +1,4 @@
-"""Bytes become the text that their writer saw."""
+"""Encodings: bytes are decoded to the text that their author wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page becomes its article: what a visitor came for, and nothing that is hidden from him."""
+"""HTML reader: it extracts the main content of a page, without boilerplate and hidden text."""
 
 from __future__ import annotations
 

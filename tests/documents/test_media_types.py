@@ -1,4 +1,4 @@
-"""Content says what a file is; its name is believed for text only."""
+"""Media types: the content decides; the name counts for text only."""
 
 from __future__ import annotations
 

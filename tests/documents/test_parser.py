@@ -1,4 +1,4 @@
-"""A hostile file costs one process its life, and the service nothing."""
+"""The sandboxed parser: a hostile file can end one process, and does not harm the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each format becomes Markdown that keeps what its reader would look for."""
+"""Readers: the Markdown of each format keeps the relevant content."""
 
 from __future__ import annotations
 

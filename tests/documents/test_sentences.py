@@ -1,4 +1,4 @@
-"""Cutting Markdown into sentences."""
+"""The sentence splitter for Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache saves work and storage operations, and never changes a vector."""
+"""The embedding cache: it saves computation and storage operations, and never changes a vector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The in-process model gives the vectors of the original."""
+"""The MiniLM embedder: its vectors equal those of the original model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chunk beyond the embedder's window keeps its tail, and says where it comes from."""
+"""Embedding windows: a long chunk is embedded completely, with its title and headings."""
 
 from __future__ import annotations
 

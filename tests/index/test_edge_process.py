@@ -1,4 +1,4 @@
-"""The index process under kills, strangers' bytes and crowds."""
+"""The index process: kills, malformed frames and many clients."""
 
 from __future__ import annotations
 

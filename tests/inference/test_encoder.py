@@ -1,4 +1,4 @@
-"""The model's files are found, and nothing but the pinned ones is loaded."""
+"""The encoder: it finds the model's files and loads only the pinned ones."""
 
 from __future__ import annotations
 

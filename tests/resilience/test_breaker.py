@@ -1,4 +1,4 @@
-"""A circuit opens soon, lets one probe through, and is back with the first that succeeds."""
+"""The circuit breaker: it opens soon, admits one probe, and closes after a successful one."""
 
 from __future__ import annotations
 

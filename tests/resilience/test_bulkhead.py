@@ -1,4 +1,4 @@
-"""So many calls at once, and no tenant holds them all."""
+"""The bulkhead: it limits concurrent calls, and no tenant takes all places."""
 
 from __future__ import annotations
 

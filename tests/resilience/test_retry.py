@@ -1,4 +1,4 @@
-"""A call is made again after a random wait, as long as the server says, and not too often."""
+"""Retries: after a random wait or the time that the server asks for, and within a budget."""
 
 from __future__ import annotations
 

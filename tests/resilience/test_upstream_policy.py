@@ -1,4 +1,4 @@
-"""A guard lets calls through, tries them again, leaves a broken server alone, and counts what it does."""
+"""Upstream policies: calls are admitted, retried, stopped for a failing server, and counted."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ async def _answer(
 
 def _list_sources(answer: Answer) -> None:
     for policy in answer.degraded:
-        complain(f"\nDegraded: {policy}. The answer was made without that part; see docs/troubleshooting.md.")
+        complain(f"\nDegraded: {policy}. A part was not available for this answer; see docs/troubleshooting.md.")
     if answer.citations:
         say("\nSources")
     shown = 0

@@ -88,7 +88,7 @@ def run(story: Callable[P, Coroutine[None, None, ExitCode]]) -> Callable[P, None
                 raise
             complain(error.message)
             code = exit_code(error)
-        sys.stdout.flush()  # a closed pipe shows here, where typer makes it a quiet end
+        sys.stdout.flush()  # a closed pipe raises here, where typer ends quietly
         raise typer.Exit(code)
 
     return command

@@ -132,7 +132,7 @@ async def errors(
     if as_json:
         say_json({"since": since, "errors": found})
     else:
-        _tell(found, since)
+        _show_errors(found, since)
     return ExitCode.OK
 
 
@@ -180,7 +180,7 @@ def _common(values: Iterable[str]) -> str:
     return different.pop() if len(different) == 1 else "*"
 
 
-def _tell(found: Sequence[Errors], since: str) -> None:
+def _show_errors(found: Sequence[Errors], since: str) -> None:
     if not found:
         say(f"No failure was recorded in the last {since}.")
         return

@@ -1,4 +1,4 @@
-"""`ragstone interceptor`: the settings of a tenant's interceptor, and the interceptor alone."""
+"""Command group `ragstone interceptor`: the interceptor settings of a tenant, and the standalone interceptor."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 MAX_KEY_FILE_BYTES = 16_384  # twice the longest key
 
-interceptor = typer.Typer(help="How the chats of a tenant are enriched.", rich_markup_mode=None)
+interceptor = typer.Typer(help="Manage the interceptor settings of a tenant, or serve it alone.", rich_markup_mode=None)
 
 Assignments = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME=VALUE", help="As `show` lists them; `null` where there is none.")
+    list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Settings as `show` lists them; `null` means none.")
 ]
-KeyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File that holds this key; - is stdin.")]
+KeyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File with this key; - reads stdin.")]
 
 
 @interceptor.command("show")
 @run
 async def show(*, tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = None) -> ExitCode:
-    """Show how chats are treated, and which keys are set."""
+    """Show the settings, and which keys are set."""
     async with opened_records(data_dir) as records:
         await records.identity.tenants.get(tenant)
         stored = await records.tenancy.tenant_settings.stored(tenant)
         settings = stored.settings if stored else await records.tenancy.tenant_settings.get(tenant)
     _show(settings, stored.keys_set if stored else {}, as_json=as_json)
     if not stored:
-        complain(f"{tenant} has set up nothing itself; this is what the settings of the installation say.")
+        complain(f"{tenant} has no settings of its own; these are the settings of the installation.")
     return ExitCode.OK
 
 
 class SettingsCommand(TyperCommand):
-    """A command whose help ends with the settings of a tenant."""
+    """Command with the list of a tenant's settings at the end of its help."""
 
     def get_help(self, ctx: typer.Context) -> str:  # type: ignore[override]  # typer's own kind
-        """The help; the settings are imported on use, so that other help stays quick."""
+        """See `TyperCommand.get_help`. Imports the settings late, so that other help stays quick."""
         from ragstone.tenants.settings import SETTINGS
 
         rows = [f"  {name:<16} {_help(each)}" for name, each in SETTINGS.items()]
@@ -77,9 +77,9 @@ async def set_(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Change settings and keys; what is not given stays.
+    """Change settings and keys; others keep their values.
 
-    Keys come from files, as every process of the machine can read arguments.
+    Keys are read from files, because other processes can read arguments.
     """
     files = {
         "upstream": upstream_key_file,
@@ -100,16 +100,16 @@ async def set_(
 @interceptor.command("reset")
 @run
 async def reset(*, tenant: TenantName, data_dir: DataDir = None) -> ExitCode:
-    """Forget a tenant's settings and keys."""
+    """Delete the settings and keys of a tenant."""
     async with opened_records(data_dir) as records:
         await records.identity.tenants.get(tenant)
         await records.tenancy.tenant_settings.remove(actor(), tenant)
-    say(f"The interceptor of {tenant} is as the settings of the installation say.")
+    say(f"{tenant} now uses the interceptor settings of the installation.")
     return ExitCode.OK
 
 
 def _changed(before: TenantSettings, assignments: Sequence[str]) -> TenantSettings:
-    """The settings with these assignments, each `NAME=VALUE`."""
+    """Settings after the assignments, each `NAME=VALUE`."""
     from ragstone.tenants.settings import SETTINGS, flat, from_flat
 
     values = flat(before)
@@ -117,14 +117,14 @@ def _changed(before: TenantSettings, assignments: Sequence[str]) -> TenantSettin
         name, separator, text = assignment.partition("=")
         if not separator or name not in SETTINGS:
             raise InvalidInput(
-                f"{assignment[:80]!r} sets nothing. Write NAME=VALUE, with one of {', '.join(SETTINGS)}."
+                f"{assignment[:80]!r} is not an assignment. Write NAME=VALUE, with one of {', '.join(SETTINGS)}."
             )
         values[name] = _value(name, text)
     return from_flat(values)
 
 
 def _value(name: str, text: str) -> object:
-    """A value from the command line: JSON, except for the settings that are text."""
+    """Parse a value of the command line: JSON, except for text settings."""
     from ragstone.tenants.settings import SETTINGS
 
     if text != "null" and SETTINGS[name].is_text:
@@ -132,7 +132,7 @@ def _value(name: str, text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The value of {name} is no JSON, such as 10, true, null or [1].") from error
+        raise InvalidInput(f"The value of {name} is not JSON. Write it as 10, true, null or [1].") from error
 
 
 def _keys(files: Mapping[str, Path | None]) -> dict[str, str]:
@@ -140,10 +140,10 @@ def _keys(files: Mapping[str, Path | None]) -> dict[str, str]:
 
 
 def _key(file: Path) -> str:
-    """The key that a file holds, without the line's end.
+    """Read a key from a file, without the line end.
 
     Raises:
-        InvalidInput: it cannot be read, or holds something else.
+        InvalidInput: the file cannot be read, or does not contain a key.
     """
     try:
         if str(file) == "-":
@@ -152,12 +152,14 @@ def _key(file: Path) -> str:
             with file.open("rb") as opened:
                 content = opened.read(MAX_KEY_FILE_BYTES + 1)
         if len(content) > MAX_KEY_FILE_BYTES:
-            raise InvalidInput(f"{file} is too large to be a key. Give a file that holds the key alone.")
+            raise InvalidInput(f"{file} is too large for a key. Use a file that contains only the key.")
         return content.decode("ascii").strip()
     except OSError as error:
-        raise InvalidInput(f"The key file {file} cannot be read: {error.strerror}.") from error
+        raise InvalidInput(
+            f"The key file {file} cannot be read: {error.strerror}. Check its name and permissions."
+        ) from error
     except UnicodeDecodeError:
-        raise InvalidInput(f"{file} holds no key: keys are letters, digits and signs.") from None
+        raise InvalidInput(f"{file} does not contain a key. A key has ASCII letters, digits and signs only.") from None
 
 
 def _show(settings: TenantSettings, keys_set: Mapping[str, datetime], *, as_json: bool) -> None:
@@ -173,7 +175,7 @@ def _show(settings: TenantSettings, keys_set: Mapping[str, datetime], *, as_json
 
 
 def _shown(name: str, value: object) -> str:
-    """A value as `set` takes it."""
+    """Text of a value, in the form that `set` accepts."""
     from ragstone.tenants.settings import SETTINGS
 
     return value if isinstance(value, str) and SETTINGS[name].is_text else json.dumps(value)
@@ -190,17 +192,17 @@ Port = Annotated[
 async def serve_interceptor(*, host: Host = None, port: Port = None) -> ExitCode:
     """Serve the interceptor alone.
 
-    Chats under /v1 are forwarded to a model's server, enriched from a pipeline. The process needs
+    Enriches chats under /v1 from a pipeline and forwards them to a model server. The process needs
     no database and no data directory: keys, servers and the pipeline come from the settings, so
-    any number of copies may run behind a load balancer. Ends with Ctrl-C or SIGTERM.
+    any number of copies can run behind a load balancer. Ends with Ctrl-C or SIGTERM.
     """
     return await _serve(host, port)
 
 
 @run
 async def intercept(*, host: Host = None, port: Port = None) -> ExitCode:
-    """Serve the interceptor alone; an old name of `ragstone interceptor serve`."""
-    complain("`ragstone intercept` is deprecated and goes with the next release. Use `ragstone interceptor serve`.")
+    """Serve the interceptor alone; the old name of `ragstone interceptor serve`."""
+    complain("`ragstone intercept` is deprecated; the next release removes it. Use `ragstone interceptor serve`.")
     return await _serve(host, port)
 
 

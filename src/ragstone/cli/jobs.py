@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ragstone.vocabulary import Job
 
 COMMAND_OF_NONE = "list"
-"""The command of the group that runs if none is named."""
+"""Command of the group that runs if none is named."""
 
 
-class _ShowsUnlessTold(TyperGroup):
-    """`ragstone jobs` and `ragstone jobs ID` show jobs; anything else is a command of the group."""
+class _ListOrShowByDefault(TyperGroup):
+    """Command group with default: `ragstone jobs` lists jobs, and `ragstone jobs ID` shows one."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 — typer has a click of its own
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 — typer bundles its own click
         if not args or args[0] not in (*self.commands, *ctx.help_option_names):
             args = [COMMAND_OF_NONE, *args]
         rest: list[str] = super().parse_args(ctx, args)
@@ -32,7 +32,7 @@ class _ShowsUnlessTold(TyperGroup):
 
 
 jobs = typer.Typer(
-    cls=_ShowsUnlessTold,
+    cls=_ListOrShowByDefault,
     help="List ingestion jobs, show one, and retry dead letters.",
     rich_markup_mode=None,
 )

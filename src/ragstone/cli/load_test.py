@@ -1,6 +1,6 @@
-"""Command `ragstone operate load-test`: starts the load tester of the clone that Ragstone runs from.
+"""Command `ragstone operate load-test`: starts the load tester, if Ragstone runs from a clone.
 
-The tester (`benchmarks/load`) is no part of the installed package.
+The load tester (`benchmarks/load`) is not part of the installed package.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def load_test(context: typer.Context) -> None:
 
 
 def run_tester(clone: Path, arguments: list[str]) -> None:
-    """Run the load tester of a clone with the command's arguments; it ends the process."""
+    """Run the load tester of a clone with the arguments of the command; it ends the process."""
     if not (clone / "benchmarks" / "load" / "command.py").is_file():
         complain(NOT_HERE)
         raise typer.Exit(NOT_HERE_CODE)

@@ -307,15 +307,15 @@ async def metrics(
     if raw:
         say(await fetched(url, METRICS, key), end="")
         return ExitCode.OK
-    async for found in looks(lambda: fetched(url, METRICS, key), every_s=watch):
+    async for found in readings(lambda: fetched(url, METRICS, key), every_s=watch):
         if as_json:
             say_json(found)
         else:
-            tell(found)
+            show_metrics(found)
     return ExitCode.OK
 
 
-async def looks(
+async def readings(
     read: Callable[[], Awaitable[str]],
     *,
     every_s: float | None,
@@ -332,7 +332,7 @@ async def looks(
         before, then = reading, now
 
 
-def tell(found: Numbers) -> None:
+def show_metrics(found: Numbers) -> None:
     """Print the metrics as two tables."""
     say_table(("", "VALUE"), _facts(found))
     say()

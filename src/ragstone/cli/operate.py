@@ -45,8 +45,8 @@ async def verify_deleted(
     if [tenant, document, conversation].count(None) != 2:
         raise InvalidInput("Name what was deleted with one of --tenant, --document and --conversation.")
     async with opened(data_dir) as services:
-        report = await _look(services, tenant, document, conversation)
-    _tell(report, as_json=as_json)
+        report = await _deletion_report(services, tenant, document, conversation)
+    _show_report(report, as_json=as_json)
     return ExitCode.OK if report.is_gone else ExitCode.FAILED
 
 
@@ -72,7 +72,9 @@ async def backup(
     return ExitCode.OK
 
 
-async def _look(services: Services, tenant: str | None, document: str | None, conversation: str | None) -> Report:
+async def _deletion_report(
+    services: Services, tenant: str | None, document: str | None, conversation: str | None
+) -> Report:
     if tenant is not None:
         return await services.corpus.deletion_check.of_tenant(tenant)
     if document is not None:
@@ -80,7 +82,7 @@ async def _look(services: Services, tenant: str | None, document: str | None, co
     return await services.corpus.deletion_check.of_conversation(conversation or "")
 
 
-def _tell(report: Report, *, as_json: bool) -> None:
+def _show_report(report: Report, *, as_json: bool) -> None:
     if as_json:
         places = [{"name": each.name, "left": each.left, "stays": each.stays} for each in report.places]
         say_json({"subject": report.subject, "gone": report.is_gone, "places": places})

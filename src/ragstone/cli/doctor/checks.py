@@ -41,11 +41,11 @@ State = Literal["ok", "warning", "broken"]
 
 
 class Finding(NamedTuple):
-    """Result of a check; `mend` is the fix unless `found` contains it."""
+    """Result of a check; `fix` is the fix unless `found` contains it."""
 
     state: State
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Check:
     name: str
     state: State
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 async def all_checks(settings: Settings) -> AsyncIterator[Check]:
@@ -89,8 +89,8 @@ async def data_directory(settings: Settings) -> Finding:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"ragstone")
     except OSError as error:
-        mend = "Make it writable for this user, or set RAGSTONE_DATA_DIR to another folder."
-        return Finding("broken", f"{folder} cannot be written to ({error.strerror})", mend)
+        fix = "Make it writable for this user, or set RAGSTONE_DATA_DIR to another folder."
+        return Finding("broken", f"{folder} cannot be written to ({error.strerror})", fix)
     free = shutil.disk_usage(folder).free
     found = f"{folder}, {free / (1 << 30):.1f} GiB free"
     if free < LOW_DISK_BYTES:
@@ -108,8 +108,8 @@ async def database(settings: Settings) -> Finding:
     found = f"{documents} documents, {chunks} chunks in {len(names)} collections"
     unfinished = sum(one.jobs[JobState.QUEUED] + one.jobs[JobState.RUNNING] for one in stats)
     if unfinished:
-        mend = "Unless they are in progress now: `ragstone jobs` lists them, `ragstone jobs ID --resume` continues one."
-        return Finding("warning", f"{found}; {unfinished} jobs unfinished", mend)
+        fix = "Unless they are in progress now: `ragstone jobs` lists them, `ragstone jobs ID --resume` continues one."
+        return Finding("warning", f"{found}; {unfinished} jobs unfinished", fix)
     return Finding("ok", found)
 
 
@@ -132,8 +132,8 @@ async def embedding_model(settings: Settings) -> Finding:
     [vector] = await embedder.embed(["The probe of the doctor."], purpose="query")
     found = f"{embedder.name}, {embedder.dimensions} dimensions, loaded in {loaded_s:.1f} s"
     if abs(float(np.linalg.norm(vector)) - 1.0) > MAX_NORM_ERROR:
-        mend = "Reinstall onnxruntime and numpy from the lock (`make clean setup`)."
-        return Finding("broken", f"{found}; its vectors are not of length 1", mend)
+        fix = "Reinstall onnxruntime and numpy from the lock (`make clean setup`)."
+        return Finding("broken", f"{found}; its vectors are not of length 1", fix)
     return Finding("ok", found)
 
 
@@ -152,8 +152,8 @@ async def search_index(settings: Settings) -> Finding:
         await index.close()
     if held == known:
         return Finding("ok", f"answers; {held} chunks, as in the database")
-    mend = "Unless an ingestion is in progress, rebuild it with `ragstone rebuild`."
-    return Finding("warning", f"answers; {held} chunks, but the database has {known}", mend)
+    fix = "Unless an ingestion is in progress, rebuild it with `ragstone rebuild`."
+    return Finding("warning", f"answers; {held} chunks, but the database has {known}", fix)
 
 
 async def language_model(settings: Settings) -> Finding:
@@ -162,15 +162,15 @@ async def language_model(settings: Settings) -> Finding:
     if answer.provider == "extractive":
         return Finding("ok", "none configured: answers are extractive and need no key")
     if find_spec(answer.provider) is None:
-        mend = f"Install it: pip install 'ragstone[{answer.provider}]'."
-        return Finding("broken", f"the package {answer.provider} is not installed", mend)
+        fix = f"Install it: pip install 'ragstone[{answer.provider}]'."
+        return Finding("broken", f"the package {answer.provider} is not installed", fix)
     key = answer.api_key.get_secret_value() if answer.api_key else ""
     url = (answer.base_url or VENDOR_URLS[answer.provider]).rstrip("/") + "/models"
     status = await _status_of(url, key)
     found = f"{answer.provider}, {answer.model}"
     if isinstance(status, str):
-        mend = "Answers are extractive until it can be reached. Check RAGSTONE_ANSWER__BASE_URL and the network."
-        return Finding("broken", f"{found}: its server cannot be reached ({status})", mend)
+        fix = "Answers are extractive until it can be reached. Check RAGSTONE_ANSWER__BASE_URL and the network."
+        return Finding("broken", f"{found}: its server cannot be reached ({status})", fix)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return Finding("broken", f"{found}: the key is refused (HTTP {status})", "Set RAGSTONE_ANSWER__API_KEY.")
     return Finding("ok", f"{found}: reachable (HTTP {status})")
@@ -239,8 +239,8 @@ async def problems_in_database(subject: Subject, environment: Mapping[str, str])
         return [error("RAGSTONE_DATABASE__URL", f"the database does not open: {broken.message}", "ragstone doctor")]
     return [
         *keys_beside_accounts(subject, recorded),
-        *unowned(subject, recorded),
-        *keyless_models(recorded, environment),
+        *missing_owner(subject, recorded),
+        *models_without_keys(recorded, environment),
     ]
 
 
@@ -260,7 +260,7 @@ def keys_beside_accounts(subject: Subject, recorded: Recorded) -> Iterator[Probl
         )
 
 
-def unowned(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
+def missing_owner(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
     """A server beyond loopback needs an owner."""
     server = subject.settings.server
     if not recorded.has_owner and not server.api_keys and not is_loopback(server.host):
@@ -271,7 +271,7 @@ def unowned(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
         )
 
 
-def keyless_models(recorded: Recorded, environment: Mapping[str, str]) -> Iterator[Problem]:
+def models_without_keys(recorded: Recorded, environment: Mapping[str, str]) -> Iterator[Problem]:
     """A model without its key is skipped: its plans get the next model or an extractive answer."""
     used = {name for plan in recorded.plans for name in plan.models}
     for model in recorded.models:

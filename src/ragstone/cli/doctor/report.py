@@ -142,7 +142,7 @@ async def _check_everything(profile: Profile | None, data_dir: Path | None, *, d
         say()
     checks = [check async for check in _checks(settings, outcome, quiet=as_json)]
     if as_json:
-        say_json({**_problems_json(outcome), "settings": found, "checks": checks})
+        say_json({**_problems_json(outcome), "settings": found, "checks": [_check_json(check) for check in checks]})
     return ExitCode.FAILED if any(check.state == "broken" for check in checks) else ExitCode.OK
 
 
@@ -169,7 +169,7 @@ def settings_check(outcome: Outcome) -> Check:
         return Check("settings", "ok", "no problem found")
     state: State = "broken" if outcome.errors else "warning"
     worst = min(problems, key=lambda problem: problem.level != "error")
-    return Check("settings", state, f"{outcome.errors} errors, {outcome.warnings} warnings", worst.mend)
+    return Check("settings", state, f"{outcome.errors} errors, {outcome.warnings} warnings", worst.fix)
 
 
 async def _outcome(subject: Subject, *, deep: bool) -> Outcome:
@@ -204,12 +204,17 @@ def _problems_json(outcome: Outcome) -> dict[str, object]:
             "level": problem.level,
             "variable": problem.variable,
             "found": problem.found,
-            "mend": problem.mend,
+            "mend": problem.fix,
         }
         for verdict in outcome.verdicts
         for problem in verdict.problems
     ]
     return {"profile": outcome.profile, "ok": not outcome.errors, "problems": problems}
+
+
+def _check_json(check: Check) -> dict[str, str]:
+    """Fields of a check in JSON; scripts know the fix as `mend`."""
+    return {"name": check.name, "state": check.state, "found": check.found, "mend": check.fix}
 
 
 def _show_problems(outcome: Outcome) -> None:
@@ -235,13 +240,13 @@ def _show_problem(problem: Problem) -> None:
         console().print(line, soft_wrap=True)
     else:
         say(f"  {label}  {one_line(text)}")
-    say(f"           {one_line(problem.mend)}")
+    say(f"           {one_line(problem.fix)}")
 
 
 def _show_check(check: Check) -> None:
     say(f"{STATE_LABELS[check.state]}  {check.name}: {check.found}")
-    if check.mend:
-        say(f"         {check.mend}")
+    if check.fix:
+        say(f"         {check.fix}")
 
 
 def _show_settings(found: Sequence[SettingFound]) -> None:

@@ -40,12 +40,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault: its variable, the finding, and the fix (`mend`)."""
+    """One fault: its variable, the finding, and the fix."""
 
     level: Level
     variable: str
     found: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,14 @@ class Subject:
 Rule = Callable[[Subject], Iterator[Problem]]
 
 
-def error(variable: str, found: str, mend: str) -> Problem:
+def error(variable: str, found: str, fix: str) -> Problem:
     """Create a problem that has to be fixed."""
-    return Problem(Level.ERROR, variable, found, mend)
+    return Problem(Level.ERROR, variable, found, fix)
 
 
-def warning(variable: str, found: str, mend: str) -> Problem:
+def warning(variable: str, found: str, fix: str) -> Problem:
     """Create a problem that may be intended."""
-    return Problem(Level.WARNING, variable, found, mend)
+    return Problem(Level.WARNING, variable, found, fix)
 
 
 def observed(settings: Settings) -> Machine:
@@ -158,7 +158,7 @@ def is_plain_and_far(url: str) -> bool:
     return urlsplit(url).scheme in {"http", "redis"} and not is_loopback(host_of(url))
 
 
-def reached_without_tls(subject: Subject) -> Iterator[Problem]:
+def server_without_tls(subject: Subject) -> Iterator[Problem]:
     """A server beyond loopback needs https, because keys and sessions are sent in headers."""
     server = subject.settings.server
     if is_loopback(server.host) or not subject.serves or (server.public_url or "").startswith("https://"):
@@ -172,7 +172,7 @@ def reached_without_tls(subject: Subject) -> Iterator[Problem]:
     )
 
 
-def secret_in_a_file(subject: Subject) -> Iterator[Problem]:
+def generated_secret(subject: Subject) -> Iterator[Problem]:
     """A secret generated in the data directory serves one machine and is part of each backup."""
     settings = subject.settings
     if settings.secret_key is not None:
@@ -188,7 +188,7 @@ def secret_in_a_file(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def records_of_one_machine(subject: Subject) -> Iterator[Problem]:
+def sqlite_beside_redis(subject: Subject) -> Iterator[Problem]:
     """Redis serves several machines; SQLite serves one."""
     if subject.serves and subject.settings.redis.url is not None and subject.settings.database.url is None:
         yield warning(
@@ -219,7 +219,7 @@ def database_without_tls(subject: Subject) -> Iterator[Problem]:
             yield Problem(level, variable, "allows a connection without TLS", "Add ?sslmode=verify-full, or require.")
 
 
-def owner_who_serves(subject: Subject) -> Iterator[Problem]:
+def shared_owner_url(subject: Subject) -> Iterator[Problem]:
     """The owner's URL serves migrations only; the server must not own tables."""
     database = subject.settings.database
     if database.owner_url is None:
@@ -263,7 +263,7 @@ def missing_packages(subject: Subject) -> Iterator[Problem]:
         yield error(variable, f"needs the extra `{extra}`", f"pip install 'ragstone[{extra}]'")
 
 
-def parts_for_tests(subject: Subject) -> Iterator[Problem]:
+def components_for_tests(subject: Subject) -> Iterator[Problem]:
     """The memory index and the hashing model are for tests only."""
     if not subject.serves:
         return
@@ -276,13 +276,13 @@ def parts_for_tests(subject: Subject) -> Iterator[Problem]:
         yield Problem(level, "RAGSTONE_EMBEDDING__MODEL", found, "Set minilm.")
 
 
-def talkative_logs(subject: Subject) -> Iterator[Problem]:
+def debug_logs(subject: Subject) -> Iterator[Problem]:
     """Debug logs are large, and logs of libraries are not masked."""
     if subject.is_production and subject.settings.log.level == "debug":
         yield warning("RAGSTONE_LOG__LEVEL", "debug in production", "Set info; use debug for minutes only.")
 
 
-def readable_secrets_by_upload(subject: Subject) -> Iterator[Problem]:
+def readable_data_directory(subject: Subject) -> Iterator[Problem]:
     """A folder that requests can read must not contain the data directory."""
     data_dir = subject.machine.data_dir
     roots = {
@@ -297,7 +297,7 @@ def readable_secrets_by_upload(subject: Subject) -> Iterator[Problem]:
             yield error(variable, "contains the data directory with its secret", "Set a folder of documents only.")
 
 
-def passing_data_directory(subject: Subject) -> Iterator[Problem]:
+def temporary_data_directory(subject: Subject) -> Iterator[Problem]:
     """The system empties folders for temporary files; a relative path depends on the working directory."""
     if not subject.serves:
         return
@@ -311,7 +311,7 @@ def passing_data_directory(subject: Subject) -> Iterator[Problem]:
         yield warning("RAGSTONE_DATA_DIR", found, "Write an absolute path, such as /srv/ragstone.")
 
 
-def little_room(subject: Subject) -> Iterator[Problem]:
+def low_disk_space(subject: Subject) -> Iterator[Problem]:
     """Ingestion and SQLite commits need free disk space."""
     free = subject.machine.free_bytes
     if free < LOW_DISK_BYTES:
@@ -355,26 +355,26 @@ def unreadable(message: str) -> list[Problem]:
     found = [part.partition(": ") for part in parts if part.startswith("RAGSTONE_")]
     if not found:
         return [error("RAGSTONE_…", message, "The settings are listed in .env.example.")]
-    mend = "Correct or remove the value; .env.example documents it."
-    return [error(name, text.rstrip("."), mend) for name, _, text in found]
+    fix = "Correct or remove the value; .env.example documents it."
+    return [error(name, text.rstrip("."), fix) for name, _, text in found]
 
 
 SERVER_RULES: tuple[Rule, ...] = (
-    reached_without_tls,
-    secret_in_a_file,
-    records_of_one_machine,
+    server_without_tls,
+    generated_secret,
+    sqlite_beside_redis,
     database_without_tls,
-    owner_who_serves,
+    shared_owner_url,
     open_redis,
     missing_packages,
-    parts_for_tests,
-    talkative_logs,
-    readable_secrets_by_upload,
+    components_for_tests,
+    debug_logs,
+    readable_data_directory,
 )
 MACHINE_RULES: tuple[Rule, ...] = (
     inherited_profile,
-    passing_data_directory,
-    little_room,
+    temporary_data_directory,
+    low_disk_space,
     few_open_files,
     readable_dotenv,
 )

@@ -70,7 +70,7 @@ def _upstreams(subject: Subject) -> Iterator[tuple[str, str | None, str, SecretS
     yield "RAGSTONE_VECTORIZE__URL", settings.vectorize.url, "RAGSTONE_VECTORIZE__TOKEN", settings.vectorize.token
 
 
-def no_address(subject: Subject) -> Iterator[Problem]:
+def invalid_addresses(subject: Subject) -> Iterator[Problem]:
     """A base URL needs a scheme and a host, and must not contain credentials."""
     named = [(variable, url) for variable, url, _, _ in _upstreams(subject)]
     named.append(("RAGSTONE_TELEMETRY__OTLP_ENDPOINT", subject.settings.telemetry.otlp_endpoint))
@@ -83,7 +83,7 @@ def no_address(subject: Subject) -> Iterator[Problem]:
             )
 
 
-def readable_on_the_way(subject: Subject) -> Iterator[Problem]:
+def unencrypted_upstreams(subject: Subject) -> Iterator[Problem]:
     """Questions, passages and keys must not travel unencrypted beyond this machine."""
     if not subject.serves:
         return
@@ -126,16 +126,16 @@ def weak_librechat_secret(subject: Subject) -> Iterator[Problem]:
     if secret is None:
         return
     variable, value = "RAGSTONE_LIBRECHAT__JWT_SECRET", secret.get_secret_value().strip()
-    mend = "Generate one with `openssl rand -hex 32`; set it here and as JWT_SECRET in LibreChat's .env."
+    fix = "Generate one with `openssl rand -hex 32`; set it here and as JWT_SECRET in LibreChat's .env."
     if hashlib.sha256(value.encode()).hexdigest() in EXAMPLE_SECRETS:
         level = subject.graded(production=Level.ERROR, staging=Level.ERROR)
-        yield Problem(level, variable, "is the public example of LibreChat's .env.example", mend)
+        yield Problem(level, variable, "is the public example of LibreChat's .env.example", fix)
     elif len(value) < SECRET_CHARS:
         found = f"has {len(value)} characters; at least {SECRET_CHARS} are needed"
-        yield Problem(subject.graded(production=Level.ERROR), variable, found, mend)
+        yield Problem(subject.graded(production=Level.ERROR), variable, found, fix)
 
 
-def half_a_pipeline(subject: Subject) -> Iterator[Problem]:
+def incomplete_pipeline(subject: Subject) -> Iterator[Problem]:
     """A pipeline needs its organisation, its id and a token, or a URL and a token."""
     vectorize = subject.settings.vectorize
     parts = {
@@ -153,7 +153,7 @@ def half_a_pipeline(subject: Subject) -> Iterator[Problem]:
         yield error(name, "unset, although a pipeline is configured", "Set it, or unset all of RAGSTONE_VECTORIZE__….")
 
 
-def useless_token(subject: Subject) -> Iterator[Problem]:
+def invalid_token(subject: Subject) -> Iterator[Problem]:
     """A token must be valid; a warning names one that ends soon."""
     if subject.settings.vectorize.token is None:
         return
@@ -170,7 +170,7 @@ def useless_token(subject: Subject) -> Iterator[Problem]:
         yield warning(variable, found, "Create a new API access token at Vectorize, and set it.")
 
 
-def slow_budget(subject: Subject) -> Iterator[Problem]:
+def long_budget(subject: Subject) -> Iterator[Problem]:
     """A long retrieval budget delays each chat when retrieval hangs."""
     budget_s = subject.settings.interceptor.budget_s
     if budget_s > SLOW_BUDGET_S:
@@ -178,7 +178,7 @@ def slow_budget(subject: Subject) -> Iterator[Problem]:
         yield warning("RAGSTONE_INTERCEPTOR__BUDGET_S", found, f"Set at most {SLOW_BUDGET_S:g}; the default is 0.8.")
 
 
-def impatient_upstream(subject: Subject) -> Iterator[Problem]:
+def inconsistent_upstream_limits(subject: Subject) -> Iterator[Problem]:
     """The limit of a whole answer must exceed the limit of its first byte, and one tenant needs a share only."""
     upstream = subject.settings.upstream
     if upstream.total_s <= upstream.first_byte_s:
@@ -192,7 +192,7 @@ def impatient_upstream(subject: Subject) -> Iterator[Problem]:
         yield warning("RAGSTONE_UPSTREAM__MAX_CALLS_PER_TENANT", found, "Keep it below RAGSTONE_UPSTREAM__MAX_CALLS.")
 
 
-def wide_open_inside(subject: Subject) -> Iterator[Problem]:
+def open_private_hosts(subject: Subject) -> Iterator[Problem]:
     """Tenants' URLs should reach few private hosts, not this machine, and no metadata service."""
     variable, hosts = "RAGSTONE_OUTBOUND__ALLOWED_HOSTS", subject.settings.outbound.allowed_hosts
     names = {host: host.rpartition(":")[0] for host in hosts}
@@ -215,15 +215,15 @@ def broken_patterns(subject: Subject) -> Iterator[Problem]:
 
 
 UPSTREAM_RULES: tuple[Rule, ...] = (
-    no_address,
-    readable_on_the_way,
+    invalid_addresses,
+    unencrypted_upstreams,
     missing_keys,
     models_without_a_server,
     weak_librechat_secret,
-    half_a_pipeline,
-    useless_token,
-    slow_budget,
-    impatient_upstream,
-    wide_open_inside,
+    incomplete_pipeline,
+    invalid_token,
+    long_budget,
+    inconsistent_upstream_limits,
+    open_private_hosts,
     broken_patterns,
 )
