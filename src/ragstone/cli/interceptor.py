@@ -201,7 +201,7 @@ async def serve_interceptor(*, host: Host = None, port: Port = None) -> ExitCode
 
 @run
 async def intercept(*, host: Host = None, port: Port = None) -> ExitCode:
-    """Serve the interceptor alone; the old name of `ragstone interceptor serve`."""
+    """Old name of `ragstone interceptor serve`."""
     complain("`ragstone intercept` is deprecated; the next release removes it. Use `ragstone interceptor serve`.")
     return await _serve(host, port)
 
