@@ -47,10 +47,10 @@ from ragstone.http.middleware import PreflightMiddleware, RequestMiddleware, Sla
 from ragstone.http.routing import page_routes
 from ragstone.http.server import (
     GRACE_S,
+    background_task,
     configuration,
-    keep_out_of_collections,
+    freeze_start_objects,
     listen,
-    meanwhile,
     signals_end_the_server_only,
     where,
 )
@@ -150,12 +150,12 @@ async def _lifespan(app: FastAPI, *, source: Services | Settings, works: bool) -
         services = source if isinstance(source, Services) else await stack.enter_async_context(open_services(source))
         operations = services.operations
         app.state.interceptor = services_of(services)
-        await stack.enter_async_context(meanwhile(services.identity.admission.watch()))
-        await stack.enter_async_context(meanwhile(operations.metrics.watch_loop()))
+        await stack.enter_async_context(background_task(services.identity.admission.watch()))
+        await stack.enter_async_context(background_task(operations.metrics.watch_loop()))
         working = await stack.enter_async_context(_working(services)) if works else None
         if not works:
             task = worker.repeat(worker.failure_log_task(services), asyncio.Event())
-            await stack.enter_async_context(meanwhile(task))
+            await stack.enter_async_context(background_task(task))
         install_services(app, services)
         install_server(app, ServerContext(_authenticator(services), operations.metrics, operations.failures, working))
         yield
@@ -206,7 +206,7 @@ async def serve(
         closed = bool(settings.server.api_keys) or await services.identity.admission.has_accounts()
         sentence = where(listener, with_keys=closed)
         log.info("serve.listening", host=address, port=listener.getsockname()[1])
-        keep_out_of_collections()
+        freeze_start_objects()
         if announce:
             announce(sentence)
         with signals_end_the_server_only():

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from ragstone.http.browser_origin import Site
-from ragstone.http.rate_limit_headers import refused_headers, standing_headers
+from ragstone.http.rate_limit_headers import refused_headers, status_headers
 from ragstone.settings import ServerSettings
 from ragstone.vocabulary import RateLimitStatus
 
@@ -50,16 +50,16 @@ def test_cookies_are_secure_where_browsers_use_https():
 
 
 def test_a_rate_is_told_in_whole_seconds_rounded_up():
-    assert standing_headers(RateLimitStatus(100, 50, 29.01)) == {
+    assert status_headers(RateLimitStatus(100, 50, 29.01)) == {
         "ratelimit-limit": "100",
         "ratelimit-remaining": "50",
         "ratelimit-reset": "30",
         "ratelimit-policy": '"plan";q=100;w=3600',
         "ratelimit": '"plan";r=50;t=30',
     }
-    assert standing_headers(RateLimitStatus(100, -3, 1, overage=True))["ratelimit-remaining"] == "0"
+    assert status_headers(RateLimitStatus(100, -3, 1, overage=True))["ratelimit-remaining"] == "0"
     assert refused_headers(100, 0.2)["ratelimit"] == '"plan";r=0;t=1'
 
 
 def test_where_a_plan_has_no_limit_nothing_is_told():
-    assert standing_headers(RateLimitStatus(None, 0, 0)) == refused_headers(None, 5) == {}
+    assert status_headers(RateLimitStatus(None, 0, 0)) == refused_headers(None, 5) == {}

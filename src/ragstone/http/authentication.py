@@ -39,7 +39,7 @@ from ragstone.http.browser_origin import (
     widget_headers,
 )
 from ragstone.http.context import context_of
-from ragstone.http.rate_limit_headers import refused_headers, standing_headers
+from ragstone.http.rate_limit_headers import refused_headers, status_headers
 from ragstone.principals import LOCAL, PERMISSIONS, CredentialType, Permission, Principal, Role
 from ragstone.vocabulary import RateLimitStatus
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES = 8 << 20  # JSON is parsed in memory and on the event loop: about 10 ms a MiB
 MAX_LOGIN_BYTES = 4096  # an e-mail address and a password, of a sender who is not authenticated yet
 ORIGINS_S = 5.0  # how long the domains of all keys are remembered for preflights
-NOTE_S = 60.0  # a secret key seen in a browser is recorded at most once a minute
+NOTE_S = 60.0  # between two audit entries about one secret key seen in a browser
 
 log = structlog.get_logger()
 
@@ -163,7 +163,7 @@ class Authenticator:
         return self._of_settings(credential.value) or await self.accounts.credentials.admit(credential.value)
 
     def _of_settings(self, value: str) -> Principal | None:
-        # Headers arrive decoded as Latin-1; encoding them so gives the bytes back.
+        # Headers arrive decoded as Latin-1; encoding them as Latin-1 restores the bytes.
         presented = hashlib.sha256(value.encode("latin-1", errors="replace")).digest()
         matches = [hmac.compare_digest(presented, known) for known in self._key_digests]  # all, for equal time
         if not any(matches):
@@ -181,7 +181,7 @@ class Authenticator:
         elif (origin := from_another_site(request.headers, self.site)) is not None:
             await self._note_exposed(principal, origin)
             raise Unauthenticated(
-                "A secret key came from a web page, where everybody can read it. Revoke it, and call from your "
+                "A secret key came from a web page, where every visitor can read it. Revoke it, and call from your "
                 "own backend; pages use a publishable key."
             )
 
@@ -208,7 +208,7 @@ class Authenticator:
 
 
 def _refuse_forms(request: Request) -> None:
-    """A page of any site can send a form without asking; only JSON, and files, count as meant.
+    """Refuse other bodies than JSON and files: a page of any site can send a form without a preflight.
 
     Raises:
         Unsupported: the body is something else.
@@ -246,7 +246,7 @@ async def anonymous(request: Request, needs: Permission | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ErrorFormat:
-    """How the clients of a route want to be told of errors: `render` makes the response for each of `errors`."""
+    """How a route reports errors: `render` makes the response for each of `errors`."""
 
     errors: tuple[type[Exception], ...]
     render: Callable[[Request, Exception], Response]
@@ -320,7 +320,7 @@ async def _meter(request: Request, principal: Principal, accounts: Accounts) -> 
         plan = await accounts.plans.get(principal.plan)
         context.headers.update(refused_headers(plan.requests_per_hour, error.retry_after_s))
         raise
-    context.headers.update(standing_headers(context.rate_limit))
+    context.headers.update(status_headers(context.rate_limit))
 
 
 def _lacking(needed: Permission) -> str:
@@ -331,7 +331,7 @@ def _lacking(needed: Permission) -> str:
 
 
 def refuse_announced(headers: Headers, limit: int) -> None:
-    """Refuse a body by what its header says of its size. Raises: InvalidInput, TooLarge."""
+    """Refuse a body whose announced size is too large. Raises: InvalidInput, TooLarge."""
     announced = headers.get("content-length", "0")
     if not announced.isdecimal():
         raise InvalidInput("The Content-Length header is no number. Leave it to your HTTP library.")
@@ -340,7 +340,7 @@ def refuse_announced(headers: Headers, limit: int) -> None:
 
 
 def limited_body(receive: Receive, limit: int) -> Receive:
-    """`receive`, which raises TooLarge when more than `limit` bytes of a body have come."""
+    """`receive` with a limit: it raises TooLarge after more than `limit` bytes of a body."""
     received = 0
 
     async def receive_counted() -> Message:

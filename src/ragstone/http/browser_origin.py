@@ -29,7 +29,7 @@ SECURE_COOKIE = f"__Host-{SESSION_COOKIE}"  # RFC 6265bis: only over https, for 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A credential. What came `by_cookie` a browser may have sent without its user's doing."""
+    """A credential. A browser may have sent one that came `by_cookie` without its user's intent."""
 
     value: str
     by_cookie: bool
@@ -39,7 +39,7 @@ def shown(headers: Headers, *, cookie: str) -> Shown | None:
     """The credential of a request; None if there is none. `cookie` is the name of the session's cookie.
 
     Raises:
-        Unauthenticated: there are several, and who asks depends on which one is believed.
+        Unauthenticated: there are several, which may belong to different callers.
     """
     by_header = {value for value in _header_values(headers) if value}
     by_cookie = {value for value in _cookie_values(headers, cookie) if value}
@@ -61,7 +61,7 @@ def _header_values(headers: Headers) -> Iterator[str]:
 
 
 def _cookie_values(headers: Headers, name: str) -> Iterator[str]:
-    """Every value of the cookie: a page of a neighbouring subdomain can add one of its own."""
+    """Every value of the cookie: a page of a neighbouring subdomain can add another one."""
     for line in headers.getlist("cookie"):
         for part in line.split(";"):
             found, _, value = part.partition("=")
@@ -83,7 +83,7 @@ _EXPOSED_HEADERS = (
 class Site:
     """Where people reach this server; `public` is its origin, if the settings say so.
 
-    No header of a request can say that it came over https: whoever sends one could lie.
+    A request header cannot prove that the request came over https: any client can send it.
     """
 
     public: str | None = None
@@ -117,7 +117,7 @@ def from_another_site(headers: Headers, site: Site) -> str | None:
 
 
 def refuse_foreign(request: Request) -> None:
-    """Let in only this machine's own programs, where nobody needs a key.
+    """Refuse all but programs on this machine, where no key is needed.
 
     Raises:
         Forbidden: another machine, another site's page, a proxy, or a name that is not this machine's.
@@ -146,7 +146,7 @@ def refuse_foreign(request: Request) -> None:
 
 
 def refuse_forged(method: str, headers: Headers, site: Site) -> None:
-    """Make sure that a page of this server sent what came with a cookie (cross-site request forgery).
+    """Refuse a request with a cookie unless a page of this server sent it (cross-site request forgery).
 
     Raises:
         Forbidden: another page sent it, or nothing says which one and it would change something.
@@ -177,7 +177,7 @@ def widget_headers(principal: Principal, headers: Headers) -> dict[str, str]:
 
 
 def preflight_headers(known: frozenset[str], headers: Headers, methods: frozenset[str]) -> dict[str, str]:
-    """The answer to a browser that asks before it sends, which it does without a key.
+    """The headers of the response to a preflight request, which a browser sends without a key.
 
     `known` are the domains of all publishable keys; any other origin gets no CORS headers.
     """

@@ -1,4 +1,4 @@
-"""What a server knows of itself and of one request: typed, on one key of the application and of the ASGI scope."""
+"""The typed context of a server and of one request, kept under one key of the application and of the ASGI scope."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RequestContext:
 
     @property
     def authenticated(self) -> Principal:
-        """The caller. Fails on a route that authenticates nobody: an error of the code, never a pass."""
+        """The caller. Fails on a route without authentication: an error of the code, never a way in."""
         assert self.principal is not None, "this route does not authenticate its callers"
         return self.principal
 
@@ -77,7 +77,7 @@ def server_of(scope: Scope) -> ServerContext:
 
 
 def context_of(at: Request | Scope) -> RequestContext:
-    """The context of a request, which `RequestMiddleware` has made."""
+    """The context that `RequestMiddleware` made for a request."""
     scope = at.scope if isinstance(at, Request) else at
     context: RequestContext = scope[REQUEST_KEY]
     return context

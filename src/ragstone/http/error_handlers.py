@@ -67,7 +67,7 @@ _PROBLEM_TEXTS = {
     400: "The request cannot be used as it is.",
     401: "No key or session was sent, or one that is not known, or more than one.",
     403: "The caller may not do this, or not from there.",
-    404: "No such object here; the same for what belongs to somebody else.",
+    404: "No such object here; also for objects of other tenants and users.",
     409: "The present state forbids it.",
     413: "The request body is too large.",
     415: "No parser reads this kind of file.",

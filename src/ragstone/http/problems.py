@@ -1,6 +1,6 @@
 """What is told of a failure, as problem+json (RFC 9457), whatever framework the server is made of.
 
-`RagstoneError` keeps its code, status and sentence. An error nobody foresaw becomes a 500
+`RagstoneError` keeps its code, status and sentence. An unforeseen error becomes a 500
 that says nothing about the inside; the request id leads to the log.
 """
 

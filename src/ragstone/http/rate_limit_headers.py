@@ -1,4 +1,4 @@
-"""How much of its plan a tenant has left, in the headers of the answer.
+"""Response headers that say how many requests of its plan a tenant has left.
 
 `RateLimit-Limit`, `-Remaining` and `-Reset` are what most clients read (drafts up to
 draft-ietf-httpapi-ratelimit-headers-06); `RateLimit-Policy` and `RateLimit` are the fields
@@ -12,11 +12,11 @@ from math import ceil
 from ragstone.vocabulary import REQUESTS_WINDOW_S, RateLimitStatus
 
 
-def standing_headers(standing: RateLimitStatus) -> dict[str, str]:
+def status_headers(status: RateLimitStatus) -> dict[str, str]:
     """The headers of a request that was counted; none where the plan has no limit."""
-    if standing.limit is None:
+    if status.limit is None:
         return {}
-    return _headers(standing.limit, max(standing.remaining, 0), standing.reset_s)
+    return _headers(status.limit, max(status.remaining, 0), status.reset_s)
 
 
 def refused_headers(limit: int | None, retry_after_s: float) -> dict[str, str]:
@@ -25,7 +25,7 @@ def refused_headers(limit: int | None, retry_after_s: float) -> dict[str, str]:
 
 
 def whole_seconds(seconds: float) -> str:
-    """Seconds for a header: rounded up, so that who waits that long has waited long enough."""
+    """Seconds for a header: rounded up, so that a client that waits this long waits long enough."""
     return str(max(ceil(seconds), 0))
 
 

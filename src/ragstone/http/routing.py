@@ -1,8 +1,8 @@
 """Routers whose routes state a `Requirement`, and the dependencies that their handlers share.
 
-What a request holds or owes, a stream slot and a row of the ledger, is released with its
-response, however that ends: an event stream that its client left before it began never
-runs, so nothing inside it can release anything.
+A request may hold a stream slot and a row of the ledger. Both are released with its response,
+however that ends: an event stream whose client disconnects before the start never runs, so code
+inside the stream could not release them.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def requirement_of(route: BaseRoute) -> Requirement | None:
 
 
 def page_routes(routes: Iterable[BaseRoute]) -> Mapping[str, frozenset[str]]:
-    """The paths that pages of customers' web sites call, with their methods; for `browser_origin.Preflights`."""
+    """The paths that pages of customers' web sites call, with their methods; for `middleware.PreflightMiddleware`."""
     found: dict[str, frozenset[str]] = {}
     for route in routes:
         required = requirement_of(route)

@@ -1,4 +1,4 @@
-"""The port of a server: who may listen where, and how uvicorn serves there."""
+"""The socket of a server, and how uvicorn serves on it."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def keep_out_of_collections() -> None:
-    """Leave what a server was started with out of later garbage collections: it stays until the end.
+def freeze_start_objects() -> None:
+    """Exclude the objects that exist at the start from later garbage collections (`gc.freeze`).
 
-    A collection of the oldest generation looks at half a million objects of libraries otherwise, and
-    everybody waits for it (165 ms, measured).
+    They live until the end. A collection of the oldest generation would visit half a million of them and
+    stop all requests for 165 ms (measured).
     """
     gc.collect()
     gc.freeze()
@@ -61,7 +61,7 @@ def keep_out_of_collections() -> None:
 
 @contextmanager
 def signals_end_the_server_only() -> Iterator[None]:
-    """Let the platform close after the server: uvicorn raises the signal that ended it once more."""
+    """Ignore the signal that uvicorn raises again after it has ended, so that the platform can close."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -71,8 +71,8 @@ def signals_end_the_server_only() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do `work` meanwhile; it is cancelled at the end."""
+async def background_task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` as a task during the block; it is cancelled at the end."""
     running = asyncio.create_task(work)
     try:
         yield
@@ -83,11 +83,11 @@ async def meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
-    """How `app` is served."""
+    """Uvicorn's configuration for `app`."""
     return uvicorn.Config(
         app,
         log_config=None,  # the command line has set up logs
-        access_log=False,  # RequestFrame writes one with the request id
+        access_log=False,  # RequestMiddleware writes one with the request id
         server_header=False,
         proxy_headers=False,  # nothing here trusts an address that a header claims
         ws="none",
@@ -98,7 +98,7 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
 
 
 def where(listener: socket.socket, *, with_keys: bool) -> str:
-    """The sentence that says where a server listens."""
+    """The message that says where a server listens."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if with_keys:

@@ -22,10 +22,10 @@ from ragstone.http.context import ServerContext, context_of, install_server
 from ragstone.http.middleware import RequestMiddleware
 from ragstone.http.problems import problem_response
 from ragstone.http.server import (
+    background_task,
     configuration,
-    keep_out_of_collections,
+    freeze_start_objects,
     listen,
-    meanwhile,
     signals_end_the_server_only,
     where,
 )
@@ -87,8 +87,8 @@ async def serve(
         log.info("interceptor.listening", port=listener.getsockname()[1])
         sys.stdout.write(where(listener, with_keys=bool(settings.server.api_keys)) + "\n")
         sys.stdout.flush()  # the parent process waits for this line
-        keep_out_of_collections()
-        async with meanwhile(parts.server.metrics.watch_loop()):
+        freeze_start_objects()
+        async with background_task(parts.server.metrics.watch_loop()):
             with signals_end_the_server_only():
                 await server.serve(sockets=[listener])
 

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 TAG = "interceptor"
 SECURITY: list[dict[str, list[str]]] = [{"HTTPBearer": []}, {"APIKeyHeader": []}, {"APIKeyCookie": []}]
 """The ways to send a credential, as `http.routing` declares them."""
-TEXT = "A citation that nobody checked is decoration [1]."
+TEXT = "An unchecked citation is decoration [1]."
 CHAT = {"model": "ragstone", "messages": [{"role": "user", "content": "Why are citations checked?"}], "stream": True}
 CHUNK = (
     'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1763700000,"model":"ragstone",'
