@@ -25,6 +25,7 @@ SINGLE_IMPORTER_BECAUSE = {
     "interceptor/own_model.py": "answers chats in place of a server; the interceptor alone does without it",
     "interceptor/embeddings.py": "answers embeddings in place of a server; the interceptor alone does without it",
 }
+MAX_CONSTRUCTOR_ARGUMENTS = 6  # beyond these a class takes one frozen object of its parts
 MERGED_LINES = 450  # a module that grows beyond this by a merge is harder to read than two
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 EDGES = {
@@ -192,6 +193,49 @@ def test_the_rule_of_single_importers_sees_a_needless_module(tmp_path: Path):
     assert needless_modules(tmp_path / "ragstone") == found
     (package / "jobs.py").write_text("from ragstone.ingestion import slip", encoding="utf-8")
     assert not needless_modules(tmp_path / "ragstone")
+
+
+def names_of_two_classes(source: Path) -> list[str]:
+    """Names of public classes that stand for two things."""
+    places: dict[str, list[str]] = {}
+    for path in modules(source):
+        for node in parsed(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.relative_to(source).as_posix())
+    return [f"{name}: {', '.join(found)}" for name, found in sorted(places.items()) if len(found) > 1]
+
+
+def long_constructors(tree: ast.Module) -> list[str]:
+    """Classes whose `__init__` takes too many arguments."""
+    return [
+        each.name
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ClassDef)
+        for node in each.body
+        if isinstance(node, ast.FunctionDef)
+        and node.name == "__init__"
+        and len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) - 1 > MAX_CONSTRUCTOR_ARGUMENTS
+    ]
+
+
+def test_no_two_classes_share_a_name():
+    assert not names_of_two_classes(SOURCE)
+
+
+def test_the_rule_of_class_names_sees_a_second_class(tmp_path: Path):
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text("class Draft: ...\nclass _Line: ...", encoding="utf-8")
+    assert names_of_two_classes(tmp_path) == ["Draft: one.py, two.py"]
+
+
+def test_a_constructor_takes_few_arguments():
+    assert not [f"{name_of(path)}: {name}" for path in modules() for name in long_constructors(parsed(path))]
+
+
+def test_the_rule_of_constructors_counts_every_kind_of_argument():
+    few, many = "a, b, c, d, e, *, f", "a, b, c, d, e, *, f, g"
+    assert not long_constructors(ast.parse(f"class A:\n    def __init__(self, {few}): ..."))
+    assert long_constructors(ast.parse(f"class A:\n    def __init__(self, {many}): ...")) == ["A"]
 
 
 def test_no_module_is_named_for_nothing():

@@ -14,7 +14,7 @@ from ragstone.billing.plans import ModelEntry, Plan
 from ragstone.cli.command import ExitCode
 from ragstone.cli.doctor.checks import problems_in_database
 from ragstone.cli.doctor.report import verdicts_of
-from ragstone.cli.doctor.rules import OPTIONAL_PACKAGES, Machine, Problem, Profile, Subject, unreadable
+from ragstone.cli.doctor.rules import OPTIONAL_PACKAGES, Machine, Profile, SettingProblem, Subject, unreadable
 from ragstone.identity.users import NewUser
 from ragstone.principals import LOCAL, Role
 from ragstone.settings import Settings
@@ -59,7 +59,7 @@ def subject(profile: Profile = "production", given: tuple[str, ...] = (), **chan
     return Subject(settings, profile, machine, dict.fromkeys(given, "environment"), now=float(NOW))
 
 
-def found(looked: Subject) -> list[Problem]:
+def found(looked: Subject) -> list[SettingProblem]:
     return [problem for verdict in verdicts_of(looked) for problem in verdict.problems]
 
 

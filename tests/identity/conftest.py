@@ -17,7 +17,7 @@ from ragstone.identity.audit import Audit
 from ragstone.identity.authenticate import Admission
 from ragstone.identity.cache_revision import CacheRevision
 from ragstone.identity.secrets import Secret
-from ragstone.identity.sessions import SessionOptions, Sessions
+from ragstone.identity.sessions import SessionOptions, SessionParts, Sessions
 from ragstone.identity.tenants import Tenants
 from ragstone.identity.users import NewUser, Passwords, User, Users
 from ragstone.principals import LOCAL, Role
@@ -69,7 +69,13 @@ def stores_on(database: CountingDatabase, secret: Secret, clock: Clock) -> Store
         audit=audit,
         tenants=Tenants(database, audit, changes),
         users=users,
-        sessions=Sessions(database, secret, audit, users, limits.windows, options, changes=changes, clock=clock),
+        sessions=Sessions(
+            SessionParts(
+                database=database, secret=secret, audit=audit, users=users, windows=limits.windows, changes=changes
+            ),
+            options,
+            clock=clock,
+        ),
         keys=ApiKeys(database, secret, audit, changes=changes, clock=clock),
         admission=Admission(database, secret, changes=changes, session_idle_s=options.idle_s, clock=clock),
         clock=clock,

@@ -14,7 +14,7 @@ from ragstone.interceptor.request import (
     BETWEEN,
     MAX_ANSWER_CHARS,
     MAX_TURNS,
-    ChatBody,
+    ParsedChat,
     WireFormatName,
     question_of,
     read,
@@ -41,7 +41,7 @@ CALL_OF_CLAUDE = assistant([text_part("Let me see."), {"type": "tool_use", "id":
 RESULT_FOR_CLAUDE = user([{"type": "tool_result", "tool_use_id": "t1", "content": "found"}])
 
 
-def chat_of(body: Any, wire_format: WireFormatName = "openai") -> ChatBody:
+def chat_of(body: Any, wire_format: WireFormatName = "openai") -> ParsedChat:
     chat = read(body, wire_format)
     assert chat is not None
     return chat

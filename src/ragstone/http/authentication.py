@@ -245,7 +245,7 @@ async def anonymous(request: Request, needs: Permission | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorFormat:
+class ErrorRenderer:
     """How a route reports errors: `render` makes the response for each of `errors`."""
 
     errors: tuple[type[Exception], ...]
@@ -268,7 +268,7 @@ class Requirement:
     metered: bool = False
     max_body_bytes: int | None = MAX_JSON_BYTES
     identify: Identify = by_key_or_session
-    error_format: ErrorFormat | None = None
+    error_format: ErrorRenderer | None = None
 
     @property
     def is_open(self) -> bool:

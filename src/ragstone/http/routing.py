@@ -22,7 +22,7 @@ from ragstone.billing.rate_limits import RateLimits
 from ragstone.chat.ask import Chat, Exchange
 from ragstone.chat.usage_meter import UsageMeter
 from ragstone.errors import NotFound
-from ragstone.http.authentication import MAX_JSON_BYTES, MAX_LOGIN_BYTES, ErrorFormat, Requirement, anonymous, guarded
+from ragstone.http.authentication import MAX_JSON_BYTES, MAX_LOGIN_BYTES, ErrorRenderer, Requirement, anonymous, guarded
 from ragstone.http.browser_origin import SESSION_COOKIE
 from ragstone.http.capabilities import AdmissionDep, ChatDep, LedgerDep, RateLimitsDep, TenantsDep
 from ragstone.http.context import context_of
@@ -58,7 +58,7 @@ def admitted_router(
     needs: Permission,
     metered: bool = False,
     max_body_bytes: int | None = MAX_JSON_BYTES,
-    error_format: ErrorFormat | None = None,
+    error_format: ErrorRenderer | None = None,
 ) -> APIRouter:
     """A router whose routes authenticate their callers, as OpenAPI says too.
 

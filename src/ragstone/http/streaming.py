@@ -56,7 +56,7 @@ class Refusal:
     body: bytes
 
 
-class ErrorFormat(Protocol):
+class StreamErrors(Protocol):
     """How the client's protocol reports failures."""
 
     def refusal(self, error: Exception) -> Refusal:
@@ -150,7 +150,7 @@ class StreamOptions:
 class StreamingHandler(Response):
     """Lets a handler write the response, until it ends, fails, or its client disconnects."""
 
-    def __init__(self, handler: Handler, errors: ErrorFormat, *, options: StreamOptions = StreamOptions()) -> None:
+    def __init__(self, handler: Handler, errors: StreamErrors, *, options: StreamOptions = StreamOptions()) -> None:
         self._handler = handler
         self._errors = errors
         self._options = options
@@ -175,7 +175,7 @@ class StreamingHandler(Response):
             await self._report(writer, failure, self._error_format(scope))
         await writer.end()
 
-    def _error_format(self, scope: Scope) -> ErrorFormat:  # a subclass needs the scope
+    def _error_format(self, scope: Scope) -> StreamErrors:  # a subclass needs the scope
         return self._errors
 
     async def _left(self, writer: Writer, handling: asyncio.Future[None]) -> None:
@@ -185,7 +185,7 @@ class StreamingHandler(Response):
         if not handling.done():
             raise ClientDisconnect
 
-    async def _report(self, writer: Writer, failure: Exception, errors: ErrorFormat) -> None:
+    async def _report(self, writer: Writer, failure: Exception, errors: StreamErrors) -> None:
         if not writer.started:
             await writer.respond(errors.refusal(failure))
         elif writer.streaming:
@@ -230,7 +230,7 @@ class EventStream(StreamingHandler):
             async for one in self._events:
                 await writer.write(sse_event(one.data.model_dump_json().encode(), name=one.name))
 
-    def _error_format(self, scope: Scope) -> ErrorFormat:
+    def _error_format(self, scope: Scope) -> StreamErrors:
         return _ProblemFormat(scope)
 
 

@@ -38,6 +38,18 @@ class SessionOptions:
     per_hour: int = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParts:
+    """What sessions are made of; `windows` count the failed logins."""
+
+    database: Database
+    secret: Secret
+    audit: Audit
+    users: Users
+    windows: RateWindows
+    changes: CacheRevision
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One login; `id` is not the token."""
@@ -60,23 +72,18 @@ class Sessions:
 
     def __init__(
         self,
-        database: Database,
-        secret: Secret,
-        audit: Audit,
-        users: Users,
-        windows: RateWindows,
+        parts: SessionParts,
         options: SessionOptions = SessionOptions(),
         *,
-        changes: CacheRevision | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._database = database
-        self._secret = secret
-        self._audit = audit
-        self._users = users
-        self._windows = windows
+        self._database = parts.database
+        self._secret = parts.secret
+        self._audit = parts.audit
+        self._users = parts.users
+        self._windows = parts.windows
+        self._changes = parts.changes
         self._options = options
-        self._changes = changes or CacheRevision(database)
         self._clock = clock
 
     async def login(self, email: str, password: str, *, address: str) -> tuple[Session, str]:

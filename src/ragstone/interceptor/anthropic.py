@@ -220,18 +220,18 @@ def _masked_block(block: dict[str, Any], changes: AnswerChanges) -> dict[str, An
 
 @dataclass(frozen=True, slots=True)
 class AnthropicErrors:
-    """See `ErrorFormat`."""
+    """See `StreamErrors`."""
 
     user_agent: str = ""
     request_id: str = ""
 
     def refusal(self, error: Exception) -> Refusal:
-        """See `ErrorFormat.refusal`."""
+        """See `StreamErrors.refusal`."""
         told = api_error(error)
         return error_response(told, self._body(told))
 
     def broken(self, error: Exception) -> bytes:
-        """See `ErrorFormat.broken`."""
+        """See `StreamErrors.broken`."""
         return sse.event(compact_json(self._body(api_error(error))), name="error")
 
     def _body(self, error: ApiError) -> dict[str, Any]:

@@ -19,15 +19,14 @@ from starlette.types import Receive, Scope, Send
 
 from ragstone import __version__
 from ragstone.errors import Forbidden, InvalidInput, NotFound, RagstoneError, Unauthenticated
-from ragstone.http.authentication import ErrorFormat, Requirement, anonymous, guarded
+from ragstone.http.authentication import ErrorRenderer, Requirement, anonymous, guarded
 from ragstone.http.context import context_of
-from ragstone.http.streaming import Handler, Refusal, StreamingHandler, StreamOptions, Writer
+from ragstone.http.streaming import Handler, Refusal, StreamErrors, StreamingHandler, StreamOptions, Writer
 from ragstone.interceptor.enrich import request_tokens
 from ragstone.interceptor.handle import NO_SERVER, WIRE_FORMATS, ChatServices, handle
-from ragstone.interceptor.models import ModelList, Models
+from ragstone.interceptor.models import ModelCatalog, Models
 from ragstone.interceptor.request import MAX_BODY_BYTES, ChatRequest, WireFormatName, joined_headers, parsed
 from ragstone.interceptor.upstream import UpstreamTarget, incoming, outgoing
-from ragstone.interceptor.wire_format import ErrorFormat as WireErrors
 from ragstone.interceptor.wire_format import json_response
 from ragstone.principals import Permission, Principal
 from ragstone.resilience.upstream_policy import UpstreamPolicies
@@ -63,7 +62,7 @@ class InterceptorServices:
     """
 
     chats: ChatServices
-    models: ModelList
+    models: ModelCatalog
     embeddings: EmbeddingModel | None
     still_admitted: Callable[[Principal], Awaitable[bool]]
     policies: UpstreamPolicies
@@ -106,7 +105,7 @@ class V1Route(Route):
             Permission.CHAT,
             metered=metered,
             max_body_bytes=MAX_BODY_BYTES,
-            error_format=ErrorFormat((RagstoneError, HTTPException), partial(_refuse, wire_format)),
+            error_format=ErrorRenderer((RagstoneError, HTTPException), partial(_refuse, wire_format)),
         )
         super().__init__(path, Endpoint(PREFIX + path, answer, self.requirement), methods=[method])
         self.methods = {method}  # Starlette adds HEAD to GET
@@ -117,7 +116,7 @@ def _refuse(wire_format: WireFormatName, request: Request, error: Exception) -> 
     return Response(refusal.body, refusal.status, dict(refusal.headers))
 
 
-def _errors(wire_format: WireFormatName, request: Request) -> WireErrors:
+def _errors(wire_format: WireFormatName, request: Request) -> StreamErrors:
     user_agent, request_id = request.headers.get("user-agent", ""), context_of(request).request_id
     return WIRE_FORMATS[wire_format].errors(user_agent=user_agent, request_id=request_id)
 

@@ -16,8 +16,8 @@ from ragstone.generation.prompts import QUOTED_MATERIAL, quoted
 from ragstone.interceptor.request import (
     THREAD_BYTES,
     Body,
-    ChatBody,
     ChatRequest,
+    ParsedChat,
     WireFormatName,
     content_of,
     messages_of,
@@ -69,7 +69,7 @@ class Enricher:
         self._redactor = redactor
 
     async def enrich(
-        self, request: ChatRequest, chat: ChatBody, settings: TenantSettings, model: str, link: Linker
+        self, request: ChatRequest, chat: ParsedChat, settings: TenantSettings, model: str, link: Linker
     ) -> UpstreamBody | str:
         """The chat with passages for a server that knows the model as `model`; else the reason why there are none.
 
@@ -85,7 +85,7 @@ class Enricher:
         add = partial(_added, request, chat, settings, passages, model, link)
         return await asyncio.to_thread(add) if len(request.body) >= THREAD_BYTES else add()
 
-    async def _passages(self, request: ChatRequest, chat: ChatBody, settings: TenantSettings) -> tuple[Passage, ...]:
+    async def _passages(self, request: ChatRequest, chat: ParsedChat, settings: TenantSettings) -> tuple[Passage, ...]:
         question = condense_by_rule(retrieval_text(chat, MAX_QUESTION_CHARS), chat.history)
         found = await self._turns.find(
             request.principal.scope(settings.knowledge.collection),
@@ -124,7 +124,7 @@ def upstream_model(request: ChatRequest, settings: TenantSettings) -> str:
 
 def _added(
     request: ChatRequest,
-    chat: ChatBody,
+    chat: ParsedChat,
     settings: TenantSettings,
     passages: Sequence[Passage],
     model: str,
@@ -270,7 +270,7 @@ The marker is {{boundary}}.
 
 def enriched(
     body: Body,
-    chat: ChatBody,
+    chat: ParsedChat,
     passages: Sequence[Passage],
     *,
     wire_format: WireFormatName,
@@ -301,7 +301,7 @@ def enriched(
 
 
 def fitting(
-    body: Body, chat: ChatBody, passages: Sequence[Passage], *, context_tokens: int, window: int
+    body: Body, chat: ParsedChat, passages: Sequence[Passage], *, context_tokens: int, window: int
 ) -> tuple[Passage, ...]:
     """The passages that fit, by estimate; the last ones are dropped first."""
     boundary = _boundary(chat, passages)
@@ -351,7 +351,7 @@ def dumped(body: Body) -> bytes:
         )
 
 
-def _boundary(chat: ChatBody, passages: Sequence[Passage]) -> str:
+def _boundary(chat: ParsedChat, passages: Sequence[Passage]) -> str:
     """The same for the same turn and passages; the author of a document cannot know the turn."""
     turn = "\n".join((chat.turn_key, *(passage.chunk.id for passage in passages)))
     return hashlib.sha256(turn.encode("utf-8", "surrogatepass")).hexdigest()[:BOUNDARY_CHARS]

@@ -22,7 +22,7 @@ from ragstone.interceptor.anthropic import AnthropicFormat
 from ragstone.interceptor.enrich import Enricher, UpstreamBody, upstream_model, without_passages
 from ragstone.interceptor.openai import OpenAIFormat
 from ragstone.interceptor.policy import Decision, decide
-from ragstone.interceptor.request import OWN_MODEL, ChatBody, ChatRequest, WireFormatName, read
+from ragstone.interceptor.request import OWN_MODEL, ChatRequest, ParsedChat, WireFormatName, read
 from ragstone.interceptor.sources import Linker, cited, marker_annotations, source_list
 from ragstone.interceptor.sse import AnswerChanges, RewritingStream
 from ragstone.interceptor.upstream import Upstreams, UpstreamTarget, incoming, outgoing
@@ -78,13 +78,13 @@ class Meter(Protocol):
         ...
 
 
-class OwnModel(Protocol):
+class OwnAnswerer(Protocol):
     """The platform's own answerer."""
 
     async def answer(
         self,
         request: ChatRequest,
-        chat: ChatBody,
+        chat: ParsedChat,
         decision: Decision,
         settings: TenantSettings,
         link: Linker,
@@ -110,7 +110,7 @@ class ChatServices:
     upstreams: Upstreams
     enricher: Enricher
     link: Callable[[str, str, Passage], str | None]
-    own_model: OwnModel | None
+    own_model: OwnAnswerer | None
     stream_slot: Callable[[Principal], AbstractAsyncContextManager[None]]
     meter: Callable[[ChatRequest], Meter]
     metrics: Metrics

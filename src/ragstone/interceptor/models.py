@@ -19,7 +19,7 @@ Models = list[dict[str, Any]]
 """As OpenAI's API lists them."""
 
 
-class ModelList:
+class ModelCatalog:
     """Lists models: those of the tenant's settings, else those of its server, else our own."""
 
     def __init__(self, tenant_settings: SettingsSource, upstreams: Upstreams, *, embedding_model: str | None) -> None:

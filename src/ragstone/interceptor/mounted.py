@@ -11,7 +11,7 @@ from ragstone.interceptor.app import InterceptorServices
 from ragstone.interceptor.embeddings import OwnEmbeddings
 from ragstone.interceptor.enrich import Enricher
 from ragstone.interceptor.handle import ChatServices, Meter
-from ragstone.interceptor.models import ModelList
+from ragstone.interceptor.models import ModelCatalog
 from ragstone.interceptor.own_model import OwnModel
 from ragstone.interceptor.request import ChatRequest
 from ragstone.interceptor.sources import own_url
@@ -50,7 +50,7 @@ def services_of(platform: Services) -> InterceptorServices:
     )
     return InterceptorServices(
         chats=chats,
-        models=ModelList(tenancy.tenant_settings, upstreams, embedding_model=embeddings.name),
+        models=ModelCatalog(tenancy.tenant_settings, upstreams, embedding_model=embeddings.name),
         embeddings=embeddings,
         still_admitted=platform.identity.admission.is_still_valid,
         policies=operations.policies,

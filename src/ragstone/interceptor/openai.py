@@ -242,17 +242,17 @@ def _usage(answer: dict[str, Any]) -> Usage | None:
 
 @dataclass(frozen=True, slots=True)
 class OpenAIErrors:
-    """See `ErrorFormat`."""
+    """See `StreamErrors`."""
 
     user_agent: str = ""
 
     def refusal(self, error: Exception) -> Refusal:
-        """See `ErrorFormat.refusal`."""
+        """See `StreamErrors.refusal`."""
         told = api_error(error)
         return error_response(told, self._body(told))
 
     def broken(self, error: Exception) -> bytes:
-        """See `ErrorFormat.broken`; the SDKs raise what an `error` says, and take a silent end for a whole answer."""
+        """See `StreamErrors.broken`; the SDKs raise what an `error` says, and take a silent end for a whole answer."""
         return sse.event(compact_json(self._body(api_error(error))))
 
     def _body(self, error: ApiError) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ragstone.http.streaming import Refusal, Writer
 from ragstone.interceptor.enrich import MAX_QUESTION_CHARS
 from ragstone.interceptor.handle import WIRE_FORMATS
 from ragstone.interceptor.policy import Decision
-from ragstone.interceptor.request import OWN_MODEL, ChatBody, ChatRequest, retrieval_text, text_of
+from ragstone.interceptor.request import OWN_MODEL, ChatRequest, ParsedChat, retrieval_text, text_of
 from ragstone.interceptor.sources import Linker, cited, source_list, sources_of, url_citations
 from ragstone.interceptor.wire_format import OwnAnswer
 from ragstone.llm.base import Message
@@ -39,7 +39,7 @@ _FIRST_MESSAGE = re.compile(r"^User:\s*(.+)$", re.MULTILINE)
 
 
 class OwnModel:
-    """See `handle.OwnModel`."""
+    """See `handle.OwnAnswerer`."""
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
@@ -47,7 +47,7 @@ class OwnModel:
     async def answer(
         self,
         request: ChatRequest,
-        chat: ChatBody,
+        chat: ParsedChat,
         decision: Decision,
         settings: TenantSettings,
         link: Linker,

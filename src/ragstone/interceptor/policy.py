@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ragstone.errors import InvalidInput
-from ragstone.interceptor.request import Body, ChatBody, WireFormatName, content_of, messages_of, role_of, text_of
+from ragstone.interceptor.request import Body, ParsedChat, WireFormatName, content_of, messages_of, role_of, text_of
 from ragstone.tenants.settings import InterceptorSettings
 
 Auxiliary = Literal["title", "summary", "memory", "label", "task"]
@@ -113,7 +113,7 @@ class Decision:
 
 
 def decide(
-    chat: ChatBody | None, body: Body, headers: Mapping[str, str], settings: InterceptorSettings, tenant: str
+    chat: ParsedChat | None, body: Body, headers: Mapping[str, str], settings: InterceptorSettings, tenant: str
 ) -> Decision:
     """Decide for one request; `headers` by their names in small letters."""
     reason: Reason = next(_reasons(chat, body, headers, settings, tenant), "enrich")
@@ -121,7 +121,7 @@ def decide(
 
 
 def _reasons(
-    chat: ChatBody | None, body: Body, headers: Mapping[str, str], settings: InterceptorSettings, tenant: str
+    chat: ParsedChat | None, body: Body, headers: Mapping[str, str], settings: InterceptorSettings, tenant: str
 ) -> Iterator[Reason]:
     """The reasons not to enrich, the cheapest check first."""
     if not settings.enabled:
@@ -149,7 +149,7 @@ def rolled_out(tenant: str, conversation: str, percent: int) -> bool:
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) % 100 < percent
 
 
-def conversation_of(chat: ChatBody, headers: Mapping[str, str]) -> str:
+def conversation_of(chat: ParsedChat, headers: Mapping[str, str]) -> str:
     """The id of the conversation: from the client's headers, else from the body."""
     return _first(headers.get(name, "") for name in _CONVERSATION_HEADERS) or chat.conversation
 

@@ -91,7 +91,7 @@ _FENCE = re.compile(r"^[ ]{0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$", re.MULTI
 
 
 @dataclass(frozen=True, slots=True)
-class ChatBody:
+class ParsedChat:
     """A question to a model, as the body of a chat request holds it.
 
     `place` is the index of the message that asks `question`. `history` holds the turns
@@ -113,7 +113,7 @@ class ChatBody:
     wire_format: WireFormatName
 
 
-def read(body: Body, wire_format: WireFormatName) -> ChatBody | None:
+def read(body: Body, wire_format: WireFormatName) -> ParsedChat | None:
     """The chat in a request; None where its last message of the user asks nothing in words.
 
     Raises:
@@ -126,7 +126,7 @@ def read(body: Body, wire_format: WireFormatName) -> ChatBody | None:
         return None
     turns = _turns(messages[:place])
     model = _text(body, "model")
-    return ChatBody(
+    return ParsedChat(
         question=question,
         place=place,
         history=tuple(map(_kept, turns[-MAX_TURNS:])),
@@ -139,7 +139,7 @@ def read(body: Body, wire_format: WireFormatName) -> ChatBody | None:
     )
 
 
-def retrieval_text(chat: ChatBody, max_chars: int) -> str:
+def retrieval_text(chat: ParsedChat, max_chars: int) -> str:
     """The question within `max_chars`: its beginning and its end, where people put what they want."""
     question = chat.question.strip()
     if len(question) <= max_chars:

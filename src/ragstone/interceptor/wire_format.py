@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from starlette.exceptions import HTTPException
 
 from ragstone.errors import CircuitOpen, Overloaded, RagstoneError, RateLimited, Unavailable
-from ragstone.http.streaming import Header, Refusal
+from ragstone.http.streaming import Header, Refusal, StreamErrors
 from ragstone.interceptor.sse import Annotations, AnswerChanges, CompletedAnswer, RewritingStream
 from ragstone.vocabulary import Usage
 
@@ -18,18 +18,6 @@ WireFormatName = Literal["openai", "anthropic"]
 
 FINAL = "insufficient_quota"
 """The error code for which LangChain asks no second time."""
-
-
-class ErrorFormat(Protocol):
-    """Writes failures as the client of one request reads them."""
-
-    def refusal(self, error: Exception) -> Refusal:
-        """The response for what failed before anything was sent."""
-        ...
-
-    def broken(self, error: Exception) -> bytes:
-        """The event that ends a stream that failed after it had begun."""
-        ...
 
 
 class OwnAnswer(Protocol):
@@ -63,7 +51,7 @@ class WireFormat(Protocol):
         """An answer that came at once, with the changes; byte for byte if there are none."""
         ...
 
-    def errors(self, *, user_agent: str, request_id: str) -> ErrorFormat:
+    def errors(self, *, user_agent: str, request_id: str) -> StreamErrors:
         """The writer of failures for one request."""
         ...
 

@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from ragstone.errors import Forbidden, NotFound, RagstoneError, TooLarge, Unauthenticated, Unavailable
-from ragstone.http.authentication import ErrorFormat, Requirement
+from ragstone.http.authentication import ErrorRenderer, Requirement
 from ragstone.http.capabilities import services_of
 from ragstone.http.context import context_of
 from ragstone.http.error_handlers import MAX_NAMED_FIELDS, problem_of, request_problem_response
@@ -186,7 +186,7 @@ def query_failure(request: Request, error: Exception) -> Response:
 
 
 _ERRORS = (RagstoneError, RequestValidationError, HTTPException)
-BY_TOKEN = Requirement(identify=by_token, error_format=ErrorFormat(_ERRORS, failure))
+BY_TOKEN = Requirement(identify=by_token, error_format=ErrorRenderer(_ERRORS, failure))
 UPLOAD = replace(BY_TOKEN, max_body_bytes=None)
 SEARCH = replace(BY_TOKEN, metered=True)
-QUERY = replace(SEARCH, error_format=ErrorFormat(_ERRORS, query_failure))
+QUERY = replace(SEARCH, error_format=ErrorRenderer(_ERRORS, query_failure))

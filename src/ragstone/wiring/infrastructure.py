@@ -17,7 +17,7 @@ from ragstone.identity.audit import Audit
 from ragstone.identity.authenticate import Admission
 from ragstone.identity.cache_revision import CacheRevision
 from ragstone.identity.secrets import Secret
-from ragstone.identity.sessions import SessionOptions, Sessions
+from ragstone.identity.sessions import SessionOptions, SessionParts, Sessions
 from ragstone.identity.source_links import SourceLinks
 from ragstone.identity.tenants import Tenants
 from ragstone.identity.users import Users
@@ -128,7 +128,12 @@ async def _accounts(settings: Settings, folder: Path, storage: Storage, metrics:
         audit=audit,
         tenants=Tenants(database, audit, changes),
         users=users,
-        sessions=Sessions(database, secret, audit, users, limits.windows, _session_options(settings), changes=changes),
+        sessions=Sessions(
+            SessionParts(
+                database=database, secret=secret, audit=audit, users=users, windows=limits.windows, changes=changes
+            ),
+            _session_options(settings),
+        ),
         api_keys=ApiKeys(database, secret, audit, changes=changes),
         admission=Admission(database, secret, changes=changes, session_idle_s=settings.accounts.session_idle_s),
         changes=changes,

@@ -19,7 +19,7 @@ from ragstone.interceptor.alone import AloneParts
 from ragstone.interceptor.app import InterceptorServices
 from ragstone.interceptor.enrich import Enricher
 from ragstone.interceptor.handle import ChatServices
-from ragstone.interceptor.models import ModelList
+from ragstone.interceptor.models import ModelCatalog
 from ragstone.interceptor.request import ChatRequest
 from ragstone.interceptor.sources import own_url
 from ragstone.interceptor.upstream import Upstreams
@@ -158,7 +158,7 @@ async def open_interceptor_alone(settings: Settings) -> AsyncIterator[AloneParts
                 failures=failures,
                 redactor=redactor,
             ),
-            models=ModelList(tenant_settings, upstreams, embedding_model=None),
+            models=ModelCatalog(tenant_settings, upstreams, embedding_model=None),
             embeddings=None,
             still_admitted=none.is_still_valid,
             policies=policies,

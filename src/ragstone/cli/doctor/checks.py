@@ -23,7 +23,15 @@ import numpy as np
 
 from ragstone import __version__
 from ragstone.billing.plans import ModelEntry, Plan
-from ragstone.cli.doctor.rules import FULL_DISK_BYTES, LOW_DISK_BYTES, Problem, Subject, error, is_loopback, warning
+from ragstone.cli.doctor.rules import (
+    FULL_DISK_BYTES,
+    LOW_DISK_BYTES,
+    SettingProblem,
+    Subject,
+    error,
+    is_loopback,
+    warning,
+)
 from ragstone.errors import PortInUse, RagstoneError
 from ragstone.http.server import listen
 from ragstone.settings import Settings
@@ -225,7 +233,7 @@ class Recorded:
     models: Sequence[ModelEntry]
 
 
-async def problems_in_database(subject: Subject, environment: Mapping[str, str]) -> list[Problem]:
+async def problems_in_database(subject: Subject, environment: Mapping[str, str]) -> list[SettingProblem]:
     """Compare the settings with the database; a database that does not open is one problem.
 
     Args:
@@ -250,7 +258,7 @@ async def _recorded(records: Infrastructure) -> Recorded:
     return Recorded(await records.identity.users.has_owner(), plans, await records.billing.plans.models())
 
 
-def keys_beside_accounts(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
+def keys_beside_accounts(subject: Subject, recorded: Recorded) -> Iterator[SettingProblem]:
     """Keys of the settings are for an installation without accounts; a running server cannot revoke them."""
     if recorded.has_owner and subject.settings.server.api_keys:
         yield warning(
@@ -260,7 +268,7 @@ def keys_beside_accounts(subject: Subject, recorded: Recorded) -> Iterator[Probl
         )
 
 
-def missing_owner(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
+def missing_owner(subject: Subject, recorded: Recorded) -> Iterator[SettingProblem]:
     """A server beyond loopback needs an owner."""
     server = subject.settings.server
     if not recorded.has_owner and not server.api_keys and not is_loopback(server.host):
@@ -271,7 +279,7 @@ def missing_owner(subject: Subject, recorded: Recorded) -> Iterator[Problem]:
         )
 
 
-def models_without_keys(recorded: Recorded, environment: Mapping[str, str]) -> Iterator[Problem]:
+def models_without_keys(recorded: Recorded, environment: Mapping[str, str]) -> Iterator[SettingProblem]:
     """A model without its key is skipped: its plans get the next model or an extractive answer."""
     used = {name for plan in recorded.plans for name in plan.models}
     for model in recorded.models:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ragstone.cli.doctor.checks import Check, State
-    from ragstone.cli.doctor.rules import Problem, Profile, Subject
+    from ragstone.cli.doctor.rules import Profile, SettingProblem, Subject
     from ragstone.settings import Settings
 
 DEFAULT = "default"
@@ -53,7 +53,7 @@ class Verdict:
     """The problems of one group of rules."""
 
     group: str
-    problems: Sequence[Problem]
+    problems: Sequence[SettingProblem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +227,11 @@ def _show_problems(outcome: Outcome) -> None:
     say(f"\n{checked}{outcome.errors} errors, {outcome.warnings} warnings.")
 
 
-def _sorted(verdict: Verdict) -> Sequence[Problem]:
+def _sorted(verdict: Verdict) -> Sequence[SettingProblem]:
     return sorted(verdict.problems, key=lambda problem: problem.level != "error")
 
 
-def _show_problem(problem: Problem) -> None:
+def _show_problem(problem: SettingProblem) -> None:
     label, text = LEVEL_LABELS[problem.level], f"{problem.variable}: {problem.found}"
     if sys.stdout.isatty():
         from rich.text import Text

@@ -1,6 +1,6 @@
-"""Rules about the settings: what a rule reads (`Subject`) and returns (`Problem`); rules of the server and the machine.
+"""Rules about the settings of the server and the machine: a rule reads a `Subject` and yields `SettingProblem`s.
 
-A rule is a pure function that yields a `Problem` for each fault. A problem names the variable of a
+A rule is a pure function that yields a `SettingProblem` for each fault. A problem names the variable of a
 secret, never its value.
 """
 
@@ -39,7 +39,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SettingProblem:
     """One fault: its variable, the finding, and the fix."""
 
     level: Level
@@ -91,17 +91,17 @@ class Subject:
         return self.profile == "production"
 
 
-Rule = Callable[[Subject], Iterator[Problem]]
+Rule = Callable[[Subject], Iterator[SettingProblem]]
 
 
-def error(variable: str, found: str, fix: str) -> Problem:
+def error(variable: str, found: str, fix: str) -> SettingProblem:
     """Create a problem that has to be fixed."""
-    return Problem(Level.ERROR, variable, found, fix)
+    return SettingProblem(Level.ERROR, variable, found, fix)
 
 
-def warning(variable: str, found: str, fix: str) -> Problem:
+def warning(variable: str, found: str, fix: str) -> SettingProblem:
     """Create a problem that may be intended."""
-    return Problem(Level.WARNING, variable, found, fix)
+    return SettingProblem(Level.WARNING, variable, found, fix)
 
 
 def observed(settings: Settings) -> Machine:
@@ -158,12 +158,12 @@ def is_plain_and_far(url: str) -> bool:
     return urlsplit(url).scheme in {"http", "redis"} and not is_loopback(host_of(url))
 
 
-def server_without_tls(subject: Subject) -> Iterator[Problem]:
+def server_without_tls(subject: Subject) -> Iterator[SettingProblem]:
     """A server beyond loopback needs https, because keys and sessions are sent in headers."""
     server = subject.settings.server
     if is_loopback(server.host) or not subject.serves or (server.public_url or "").startswith("https://"):
         return
-    yield Problem(
+    yield SettingProblem(
         subject.graded(production=Level.ERROR),
         "RAGSTONE_SERVER__PUBLIC_URL",
         f"the server listens on {server.host}, and its https address is not set",
@@ -172,7 +172,7 @@ def server_without_tls(subject: Subject) -> Iterator[Problem]:
     )
 
 
-def generated_secret(subject: Subject) -> Iterator[Problem]:
+def generated_secret(subject: Subject) -> Iterator[SettingProblem]:
     """A secret generated in the data directory serves one machine and is part of each backup."""
     settings = subject.settings
     if settings.secret_key is not None:
@@ -188,7 +188,7 @@ def generated_secret(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def sqlite_beside_redis(subject: Subject) -> Iterator[Problem]:
+def sqlite_beside_redis(subject: Subject) -> Iterator[SettingProblem]:
     """Redis serves several machines; SQLite serves one."""
     if subject.serves and subject.settings.redis.url is not None and subject.settings.database.url is None:
         yield warning(
@@ -198,7 +198,7 @@ def sqlite_beside_redis(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def database_without_tls(subject: Subject) -> Iterator[Problem]:
+def database_without_tls(subject: Subject) -> Iterator[SettingProblem]:
     """A PostgreSQL connection beyond loopback needs TLS for its rows and password."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -216,10 +216,12 @@ def database_without_tls(subject: Subject) -> Iterator[Problem]:
         mode = url.query.get("sslmode") or url.query.get("ssl")
         if subject.serves and not is_loopback(url.host or "localhost") and mode not in TLS_MODES:
             level = subject.graded(production=Level.ERROR)
-            yield Problem(level, variable, "allows a connection without TLS", "Add ?sslmode=verify-full, or require.")
+            yield SettingProblem(
+                level, variable, "allows a connection without TLS", "Add ?sslmode=verify-full, or require."
+            )
 
 
-def shared_owner_url(subject: Subject) -> Iterator[Problem]:
+def shared_owner_url(subject: Subject) -> Iterator[SettingProblem]:
     """The owner's URL serves migrations only; the server must not own tables."""
     database = subject.settings.database
     if database.owner_url is None:
@@ -234,7 +236,7 @@ def shared_owner_url(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def open_redis(subject: Subject) -> Iterator[Problem]:
+def open_redis(subject: Subject) -> Iterator[SettingProblem]:
     """A Redis connection beyond loopback needs TLS and a password."""
     if subject.settings.redis.url is None or not subject.serves:
         return
@@ -247,7 +249,7 @@ def open_redis(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def missing_packages(subject: Subject) -> Iterator[Problem]:
+def missing_packages(subject: Subject) -> Iterator[SettingProblem]:
     """A setting can need an extra that is not installed."""
     settings, packages = subject.settings, subject.machine.packages
     wanted = {
@@ -263,26 +265,26 @@ def missing_packages(subject: Subject) -> Iterator[Problem]:
         yield error(variable, f"needs the extra `{extra}`", f"pip install 'ragstone[{extra}]'")
 
 
-def components_for_tests(subject: Subject) -> Iterator[Problem]:
+def components_for_tests(subject: Subject) -> Iterator[SettingProblem]:
     """The memory index and the hashing model are for tests only."""
     if not subject.serves:
         return
     level = subject.graded(production=Level.ERROR)
     if subject.settings.index.engine == "memory":
         found = "memory: each process has its own index, which is empty at start"
-        yield Problem(level, "RAGSTONE_INDEX__ENGINE", found, "Set edge.")
+        yield SettingProblem(level, "RAGSTONE_INDEX__ENGINE", found, "Set edge.")
     if subject.settings.embedding.model == "hashing":
         found = "hashing: not a language model, so search ignores meaning"
-        yield Problem(level, "RAGSTONE_EMBEDDING__MODEL", found, "Set minilm.")
+        yield SettingProblem(level, "RAGSTONE_EMBEDDING__MODEL", found, "Set minilm.")
 
 
-def debug_logs(subject: Subject) -> Iterator[Problem]:
+def debug_logs(subject: Subject) -> Iterator[SettingProblem]:
     """Debug logs are large, and logs of libraries are not masked."""
     if subject.is_production and subject.settings.log.level == "debug":
         yield warning("RAGSTONE_LOG__LEVEL", "debug in production", "Set info; use debug for minutes only.")
 
 
-def readable_data_directory(subject: Subject) -> Iterator[Problem]:
+def readable_data_directory(subject: Subject) -> Iterator[SettingProblem]:
     """A folder that requests can read must not contain the data directory."""
     data_dir = subject.machine.data_dir
     roots = {
@@ -297,7 +299,7 @@ def readable_data_directory(subject: Subject) -> Iterator[Problem]:
             yield error(variable, "contains the data directory with its secret", "Set a folder of documents only.")
 
 
-def temporary_data_directory(subject: Subject) -> Iterator[Problem]:
+def temporary_data_directory(subject: Subject) -> Iterator[SettingProblem]:
     """The system empties folders for temporary files; a relative path depends on the working directory."""
     if not subject.serves:
         return
@@ -305,22 +307,22 @@ def temporary_data_directory(subject: Subject) -> Iterator[Problem]:
     if any(root == folder or root in folder.parents for root in subject.machine.temporary):
         level = subject.graded(production=Level.ERROR)
         found = f"{folder} is in a folder for temporary files, which the system empties"
-        yield Problem(level, "RAGSTONE_DATA_DIR", found, "Set a folder on a permanent disk, and back it up.")
+        yield SettingProblem(level, "RAGSTONE_DATA_DIR", found, "Set a folder on a permanent disk, and back it up.")
     elif not subject.settings.data_dir.expanduser().is_absolute():
         found = f"{subject.settings.data_dir} is relative to the working directory; now it is {folder}"
         yield warning("RAGSTONE_DATA_DIR", found, "Write an absolute path, such as /srv/ragstone.")
 
 
-def low_disk_space(subject: Subject) -> Iterator[Problem]:
+def low_disk_space(subject: Subject) -> Iterator[SettingProblem]:
     """Ingestion and SQLite commits need free disk space."""
     free = subject.machine.free_bytes
     if free < LOW_DISK_BYTES:
         level = Level.ERROR if free < FULL_DISK_BYTES else Level.WARNING
         found = f"{free >> 20} MiB are free at {subject.machine.data_dir}"
-        yield Problem(level, "RAGSTONE_DATA_DIR", found, "Free some space, or set a folder on a larger disk.")
+        yield SettingProblem(level, "RAGSTONE_DATA_DIR", found, "Free some space, or set a folder on a larger disk.")
 
 
-def few_open_files(subject: Subject) -> Iterator[Problem]:
+def few_open_files(subject: Subject) -> Iterator[SettingProblem]:
     """A forwarded chat takes two connections, each an open file."""
     from ragstone.http.server import MAX_CONNECTIONS
 
@@ -333,21 +335,21 @@ def few_open_files(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def readable_dotenv(subject: Subject) -> Iterator[Problem]:
+def readable_dotenv(subject: Subject) -> Iterator[SettingProblem]:
     """A `.env` file with keys must be readable by its owner only."""
     mode = subject.machine.dotenv_mode
     if subject.serves and mode is not None and mode & OTHERS:
         yield warning(".env", f"other users have access (permissions {mode:o})", "chmod 600 .env")
 
 
-def inherited_profile(subject: Subject) -> Iterator[Problem]:
+def inherited_profile(subject: Subject) -> Iterator[SettingProblem]:
     """The profile of the check should be the profile of the server."""
     if subject.profile != subject.settings.profile:
         found = f"{subject.settings.profile}, but this check is for {subject.profile}"
         yield warning("RAGSTONE_PROFILE", found, f"Set it to {subject.profile} for the deployed server.")
 
 
-def unreadable(message: str) -> list[Problem]:
+def unreadable(message: str) -> list[SettingProblem]:
     """Split the message of unreadable settings into one problem per variable."""
     import re
 

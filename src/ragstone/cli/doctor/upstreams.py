@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from ragstone.cli.doctor.rules import (
     Level,
-    Problem,
     Rule,
+    SettingProblem,
     Subject,
     error,
     host_of,
@@ -70,7 +70,7 @@ def _upstreams(subject: Subject) -> Iterator[tuple[str, str | None, str, SecretS
     yield "RAGSTONE_VECTORIZE__URL", settings.vectorize.url, "RAGSTONE_VECTORIZE__TOKEN", settings.vectorize.token
 
 
-def invalid_addresses(subject: Subject) -> Iterator[Problem]:
+def invalid_addresses(subject: Subject) -> Iterator[SettingProblem]:
     """A base URL needs a scheme and a host, and must not contain credentials."""
     named = [(variable, url) for variable, url, _, _ in _upstreams(subject)]
     named.append(("RAGSTONE_TELEMETRY__OTLP_ENDPOINT", subject.settings.telemetry.otlp_endpoint))
@@ -83,7 +83,7 @@ def invalid_addresses(subject: Subject) -> Iterator[Problem]:
             )
 
 
-def unencrypted_upstreams(subject: Subject) -> Iterator[Problem]:
+def unencrypted_upstreams(subject: Subject) -> Iterator[SettingProblem]:
     """Questions, passages and keys must not travel unencrypted beyond this machine."""
     if not subject.serves:
         return
@@ -91,12 +91,12 @@ def unencrypted_upstreams(subject: Subject) -> Iterator[Problem]:
         if url is not None and is_plain_and_far(url):
             level = subject.graded(production=Level.ERROR) if key else Level.WARNING
             sent = "its key and all questions" if key else "all questions"
-            yield Problem(
+            yield SettingProblem(
                 level, variable, f"sends {sent} to {host_of(url)} unencrypted", "Use https, or a proxy with https."
             )
 
 
-def missing_keys(subject: Subject) -> Iterator[Problem]:
+def missing_keys(subject: Subject) -> Iterator[SettingProblem]:
     """A public vendor needs a key; a key without a server has no effect."""
     for variable, url, key_variable, key in _upstreams(subject):
         if url is not None and key is None and host_of(url) in VENDOR_HOSTS:
@@ -109,7 +109,7 @@ def missing_keys(subject: Subject) -> Iterator[Problem]:
         yield warning(named, "extractive, although a model, key or address is set", "Set openai or anthropic.")
 
 
-def models_without_a_server(subject: Subject) -> Iterator[Problem]:
+def models_without_a_server(subject: Subject) -> Iterator[SettingProblem]:
     """Model names need an upstream server."""
     chat = subject.settings.interceptor
     if chat.models and not (chat.upstream_url or chat.anthropic_url):
@@ -120,7 +120,7 @@ def models_without_a_server(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def weak_librechat_secret(subject: Subject) -> Iterator[Problem]:
+def weak_librechat_secret(subject: Subject) -> Iterator[SettingProblem]:
     """A known or short secret lets an attacker sign as any user of that LibreChat."""
     secret = subject.settings.librechat.jwt_secret
     if secret is None:
@@ -129,13 +129,13 @@ def weak_librechat_secret(subject: Subject) -> Iterator[Problem]:
     fix = "Generate one with `openssl rand -hex 32`; set it here and as JWT_SECRET in LibreChat's .env."
     if hashlib.sha256(value.encode()).hexdigest() in EXAMPLE_SECRETS:
         level = subject.graded(production=Level.ERROR, staging=Level.ERROR)
-        yield Problem(level, variable, "is the public example of LibreChat's .env.example", fix)
+        yield SettingProblem(level, variable, "is the public example of LibreChat's .env.example", fix)
     elif len(value) < SECRET_CHARS:
         found = f"has {len(value)} characters; at least {SECRET_CHARS} are needed"
-        yield Problem(subject.graded(production=Level.ERROR), variable, found, fix)
+        yield SettingProblem(subject.graded(production=Level.ERROR), variable, found, fix)
 
 
-def incomplete_pipeline(subject: Subject) -> Iterator[Problem]:
+def incomplete_pipeline(subject: Subject) -> Iterator[SettingProblem]:
     """A pipeline needs its organisation, its id and a token, or a URL and a token."""
     vectorize = subject.settings.vectorize
     parts = {
@@ -153,7 +153,7 @@ def incomplete_pipeline(subject: Subject) -> Iterator[Problem]:
         yield error(name, "unset, although a pipeline is configured", "Set it, or unset all of RAGSTONE_VECTORIZE__….")
 
 
-def invalid_token(subject: Subject) -> Iterator[Problem]:
+def invalid_token(subject: Subject) -> Iterator[SettingProblem]:
     """A token must be valid; a warning names one that ends soon."""
     if subject.settings.vectorize.token is None:
         return
@@ -170,7 +170,7 @@ def invalid_token(subject: Subject) -> Iterator[Problem]:
         yield warning(variable, found, "Create a new API access token at Vectorize, and set it.")
 
 
-def long_budget(subject: Subject) -> Iterator[Problem]:
+def long_budget(subject: Subject) -> Iterator[SettingProblem]:
     """A long retrieval budget delays each chat when retrieval hangs."""
     budget_s = subject.settings.interceptor.budget_s
     if budget_s > SLOW_BUDGET_S:
@@ -178,7 +178,7 @@ def long_budget(subject: Subject) -> Iterator[Problem]:
         yield warning("RAGSTONE_INTERCEPTOR__BUDGET_S", found, f"Set at most {SLOW_BUDGET_S:g}; the default is 0.8.")
 
 
-def inconsistent_upstream_limits(subject: Subject) -> Iterator[Problem]:
+def inconsistent_upstream_limits(subject: Subject) -> Iterator[SettingProblem]:
     """The limit of a whole answer must exceed the limit of its first byte, and one tenant needs a share only."""
     upstream = subject.settings.upstream
     if upstream.total_s <= upstream.first_byte_s:
@@ -192,7 +192,7 @@ def inconsistent_upstream_limits(subject: Subject) -> Iterator[Problem]:
         yield warning("RAGSTONE_UPSTREAM__MAX_CALLS_PER_TENANT", found, "Keep it below RAGSTONE_UPSTREAM__MAX_CALLS.")
 
 
-def open_private_hosts(subject: Subject) -> Iterator[Problem]:
+def open_private_hosts(subject: Subject) -> Iterator[SettingProblem]:
     """Tenants' URLs should reach few private hosts, not this machine, and no metadata service."""
     variable, hosts = "RAGSTONE_OUTBOUND__ALLOWED_HOSTS", subject.settings.outbound.allowed_hosts
     names = {host: host.rpartition(":")[0] for host in hosts}
@@ -201,12 +201,12 @@ def open_private_hosts(subject: Subject) -> Iterator[Problem]:
     inside = sorted(host for host, name in names.items() if is_loopback(name.strip("[]")))
     if inside and subject.serves:
         found = f"{', '.join(inside)} is this machine: tenants' URLs reach what listens there"
-        yield Problem(subject.graded(production=Level.ERROR), variable, found, "Set the host of the receiver.")
+        yield SettingProblem(subject.graded(production=Level.ERROR), variable, found, "Set the host of the receiver.")
     if len(hosts) > MANY_HOSTS:
         yield warning(variable, f"{len(hosts)} private hosts are open to tenants", "Set the hosts of receivers only.")
 
 
-def broken_patterns(subject: Subject) -> Iterator[Problem]:
+def broken_patterns(subject: Subject) -> Iterator[SettingProblem]:
     """An invalid pattern prevents the start of the server."""
     try:
         custom_detectors(subject.settings.privacy.patterns)
