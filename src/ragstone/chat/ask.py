@@ -1,4 +1,4 @@
-"""The story ASK: a question in a conversation becomes a cited answer.
+"""ASK: turns a question in a conversation into a cited answer.
 
 check → load the history → choose the models → reserve in the ledger (`begin`)
 → condense a follow-up → retrieve → answer → save → settle (`answer`)

@@ -1,4 +1,4 @@
-"""Reads a test collection: documents, questions and which answers which.
+"""Reads a test collection: documents, questions, and which documents answer which question.
 
 The layout is BEIR's (Thakur et al., NeurIPS 2021): `corpus.jsonl` and `queries.jsonl`
 with `id` (or `_id`), `text` and, for documents, `title`; `qrels.tsv` with a header line
@@ -32,7 +32,7 @@ class TestCollection:
     `questions` holds only those with a document of grade 1 or more, in file order.
     """
 
-    __test__ = False  # the name is the field's, and not meant for pytest
+    __test__ = False  # "test collection" is the term of information retrieval; pytest must not collect it
 
     documents: Mapping[str, TestDocument]
     questions: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""The story ANSWER: a question and passages become an answer with checked citations.
+"""ANSWER: turns a question and passages into an answer with checked citations.
 
 stream from the answerer, within its time → filter text and markers → check each sentence
 no passages: abstain · the answerer fails or is slow: the next one answers, and `degraded` says so

@@ -1,4 +1,4 @@
-"""The port of answerers: a question and passages in, a text with markers out."""
+"""The interface of answerers: a question and passages in, a text with markers out."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Answerer(Protocol):
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
         """Yield pieces of text; `Abstained` instead of text when nothing bears on it.
 
-        Ends with a `Usage`. Others may come before: each replaces the one before, and is
-        what was spent so far.
+        Ends with a `Usage`. Earlier ones are running totals: each replaces
+        the one before.
 
         Raises:
             ModelUnavailable: the model behind it failed, timed out or broke off.

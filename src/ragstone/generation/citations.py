@@ -4,9 +4,9 @@ The score of a claim against one to three adjoining sentences of a passage is
 
     coverage · (CONFLICT if they contradict each other else 1)
 
-where `coverage` is the share of the claim's content terms (stems) found there; a term
-found only in the passage's title, headings or other sentences counts half, since those
-name what a "he" or "it" refers to. They contradict each other if
+where `coverage` is the share of the claim's content terms (stems) found in those sentences. A
+term found only in the passage's title, headings or other sentences counts half: it may be what a
+"he" or "it" refers to. They contradict each other if
 
 - a figure, unit or month of the claim is not there;
 - a name of the claim is nowhere in the passage, or two names have changed places;

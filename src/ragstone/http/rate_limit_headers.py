@@ -2,7 +2,8 @@
 
 `RateLimit-Limit`, `-Remaining` and `-Reset` are what most clients read (drafts up to
 draft-ietf-httpapi-ratelimit-headers-06); `RateLimit-Policy` and `RateLimit` are the fields
-of draft-ietf-httpapi-ratelimit-headers-11. Both count requests, and seconds rounded up.
+of draft-ietf-httpapi-ratelimit-headers-11. Both give numbers of requests, and
+times in whole seconds, rounded up.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Fields of accounts that several nouns share, and the check of a noun's declared fields.
+"""Field types that plans, users and keys share, and the validation of their declared fields.
 
-A noun (a plan, a user, a key) is a frozen dataclass. The `Annotated` type of a field
+Each of these entities is a frozen dataclass. The `Annotated` type of a field
 carries its bounds and its help. The bodies of the API are made from these types, and
 `checked` applies them to values of the command line and the library.
 """

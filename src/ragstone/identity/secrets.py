@@ -1,8 +1,8 @@
 """The installation's secret: keyed hashes, and encryption of stored keys such as those of upstream servers.
 
 Encryption is AES-256-GCM (NIST SP 800-38D) under a key derived from the secret for this purpose
-alone. Tenant and name of a stored key are authenticated with it, so that it cannot be decrypted
-in the place of another. The prefix `v1:` names the format.
+alone. Tenant and name of a stored key are its associated data, so that a ciphertext copied
+to another row cannot be decrypted. The prefix `v1:` names the format.
 """
 
 from __future__ import annotations

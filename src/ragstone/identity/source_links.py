@@ -2,8 +2,8 @@
 
 A token holds the span and the expiry, signed with 16 bytes of HMAC-SHA256 under the
 installation's secret; nothing is stored. The expiry is rounded up to a whole day, so
-that a passage has the same link throughout a conversation: a prompt that differs in a
-link would miss the model's prompt cache.
+that a passage has the same link throughout a conversation: a changed link in the prompt would
+miss the model's prompt cache.
 """
 
 from __future__ import annotations

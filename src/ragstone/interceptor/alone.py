@@ -1,4 +1,4 @@
-"""The process of the interceptor alone: its application and its server. `wiring.interceptor_alone` opens the parts."""
+"""Runs the interceptor as a process of its own; `wiring.interceptor_alone` opens its parts."""
 
 from __future__ import annotations
 

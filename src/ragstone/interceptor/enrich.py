@@ -36,9 +36,9 @@ from ragstone.telemetry.redaction import Redactor
 from ragstone.tenants.settings import TenantSettings
 from ragstone.vocabulary import Passage, Query, Scope
 
-MAX_QUESTION_CHARS = 2000  # of what is looked up: an embedding model reads fewer, and names repeat
+MAX_QUESTION_CHARS = 2000  # of the search text; an embedding model reads fewer
 TURN_S = 900.0  # a turn's tool calls come back within minutes; OpenAI's prompt cache forgets within 5 to 60
-WITHOUT_S = 60.0  # a turn that began without passages goes on without for so long
+WITHOUT_S = 60.0  # a turn that began without passages stays without them for this long
 WITHOUT = b"without"
 
 

@@ -1,8 +1,7 @@
-"""The story of one intercepted chat: read, decide, enrich, forward, deliver.
+"""HANDLE: answers one intercepted chat: read → decide → enrich → forward → deliver.
 
-It fails open: if reading, deciding or enriching fails, the client's own bytes go on, and
-therefore this module has a broad `except`. What fails closed lies outside: who may ask,
-and whose documents are searched.
+It fails open: if reading, deciding or enriching fails, the client's original request is forwarded;
+hence the broad `except`. Authentication and the choice of the tenant happen before, and fail closed.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ from ragstone.tenants.settings import TenantSettings
 from ragstone.vocabulary import Passage, Usage
 
 REFUSES_ENRICHED = frozenset({400, 413, 422})
-"""Statuses of a server for a chat that is too long, or has a shape it does not take: then it gets the client's own."""
+"""Statuses with which a server refuses an enriched chat as too long or malformed; the original is then sent."""
 FAILURES = frozenset({"timeout", "open", "error", "window", "refused"})
 """The reasons to go on without passages that are failures, not decisions."""
 MAX_ANSWER_BYTES = 64 << 20  # of an answer that comes at once: pictures and sound travel inside
 UPSTREAM = "upstream"
-"""The label of tokens of other servers' models, whose names are their clients' to choose."""
+"""The metric label for tokens of upstream models: clients choose model names, so names cannot be labels."""
 NO_SERVER = (
     "No model's server is set up for this. Set RAGSTONE_INTERCEPTOR__UPSTREAM_URL, "
     "or for Anthropic's clients RAGSTONE_INTERCEPTOR__ANTHROPIC_URL."

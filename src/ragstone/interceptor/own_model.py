@@ -2,7 +2,7 @@
 
 Questions are answered from the tenant's documents. Auxiliary requests of a chat program,
 such as for a title, go to the plan's language model without documents; without a model, a
-title is made by rule, and the rest gets a sentence that says so.
+title is made by rule, and other requests are told that no model is set up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ragstone.vocabulary import Answer, Citation, Usage
 MAX_TITLE_WORDS = 5
 MAX_PLAIN_TOKENS = 800
 AGAIN = "\n\n---\n\n"
-"""Separates a text that broke off from the one that replaces it: a stream takes nothing back."""
+"""Separates a text that broke off from the one that replaces it: streamed text cannot be withdrawn."""
 UNDETERMINED = "und"  # ISO 639-2; LibreChat asks for the language, and does nothing with it
 NO_MODEL = "Only questions about the documents are answered here: no language model is set up."
 

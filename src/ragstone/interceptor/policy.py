@@ -32,7 +32,7 @@ _TASK = "### Task:"
 
 
 def auxiliary(body: Body, wire_format: WireFormatName) -> Auxiliary | None:
-    """The kind of auxiliary request, such as for a title; None for a question of a person, and for no chat."""
+    """The kind of auxiliary request, such as for a title; None if a person asks, or the body is no chat."""
     try:
         messages = messages_of(body)
     except InvalidInput:

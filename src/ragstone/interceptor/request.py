@@ -16,7 +16,7 @@ from ragstone.principals import Principal
 from ragstone.vocabulary import Turn
 
 MAX_BODY_BYTES = 32 << 20  # OpenAI and Anthropic take 32 MB; images travel inside
-THREAD_BYTES = 256 << 10  # parsing takes about 10 ms a MiB: below that a thread costs more than it saves
+THREAD_BYTES = 256 << 10  # parsing takes about 10 ms a MiB; for smaller bodies a thread costs more than it saves
 
 
 Body = Mapping[str, Any]
@@ -32,8 +32,8 @@ OWN_MODEL = "ragstone"
 class ChatRequest:
     """One request: its bytes, their JSON object, its headers by lower-case names, and its caller.
 
-    `path` follows the base URL of the upstream that it may go on to. `overage`: it is beyond
-    the limit of the caller's plan.
+    `path` is appended to the base URL of the upstream. `overage`: the request is beyond the limit of
+    the caller's plan.
     """
 
     wire_format: WireFormatName

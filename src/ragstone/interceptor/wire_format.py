@@ -1,11 +1,11 @@
-"""The port of `openai` and `anthropic`: what differs between the APIs that clients speak."""
+"""The interface that `openai` and `anthropic` implement: what differs between the two APIs of clients."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal, Protocol
+from typing import Protocol
 
 from starlette.exceptions import HTTPException
 
@@ -14,10 +14,8 @@ from ragstone.http.streaming import Header, Refusal, StreamErrors
 from ragstone.interceptor.sse import Annotations, AnswerChanges, CompletedAnswer, RewritingStream
 from ragstone.vocabulary import Usage
 
-WireFormatName = Literal["openai", "anthropic"]
-
 FINAL = "insufficient_quota"
-"""The error code for which LangChain asks no second time."""
+"""The error code on which LangChain does not retry."""
 
 
 class OwnAnswer(Protocol):

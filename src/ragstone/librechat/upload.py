@@ -1,7 +1,7 @@
-"""Story UPLOAD: submit a file of LibreChat, wait for its job, report the outcome.
+"""UPLOAD: submits a file of LibreChat, waits for its job, and reports the outcome.
 
-LibreChat queries a file only after a positive answer, and shows one message otherwise, so
-the answer waits for the end of the job. If the client disconnects, the job continues.
+LibreChat queries a file only after a success response, and shows one generic error otherwise, so
+the response waits for the end of the job. If the client disconnects, the job continues.
 """
 
 from __future__ import annotations

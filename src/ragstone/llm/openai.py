@@ -16,11 +16,11 @@ from ragstone.vocabulary import Usage
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_S = 5.0
 NO_KEY = "none"
-"""Sent to a server of one's own that was given no key; it ignores the header."""
+"""Sent to a self-hosted server without a key; it ignores the header."""
 
 
 class OpenAIModel:
-    """See `LanguageModel`. The SDK is imported here; its retries are off, for the caller has a fallback."""
+    """See `LanguageModel`. The SDK is imported here; its retries are off because the caller has a fallback."""
 
     def __init__(
         self,

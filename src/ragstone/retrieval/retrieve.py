@@ -1,6 +1,6 @@
-"""The story RETRIEVE: a question becomes passages.
+"""RETRIEVE: turns a question into passages.
 
-check → embed → search both legs → fuse → load → drop all, if no passage reaches the floor
+check → embed → dense and sparse search → fuse → load → return nothing if no passage reaches the minimum score
 """
 
 from __future__ import annotations

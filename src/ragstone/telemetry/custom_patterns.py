@@ -2,7 +2,7 @@ r"""Custom patterns of an operator: parser of a safe subset of regular expressio
 
 The subset has characters, classes, groups, `|`, `?`, `{n}`, `{m,n}` and `\b`, and no `*`, `+`, look-around or
 reference. So each match has a maximum width, and the parser counts the ways to match before it accepts a pattern.
-It also derives the expression of all beginnings of a match, which masking of streams needs.
+It also derives a pattern for every prefix of a match, so that a stream is masked before a match is complete.
 """
 
 from __future__ import annotations

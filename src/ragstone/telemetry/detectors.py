@@ -1,7 +1,7 @@
 """Detectors of secrets and personal data: keys, e-mail, telephone, IBAN, payment card, IP address.
 
-The searched text has ASCII digits, spaces and hyphens only; see `redaction`. Checksums and lengths
-distinguish personal data from ordinary numbers.
+`redaction` has converted all digits, spaces and hyphens of the searched text to ASCII. Checksums and
+lengths distinguish personal data from ordinary numbers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The index on disk: one Qdrant Edge shard, and a file with its format and embedder.
 
-Runs only in the index process, because Edge holds the interpreter during every call.
+Runs only in the index process, because Edge holds the GIL during every call.
 `current/` is replaced as a whole, so a kill at any moment leaves a complete index or none.
 """
 
@@ -30,7 +30,7 @@ MAX_TIED = 4096
 """Largest number of hits fetched to order hits of equal score by chunk id."""
 
 NO_VECTOR_GRAPH_KB = 1 << 40
-"""Vectors are compared exactly: 2 ms at 20,000 chunks. Building the graph blocks all searches for 27 s there."""
+"""Vectors are compared exactly: at 20,000 chunks that takes 2 ms, and building a graph blocks searches for 27 s."""
 
 DELETED_SHARE = 0.3  # of the points; from this share on, `vacuum` copies the others
 
