@@ -115,5 +115,16 @@ def test_the_markers_that_are_found_are_those_that_a_filter_acts_on(text):
     assert sum(len(one.numbers) for one in markers(text)) == strict.removed
 
 
+def test_ticks_that_open_no_code_are_text_and_the_marker_behind_them_is_one():
+    """As in CommonMark: a run of two ticks is closed by two, so one tick later closes nothing."""
+    text = "``[1]` and [2]"
+    assert [one.numbers for one in markers(text)] == [(1,), (2,)]
+    assert filtered(text) == filtered("``[1]` and [2]", range(1, len(text)))
+    strict = MarkerFilter([])
+    strict.feed(text)
+    strict.finish()
+    assert strict.removed == 2
+
+
 def test_a_long_run_of_ticks_is_read_once():
     assert list(markers("`" * 1_000_000 + " [1]"))[-1].numbers == (1,)

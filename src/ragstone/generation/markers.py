@@ -166,8 +166,12 @@ class MarkerFilter:
         if found and (certain or found.end() < len(held)):
             return found.end(), self._rewritten(found)
         if certain or (len(held) > 1 and held[0] in "]<"):
-            return 1, held[0]
+            return self._literal_length(), held[: self._literal_length()]
         return None
+
+    def _literal_length(self) -> int:
+        """The characters that begin no construct: one, or all backticks of a run that opens no code (CommonMark)."""
+        return 1 if self._last == "\\" else max(1, len(self._held) - len(self._held.lstrip("`")))
 
     def _line_of_code(self, *, final: bool) -> tuple[int, str] | None:
         """One line inside a fence, with the fence closed if that is what the line does."""

@@ -8,9 +8,10 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, NoReturn, Self, TypeVar, Unpack
 
 from ragstone.chat.ask import Event
 from ragstone.errors import Conflict
@@ -82,11 +83,22 @@ class SyncPlatform:
     def _wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of a coroutine that runs in the thread of the platform."""
         self._check_open()
-        future = self._start(work())
+        # The caller waits at a queue, not at the future: Ctrl-C may leave a future's lock taken, which stops the loop.
+        outcome: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
+
+        async def deliver() -> None:
+            try:
+                result = await work()
+            except BaseException as error:
+                outcome.put(partial(_raise, error))
+                raise
+            outcome.put(lambda: result)
+
+        running = self._start(deliver())
         try:
-            return future.result()
+            return outcome.get()()
         except BaseException:
-            future.cancel()  # Ctrl-C is raised here, while the work goes on there
+            running.cancel()  # Ctrl-C is raised here, while the work goes on there
             raise
 
     def _check_open(self) -> None:
@@ -162,6 +174,10 @@ def open_sync(settings: Settings | None = None, **overrides: Unpack[SettingsOver
         ConfigurationError: a setting, the data directory or the model must be corrected.
     """
     return SyncPlatform(settings, **overrides)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 _OPEN: weakref.WeakSet[SyncPlatform] = weakref.WeakSet()
