@@ -27,24 +27,6 @@ ENTRY: dict[str, Any] = {
     "target": KEY_ID,
     "details": {"kind": "secret"},
 }
-_LIMITS: dict[str, Any] = {
-    "requests_per_hour": 500,
-    "max_documents": 1000,
-    "max_bytes": 1_073_741_824,
-    "max_pages": 20000,
-    "concurrent_streams": 5,
-    "overage": True,
-    "models": ["gpt-4o-mini"],
-}
-_PRICES: dict[str, Any] = {
-    "provider": "openai",
-    "model": "gpt-4o-mini",
-    "base_url": None,
-    "key_variable": "OPENAI_API_KEY",
-    "input_price": 150_000,
-    "output_price": 600_000,
-    "cached_price": 75_000,
-}
 
 
 class EntryOut(Out):

@@ -27,7 +27,6 @@ login_router = open_router(tag="accounts")
 router = admitted_router(tag="accounts", needs=Permission.READ)
 
 SESSION_ID = "9a47be20c3f84d15a6e07b1d52f8c036"
-_AT = "2026-11-21T10:00:00Z"
 SESSION: dict[str, Any] = {
     "id": SESSION_ID,
     "user_id": USER_ID,
