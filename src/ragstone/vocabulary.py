@@ -269,6 +269,27 @@ class Passage:
     hit: Hit
 
 
+class Verdict(StrEnum):
+    """What the check of one sentence found; docs/citations.md says how, and how often it is right.
+
+    `quoted`: the sentence is a verbatim span of the passage. `borne_out`: the passage states it in other words, as
+    far as the check can tell. `doubtful`: the check cannot tell. `contradicted`: the passage states something else.
+    """
+
+    QUOTED = "quoted"
+    BORNE_OUT = "borne_out"
+    DOUBTFUL = "doubtful"
+    CONTRADICTED = "contradicted"
+
+
+class Outcome(StrEnum):
+    """What an answer is: an answer, the closest passages where nothing states one outright, or nothing."""
+
+    ANSWERED = "answered"
+    CLOSEST = "closest"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Citation:
     """The source of one sentence of an answer.
@@ -277,8 +298,7 @@ class Citation:
     passage, several sentences). `start`/`end` is the exact span in the document's text
     and `quote` its text: `document_text[start:end] == quote`. `answer_start` and
     `answer_end` delimit the sentence in the answer's text. `score` in [0, 1] says how
-    well the quote supports the sentence; `verified` is score >= the threshold of
-    `generation.citations`.
+    well the quote supports the sentence; `verdict` is what follows from it.
     """
 
     marker: int
@@ -293,8 +313,43 @@ class Citation:
     quote: str
     answer_start: int
     answer_end: int
-    verified: bool
+    verdict: Verdict
     score: float
+
+    @property
+    def verified(self) -> bool:
+        """The old name of "quoted or borne out"."""
+        return self.verdict in (Verdict.QUOTED, Verdict.BORNE_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosestSection:
+    """A section of a passage, shown where no sentence answers the question outright.
+
+    `document_text[start:end] == text`; `highlight_start` and `highlight_end` delimit its best sentence, also in the
+    document's text. `marker` is the number of the passage, as in the answer's text.
+    """
+
+    marker: int
+    document_id: str
+    version: int
+    title: str
+    source: str
+    heading_path: tuple[str, ...]
+    page: int | None
+    start: int
+    end: int
+    text: str
+    highlight_start: int
+    highlight_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpellingCorrection:
+    """A word of the question that no document holds, and the word of the documents that was searched for instead."""
+
+    typed: str
+    searched: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,20 +370,29 @@ class Usage:
 class Answer:
     """An answer and its evidence.
 
-    `abstained`: the passages are not relevant to the question, and the text says so.
-    `degraded` names each fallback that was used, for example `llm_unavailable`.
-    `removed_markers` counts citation markers without a passage, `uncited_sentences`
-    the sentences without a citation, which could not be checked.
+    `outcome` says whether it answers; if not, `text` says so, and `closest` holds the sections that it shows.
+    `corrections` are the words that were searched for in another spelling. `warnings` name what a reader should
+    know of the sources, for example `instructions_in_source`. `degraded` names each fallback that was used, for
+    example `llm_unavailable`. `removed_markers` counts citation markers without a passage, `uncited_sentences` the
+    sentences without a citation, which could not be checked.
     """
 
     text: str
     citations: tuple[Citation, ...]
     passages: tuple[Passage, ...]
     usage: Usage
-    abstained: bool = False
+    outcome: Outcome = Outcome.ANSWERED
+    closest: tuple[ClosestSection, ...] = ()
+    corrections: tuple[SpellingCorrection, ...] = ()
+    warnings: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     removed_markers: int = 0
     uncited_sentences: int = 0
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the text gives no answer: the outcome is `closest` or `nothing`."""
+        return self.outcome is not Outcome.ANSWERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from ragstone.chat.conversations import Conversations, MemoryOptions
 from ragstone.errors import NotFound
 from ragstone.storage.database import EVERY_TENANT, Database, unscoped
 from ragstone.storage.schema import turns
-from ragstone.vocabulary import Answer, Citation, Scope, Usage
+from ragstone.vocabulary import Answer, Citation, Scope, Usage, Verdict
 
 HERE = Scope("acme", "handbook")
-CITATION = Citation(1, "d1", 2, "Leave", "upload:leave.md", ("Leave",), 3, 10, 20, "28 days of", 0, 12, True, 0.9)
+CITATION = Citation(
+    1, "d1", 2, "Leave", "upload:leave.md", ("Leave",), 3, 10, 20, "28 days of", 0, 12, Verdict.BORNE_OUT, 0.9
+)
 ANSWER = Answer("28 days. [1]", (CITATION,), (), Usage("extractive", 5, 7, 1), degraded=("llm_unavailable",))
 
 

@@ -125,4 +125,4 @@ async def test_answers_tokens_and_citations_are_counted():
     text = metrics.render().decode()
     assert 'ragstone_answers_total{answerer="m",outcome="answered"} 1.0' in text
     assert 'ragstone_tokens_total{direction="input",model="m"} 7.0' in text
-    assert 'ragstone_citations_total{verified="true"} 1.0' in text
+    assert 'ragstone_citations_total{verdict="borne_out"} 1.0' in text

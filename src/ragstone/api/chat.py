@@ -29,7 +29,7 @@ from ragstone.http.routing import (
 from ragstone.http.streaming import StreamEvent, unless_disconnected
 from ragstone.identity.fields import PlainText
 from ragstone.principals import Permission
-from ragstone.vocabulary import DEFAULT_COLLECTION, Answer, Citation
+from ragstone.vocabulary import DEFAULT_COLLECTION, Answer, Citation, Outcome, Verdict
 
 MAX_CONVERSATIONS = 500
 
@@ -51,6 +51,7 @@ CITATION: dict[str, Any] = {
     "quote": "Water boils at 100 degrees at sea level.",
     "answer_start": 0,
     "answer_end": 44,
+    "verdict": "quoted",
     "verified": True,
     "score": 1.0,
 }
@@ -65,7 +66,18 @@ CONVERSATION: dict[str, Any] = {
 
 TurnId = Annotated[str, Field(description="The exchange within the conversation, for feedback on it.")]
 AnswerText = Annotated[str, Field(description="The answer; `[1]` cites the citations with marker 1.")]
-Abstained = Annotated[bool, Field(description="Whether nothing in the collection is relevant to the question.")]
+Abstained = Annotated[bool, Field(description="Whether the text gives no answer: `outcome` is not `answered`.")]
+OutcomeField = Annotated[
+    Outcome,
+    Field(description="`answered`; `closest`: nothing answers outright, the closest sections are shown; `nothing`."),
+]
+VerdictField = Annotated[
+    Verdict, Field(description="`quoted` (verbatim), `borne_out` (in other words), `doubtful` or `contradicted`.")
+]
+Verified = Annotated[bool, Field(description="The old name of quoted or borne out.")]
+Warnings = Annotated[
+    list[str], Field(description="What a reader should know of the sources, for example `instructions_in_source`.")
+]
 Degraded = Annotated[list[str], Field(description="Fallbacks that were used, for example `llm_unavailable`.")]
 
 
@@ -112,8 +124,33 @@ class CitationOut(Out):
     quote: str
     answer_start: int
     answer_end: int
-    verified: bool
+    verdict: VerdictField
+    verified: Verified
     score: float
+
+
+class ClosestOut(Out):
+    """A section that is shown where nothing answers outright; the highlight is its best sentence."""
+
+    marker: int
+    document_id: str
+    version: int
+    title: str
+    source: str
+    heading_path: list[str]
+    page: int | None
+    start: int
+    end: int
+    text: str
+    highlight_start: int
+    highlight_end: int
+
+
+class CorrectionOut(Out):
+    """A word of the question that no document holds, and the one that was searched for instead."""
+
+    typed: str
+    searched: str
 
 
 class UsageOut(Out):
@@ -137,7 +174,11 @@ class AnswerOut(Out):
                 "citations": [CITATION],
                 "passages": [PASSAGE],
                 "usage": USAGE,
+                "outcome": "answered",
                 "abstained": False,
+                "closest": [],
+                "corrections": [],
+                "warnings": [],
                 "degraded": [],
                 "removed_markers": 0,
                 "uncited_sentences": 0,
@@ -151,7 +192,11 @@ class AnswerOut(Out):
     citations: list[CitationOut]
     passages: list[PassageOut]
     usage: UsageOut
+    outcome: OutcomeField
     abstained: Abstained
+    closest: list[ClosestOut] = Field(description="What the text shows where the outcome is `closest`, best first.")
+    corrections: list[CorrectionOut]
+    warnings: Warnings
     degraded: Degraded
     removed_markers: int = Field(description="Citation markers without a source, which were removed.")
     uncited_sentences: int = Field(description="Sentences without a citation marker; they are not checked.")

@@ -15,7 +15,20 @@ from fastapi import Request as HttpRequest
 from pydantic import ConfigDict, Field
 
 from ragstone.api.bodies import DOCUMENT_ID, Collection, Id, Out, Request, shown
-from ragstone.api.chat import CONVERSATION_ID, TURN_ID, Abstained, AnswerText, Degraded, DeltaOut, TurnId
+from ragstone.api.chat import (
+    CONVERSATION_ID,
+    TURN_ID,
+    Abstained,
+    AnswerText,
+    CorrectionOut,
+    Degraded,
+    DeltaOut,
+    OutcomeField,
+    TurnId,
+    VerdictField,
+    Verified,
+    Warnings,
+)
 from ragstone.api.documents import MAX_FIELD_BYTES, MAX_FIELDS, metadata_field, named, uploads
 from ragstone.api.jobs import JOB_ID
 from ragstone.api.widgets import WIDGET_ID, WidgetSettings
@@ -48,7 +61,7 @@ from ragstone.ingestion.jobs import Progress, ProgressState, progress
 from ragstone.ingestion.submit import too_large
 from ragstone.principals import Permission, Principal
 from ragstone.tenants.widgets import Widgets
-from ragstone.vocabulary import DEFAULT_COLLECTION, Citation, Passage, Scope
+from ragstone.vocabulary import DEFAULT_COLLECTION, Citation, ClosestSection, Passage, Scope
 
 router = admitted_router(tag="widget", needs=Permission.WIDGET)
 chat_router = admitted_router(tag="widget", needs=Permission.WIDGET, metered=True)
@@ -116,7 +129,8 @@ class QuoteOut(Out):
     quote: str
     answer_start: int
     answer_end: int
-    verified: bool
+    verdict: VerdictField
+    verified: Verified
 
     @classmethod
     def of(cls, citation: Citation) -> Self:
@@ -130,7 +144,33 @@ class QuoteOut(Out):
             quote=citation.quote,
             answer_start=citation.answer_start,
             answer_end=citation.answer_end,
+            verdict=citation.verdict,
             verified=citation.verified,
+        )
+
+
+class VisitorClosestOut(Out):
+    """A section that is shown where nothing answers outright; `highlight` is its best sentence."""
+
+    marker: int
+    title: str
+    heading_path: list[str]
+    page: int | None
+    url: str | None = Field(description="Its address if it is a web page.")
+    text: str
+    highlight: str
+
+    @classmethod
+    def of(cls, section: ClosestSection) -> Self:
+        """The public part of a section."""
+        return cls(
+            marker=section.marker,
+            title=section.title,
+            heading_path=list(section.heading_path),
+            page=section.page,
+            url=web_address(section.source),
+            text=section.text,
+            highlight=section.text[section.highlight_start - section.start : section.highlight_end - section.start],
         )
 
 
@@ -167,10 +207,15 @@ class VisitorAnswerOut(Out):
                         "quote": "Water boils at 100 degrees at sea level.",
                         "answer_start": 0,
                         "answer_end": 44,
+                        "verdict": "quoted",
                         "verified": True,
                     }
                 ],
+                "outcome": "answered",
                 "abstained": False,
+                "closest": [],
+                "corrections": [],
+                "warnings": [],
                 "degraded": [],
             }
         )
@@ -180,7 +225,11 @@ class VisitorAnswerOut(Out):
     turn_id: TurnId
     text: AnswerText
     citations: list[QuoteOut] = Field(description="Empty if the widget shows no sources.")
+    outcome: OutcomeField
     abstained: Abstained
+    closest: list[VisitorClosestOut] = Field(description="What the text shows where nothing answers outright.")
+    corrections: list[CorrectionOut]
+    warnings: Warnings
     degraded: Degraded
 
     @classmethod
@@ -192,7 +241,11 @@ class VisitorAnswerOut(Out):
             turn_id=event.turn_id,
             text=answer.text,
             citations=[QuoteOut.of(citation) for citation in answer.citations] if with_sources else [],
+            outcome=answer.outcome,
             abstained=answer.abstained,
+            closest=[VisitorClosestOut.of(one) for one in answer.closest] if with_sources else [],
+            corrections=[CorrectionOut.model_validate(one) for one in answer.corrections],
+            warnings=list(answer.warnings),
             degraded=list(answer.degraded),
         )
 

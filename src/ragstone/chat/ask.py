@@ -28,7 +28,7 @@ from ragstone.principals import LOCAL, Principal
 from ragstone.retrieval.base import Retriever, within_budget
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
-from ragstone.vocabulary import Answer, Citation, Filters, Passage, Query, Scope, Turn, Usage
+from ragstone.vocabulary import Answer, Citation, Filters, Passage, Query, Scope, SpellingCorrection, Turn, Usage
 
 UNCONFIGURED = "model_unconfigured"
 """The policy where a model of the plan is passed over: its key is not set, or it cannot be opened."""
@@ -49,6 +49,7 @@ class Retrieved:
     question: str
     passages: tuple[Passage, ...]
     degraded: tuple[str, ...]
+    corrections: tuple[SpellingCorrection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,8 @@ class Chat:
         whole = await self._condense(exchange)
         exchange.meter.embedded(self._parts.count_tokens(whole))
         found = await self._parts.retriever.search(exchange.scope, replace(exchange.query, text=whole))
-        return Retrieved(whole, within_budget(found.passages, self._options.context_tokens), found.degraded)
+        passages = within_budget(found.passages, self._options.context_tokens)
+        return Retrieved(whole, passages, found.degraded, found.corrections)
 
     async def generate(self, exchange: Exchange, found: Retrieved) -> AsyncGenerator[Delta | Citation | Answer, None]:
         """Step 2: yields text as it comes, then citations, then one `Answer`."""
@@ -204,7 +206,8 @@ class Chat:
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Answer):
-                    yield replace(event, degraded=(*found.degraded, *chosen.degraded, *event.degraded))
+                    degraded = (*found.degraded, *chosen.degraded, *event.degraded)
+                    yield replace(event, degraded=degraded, corrections=found.corrections)
                 else:
                     yield event
 

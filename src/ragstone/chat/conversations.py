@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from ragstone.storage.database import (
     unscoped,
 )
 from ragstone.storage.schema import conversations, tenants, turns
-from ragstone.vocabulary import Answer, Citation, Scope, Turn, Usage
+from ragstone.vocabulary import Answer, Citation, Scope, Turn, Usage, Verdict
 
 TITLE_CHARS = 80  # a title is the first question, cut to about one line
 
@@ -229,12 +229,20 @@ def _turn(row: Row[Any]) -> SavedTurn:
         question=row.question,
         condensed=row.condensed,
         answer=row.answer,
-        citations=tuple(Citation(**{**item, "heading_path": tuple(item["heading_path"])}) for item in row.citations),
+        citations=tuple(_citation(item) for item in row.citations),
         abstained=row.abstained,
         degraded=tuple(row.degraded),
         usage=Usage(row.model, row.input_tokens, row.output_tokens, row.cached_tokens),
         created_at=row.created_at,
     )
+
+
+def _citation(stored: Mapping[str, Any]) -> Citation:
+    """A stored citation. Turns of older versions hold `verified` in place of the verdict."""
+    fields = dict(stored)
+    verdict = fields.pop("verdict", None) or ("borne_out" if fields["verified"] else "doubtful")
+    fields.pop("verified", None)
+    return Citation(**{**fields, "heading_path": tuple(fields["heading_path"]), "verdict": Verdict(verdict)})
 
 
 def _row(

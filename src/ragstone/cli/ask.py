@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 SNIPPET_CHARS = 160
 QUOTE_CHARS = 300
+VERDICTS = {
+    "quoted": "quoted",
+    "borne_out": "restated from the source",
+    "doubtful": "doubtful: please check",
+    "contradicted": "the source says something else",
+}
+"""What the command line calls a verdict."""
 RESTARTED = "\n(The model stopped; the answer starts again.)\n"
 
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="The question; - reads it from stdin.")]
@@ -51,8 +59,7 @@ async def ask(
         finished = await _answer(services, scope, text, conversation, limit, streams=streams)
     answer = finished.answer
     if as_json:
-        facts = {"question": text, "conversation_id": finished.conversation_id}
-        say_json({**facts, **{name: getattr(answer, name) for name in answer.__dataclass_fields__}})
+        say_json({"question": text, "conversation_id": finished.conversation_id, **_as_object(answer)})
     else:
         if not streams:
             say(answer.text)
@@ -84,6 +91,13 @@ async def _answer(
     return finished
 
 
+def _as_object(answer: Answer) -> dict[str, object]:
+    """The fields of an answer, with the two that follow from others."""
+    fields = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
+    citations = [{**asdict(citation), "verified": citation.verified} for citation in answer.citations]
+    return {**fields, "abstained": answer.abstained, "citations": citations}
+
+
 def _list_sources(answer: Answer) -> None:
     for policy in answer.degraded:
         complain(f"\nDegraded: {policy}. A part was not available for this answer; see docs/troubleshooting.md.")
@@ -94,13 +108,12 @@ def _list_sources(answer: Answer) -> None:
         if citation.marker != shown:
             shown = citation.marker
             say(f"[{shown}] {_place(citation.source, citation.page, citation.title, citation.heading_path)}")
-        verdict = "verified" if citation.verified else f"not verified ({citation.score:.2f})"
-        say(f'    {verdict}: "{one_line(citation.quote, max_chars=QUOTE_CHARS)}"')
+        say(f'    {VERDICTS[citation.verdict]}: "{one_line(citation.quote, max_chars=QUOTE_CHARS)}"')
 
 
 def _one_per_quote(citations: Sequence[Citation]) -> list[Citation]:
     """Citations with each quote listed once, in order of markers."""
-    spans = {(one.marker, one.start, one.end, one.verified): one for one in citations}
+    spans = {(one.marker, one.start, one.end, one.verdict): one for one in citations}
     return sorted(spans.values(), key=lambda one: (one.marker, one.start))
 
 

@@ -20,7 +20,7 @@ from ragstone.generation.markers import MarkerFilter
 from ragstone.llm.token_usage import TokenUsage
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
-from ragstone.vocabulary import Answer, Citation, Passage, Turn, Usage
+from ragstone.vocabulary import Answer, Citation, Outcome, Passage, Turn, Usage
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class _Draft:
     def __init__(self, spent: TokenUsage) -> None:
         self.spent = spent
         self.text = ""
-        self.abstained = False
+        self.outcome = Outcome.ANSWERED
         self.degraded: tuple[str, ...] = ()
         self.removed_markers = 0
         self.usage = Usage("none")
@@ -58,7 +58,7 @@ class _Draft:
         return delta
 
     def abstain(self, text: str) -> Delta:
-        self.abstained = True
+        self.outcome = Outcome.NOTHING
         return self.add(text)
 
     def use(self, usage: Usage) -> None:
@@ -112,7 +112,11 @@ class Generator:
                 async for delta in deltas:
                     yield delta
         with self._metrics.timed("verify"):
-            citations, uncited = ((), 0) if draft.abstained else await asyncio.to_thread(cite, draft.text, passages)
+            citations, uncited = (
+                ((), 0)
+                if draft.outcome is not Outcome.ANSWERED
+                else await asyncio.to_thread(cite, draft.text, passages)
+            )
         for citation in citations:
             yield citation
         answer = Answer(
@@ -120,7 +124,7 @@ class Generator:
             citations=citations,
             passages=tuple(passages),
             usage=draft.usage,
-            abstained=draft.abstained,
+            outcome=draft.outcome,
             degraded=draft.degraded,
             removed_markers=draft.removed_markers,
             uncited_sentences=uncited,
@@ -172,17 +176,16 @@ class Generator:
         draft.removed_markers = markers.removed
 
     def _count(self, answer: Answer) -> None:
-        outcome = "abstained" if answer.abstained else "answered"
-        self._metrics.answers.labels(answer.usage.model, outcome).inc()
+        self._metrics.answers.labels(answer.usage.model, answer.outcome).inc()
         self._metrics.removed_markers.inc(answer.removed_markers)
         self._metrics.tokens.labels(answer.usage.model, "input").inc(answer.usage.input_tokens)
         self._metrics.tokens.labels(answer.usage.model, "output").inc(answer.usage.output_tokens)
         for citation in answer.citations:
-            self._metrics.citations.labels(str(citation.verified).lower()).inc()
+            self._metrics.citations.labels(citation.verdict).inc()
         log.info(
             "answer.done",
             model=answer.usage.model,
-            outcome=outcome,
+            outcome=answer.outcome,
             citations=len(answer.citations),
             verified=sum(citation.verified for citation in answer.citations),
             uncited=answer.uncited_sentences,

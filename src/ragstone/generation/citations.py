@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from ragstone.documents.sentences import sentences
 from ragstone.generation.facts import Facts, facts, merged, opposed
-from ragstone.vocabulary import Citation, Passage
+from ragstone.vocabulary import Citation, Passage, Verdict
 
 VERIFIED_AT = 0.6
 """The score from which a claim counts as verified: see the table in docs/citations.md."""
@@ -127,7 +127,7 @@ def _citation(text: str, claim: Claim, marker: int, passage: Passage, evidence: 
         quote=chunk.text[checked.start : checked.end],
         answer_start=claim.start,
         answer_end=claim.end,
-        verified=checked.score >= VERIFIED_AT,
+        verdict=Verdict.BORNE_OUT if checked.score >= VERIFIED_AT else Verdict.DOUBTFUL,
         score=round(checked.score, 4),
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ragstone.errors import InvalidInput, InvalidQuestion
-from ragstone.vocabulary import Passage, Query, Scope
+from ragstone.vocabulary import Passage, Query, Scope, SpellingCorrection
 
 MAX_PASSAGES = 1000
 PIPELINE_NOT_ASKED = "pipeline_not_asked"
@@ -32,10 +32,14 @@ class RetrievalOptions:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Passages, best first. `degraded` names the policies that acted where a part did not answer."""
+    """Passages, best first. `degraded` names the policies that acted where a part did not answer.
+
+    `corrections` are words of the question that were searched for in another spelling.
+    """
 
     passages: tuple[Passage, ...]
     degraded: tuple[str, ...] = ()
+    corrections: tuple[SpellingCorrection, ...] = ()
 
 
 class Retriever(Protocol):

@@ -43,7 +43,7 @@ class Metrics:
         self.callbacks = self._counter("callbacks", "Attempts to send webhooks, by outcome.", "outcome")
         self.redis = self._counter("redis", "Calls of Redis, by outcome.", "outcome")
         self.answers = self._counter("answers", "Answers given, by answerer and outcome.", "answerer", "outcome")
-        self.citations = self._counter("citations", "Citations given, by verification.", "verified")
+        self.citations = self._counter("citations", "Citations given, by verdict.", "verdict")
         self.removed_markers = self._counter("removed_markers", "Citation markers without a passage.")
         self.tokens = self._counter("tokens", "Model tokens, by model and direction.", "model", "direction")
         self.requests = self._counter("http_requests", "Requests, by route and status.", "route", "status")
