@@ -7,9 +7,10 @@ from contextlib import aclosing
 import pytest
 
 from ragstone.errors import ModelUnavailable
-from ragstone.generation.answer import NOTHING_FOUND, AnswerOptions, Generator
+from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Abstained, Delta
 from ragstone.generation.extractive import ExtractiveAnswerer
+from ragstone.generation.notices import notice
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Citation, Usage
 from tests.generation.answerers import Scripted
@@ -17,6 +18,7 @@ from tests.generation.passages import BRIDGE, TOWER
 
 DOWN = ModelUnavailable("It is down.")
 QUESTION = "When did the bridge open?"
+NOTHING_FOUND = notice("nothing_found", "en")
 
 
 async def answered(answerer, *, fallback=None, passages=(TOWER, BRIDGE), metrics=None, **options):

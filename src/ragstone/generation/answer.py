@@ -17,6 +17,7 @@ from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained, Answerer, Delta
 from ragstone.generation.citations import cite
 from ragstone.generation.markers import MarkerFilter
+from ragstone.generation.notices import language_of, notice
 from ragstone.llm.token_usage import TokenUsage
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
@@ -24,16 +25,14 @@ from ragstone.vocabulary import Answer, Citation, Outcome, Passage, Turn, Usage
 
 log = structlog.get_logger()
 
-NOTHING_FOUND = "I found nothing in the documents that answers this question."
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerOptions:
-    """The time limits of an answer in seconds, and the text of an abstention."""
+    """The time limits of an answer in seconds, and the text of an abstention; `None`: in the question's language."""
 
     first_token_s: float = 10.0
     total_s: float = 60.0
-    nothing_found: str = NOTHING_FOUND
+    nothing_found: str | None = None
 
 
 class _Late(ModelUnavailable):
@@ -145,7 +144,7 @@ class Generator:
             draft.spent.begin()
             stream = within_time(answerer.stream(question, passages, history), self._options)
             try:
-                async with aclosing(self._written(draft, stream, passages)) as deltas:
+                async with aclosing(self._written(draft, stream, question, passages)) as deltas:
                     async for delta in deltas:
                         yield delta
                 return
@@ -154,10 +153,14 @@ class Generator:
                 log.warning("answer.fell_back", answerer=answerer.name, policy=policy, reason=error.message)
                 self._metrics.degraded.labels(policy).inc()
                 draft.start_again(policy)
-        yield draft.abstain(self._options.nothing_found)
+        yield draft.abstain(self._nothing_found(question, passages))
 
     async def _written(
-        self, draft: _Draft, stream: AsyncGenerator[str | Abstained | Usage, None], passages: Sequence[Passage]
+        self,
+        draft: _Draft,
+        stream: AsyncGenerator[str | Abstained | Usage, None],
+        question: str,
+        passages: Sequence[Passage],
     ) -> AsyncGenerator[Delta, None]:
         """The text of one answerer after the marker filter."""
         markers = MarkerFilter([f"{passage.chunk.table_header}\n{passage.chunk.text}" for passage in passages])
@@ -167,13 +170,16 @@ class Generator:
                     case Usage():
                         draft.use(piece)
                     case Abstained():
-                        yield draft.abstain(self._options.nothing_found)
+                        yield draft.abstain(self._nothing_found(question, passages))
                     case str():
                         if text := markers.feed(piece):
                             yield draft.add(text)
         if text := markers.finish():
             yield draft.add(text)
         draft.removed_markers = markers.removed
+
+    def _nothing_found(self, question: str, passages: Sequence[Passage]) -> str:
+        return self._options.nothing_found or notice("nothing_found", language_of(question, passages))
 
     def _count(self, answer: Answer) -> None:
         self._metrics.answers.labels(answer.usage.model, answer.outcome).inc()

@@ -17,6 +17,7 @@ from ragstone.chat.ask import Chat, Exchange
 from ragstone.chat.condense import content_words
 from ragstone.errors import InvalidInput, ModelUnavailable
 from ragstone.generation.base import Delta
+from ragstone.generation.notices import language_of, notice
 from ragstone.http.streaming import Refusal, Writer
 from ragstone.interceptor.enrich import MAX_QUESTION_CHARS
 from ragstone.interceptor.handle import WIRE_FORMATS
@@ -33,7 +34,6 @@ MAX_PLAIN_TOKENS = 800
 AGAIN = "\n\n---\n\n"
 """Separates a text that broke off from the one that replaces it: streamed text cannot be withdrawn."""
 UNDETERMINED = "und"  # ISO 639-2; LibreChat asks for the language, and does nothing with it
-NO_MODEL = "Only questions about the documents are answered here: no language model is set up."
 
 _FIRST_MESSAGE = re.compile(r"^User:\s*(.+)$", re.MULTILINE)
 
@@ -125,7 +125,7 @@ class OwnModel:
             if has_text:
                 raise
         if not has_text:
-            await writer.add(title_of(exchange.question) if decision.reason == "title" else NO_MODEL)
+            await writer.add(title_of(exchange.question) if decision.reason == "title" else no_model(exchange.question))
         usage = exchange.meter.spent.usage
         await writer.end(usage[-1] if usage else Usage(OWN_MODEL), ())
 
@@ -177,6 +177,11 @@ def messages_of(body: Mapping[str, Any]) -> list[Message]:
 def titled_object(title: str) -> str:
     """The object that LibreChat's `titleMethod: structured` has a schema for, and repeats its request without."""
     return json.dumps({"language": UNDETERMINED, "title": title}, ensure_ascii=False)
+
+
+def no_model(question: str) -> str:
+    """The reply to a request that only a language model could serve, in the language of the request."""
+    return notice("no_model", language_of(question))
 
 
 def title_of(request: str) -> str:
