@@ -49,7 +49,7 @@ class SettingFound:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GroupVerdict:
     """The problems of one group of rules."""
 
     group: str
@@ -57,11 +57,11 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SettingsOutcome:
     """The verdicts for a profile; the profile is None if the settings cannot be read."""
 
     profile: Profile | None
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[GroupVerdict]
 
     @property
     def errors(self) -> int:
@@ -120,7 +120,7 @@ async def _check_settings(profile: Profile | None, data_dir: Path | None, *, dee
     try:
         subject = subject_of(settings_for(data_dir), profile)
     except ConfigurationError as error:
-        outcome = Outcome(profile, [Verdict("settings", unreadable(error.message))])
+        outcome = SettingsOutcome(profile, [GroupVerdict("settings", unreadable(error.message))])
     else:
         outcome = await _outcome(subject, deep=deep)
     if as_json:
@@ -146,7 +146,7 @@ async def _check_everything(profile: Profile | None, data_dir: Path | None, *, d
     return ExitCode.FAILED if any(check.state == "broken" for check in checks) else ExitCode.OK
 
 
-async def _checks(settings: Settings, outcome: Outcome, *, quiet: bool) -> AsyncIterator[Check]:
+async def _checks(settings: Settings, outcome: SettingsOutcome, *, quiet: bool) -> AsyncIterator[Check]:
     """Yield the check of the settings, then of each part; show each one unless `quiet`."""
     from ragstone.cli.doctor.checks import all_checks
 
@@ -160,7 +160,7 @@ async def _checks(settings: Settings, outcome: Outcome, *, quiet: bool) -> Async
         yield check
 
 
-def settings_check(outcome: Outcome) -> Check:
+def settings_check(outcome: SettingsOutcome) -> Check:
     """Summarise the problems of the settings as one check; its fix is that of the worst problem."""
     from ragstone.cli.doctor.checks import Check
 
@@ -172,13 +172,13 @@ def settings_check(outcome: Outcome) -> Check:
     return Check("settings", state, f"{outcome.errors} errors, {outcome.warnings} warnings", worst.fix)
 
 
-async def _outcome(subject: Subject, *, deep: bool) -> Outcome:
+async def _outcome(subject: Subject, *, deep: bool) -> SettingsOutcome:
     verdicts = list(verdicts_of(subject))
     if deep:
         from ragstone.cli.doctor.checks import problems_in_database
 
-        verdicts.append(Verdict("database", await problems_in_database(subject, os.environ)))
-    return Outcome(subject.profile, verdicts)
+        verdicts.append(GroupVerdict("database", await problems_in_database(subject, os.environ)))
+    return SettingsOutcome(subject.profile, verdicts)
 
 
 def subject_of(settings: Settings, profile: Profile | None = None) -> Subject:
@@ -188,16 +188,16 @@ def subject_of(settings: Settings, profile: Profile | None = None) -> Subject:
     return Subject(settings, profile or settings.profile, observed(settings), given_variables(), time.time())
 
 
-def verdicts_of(subject: Subject) -> Iterator[Verdict]:
+def verdicts_of(subject: Subject) -> Iterator[GroupVerdict]:
     """Apply all rules; one verdict per group."""
     from ragstone.cli.doctor.rules import MACHINE_RULES, SERVER_RULES
     from ragstone.cli.doctor.upstreams import UPSTREAM_RULES
 
     for group, rules in {"serving": SERVER_RULES, "outside": UPSTREAM_RULES, "machine": MACHINE_RULES}.items():
-        yield Verdict(group, [problem for rule in rules for problem in rule(subject)])
+        yield GroupVerdict(group, [problem for rule in rules for problem in rule(subject)])
 
 
-def _problems_json(outcome: Outcome) -> dict[str, object]:
+def _problems_json(outcome: SettingsOutcome) -> dict[str, object]:
     problems = [
         {
             "group": verdict.group,
@@ -217,7 +217,7 @@ def _check_json(check: Check) -> dict[str, str]:
     return {"name": check.name, "state": check.state, "found": check.found, "mend": check.fix}
 
 
-def _show_problems(outcome: Outcome) -> None:
+def _show_problems(outcome: SettingsOutcome) -> None:
     for verdict in outcome.verdicts:
         count = len(verdict.problems)
         say(f"{verdict.group}: {f'{count} to look at' if count else 'in order'}")
@@ -227,7 +227,7 @@ def _show_problems(outcome: Outcome) -> None:
     say(f"\n{checked}{outcome.errors} errors, {outcome.warnings} warnings.")
 
 
-def _sorted(verdict: Verdict) -> Sequence[SettingProblem]:
+def _sorted(verdict: GroupVerdict) -> Sequence[SettingProblem]:
     return sorted(verdict.problems, key=lambda problem: problem.level != "error")
 
 
