@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ragstone.documents import inline
 from ragstone.embedding.sparse import STOPWORDS, terms
 
 NEGATION_REACH = 4
 """A negator turns around the content terms among this many words after it."""
 
 _MARKER = re.compile(r"[\[【]\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*[\]】]")
-_MARKUP = re.compile(r"[*`~]+|\\(?=\W)|(?<!\w)_+|_+(?!\w)|!?\[(?P<text>[^\[\]\n]*)\]\([^()\n]*\)")
 _NUMBER = re.compile(
     r"(?P<money>[$€£¥])?(?<![\w.])(?P<sign>[-−](?=\d))?(?P<digits>\d+(?:,\d{3})*(?:\.\d+)?)"
     r"(?:(?:st|nd|rd|th)\b)?[ \u00a0-]?(?P<unit>%|°[CF]?|[A-Za-zµ]+)?"
@@ -122,8 +122,8 @@ def opposed(claim: frozenset[str], span: frozenset[str]) -> bool:
 
 
 def plain_text(text: str) -> str:
-    """`text` without citation markers and without Markdown's inline marks; a link keeps its text."""
-    return _MARKUP.sub(lambda found: found["text"] or "", _MARKER.sub("", text))
+    """What a reader of the rendered `text` sees, without numbers in brackets: see `documents.inline`."""
+    return _MARKER.sub("", inline.plain_text(text))
 
 
 def content_terms(text: str) -> frozenset[str]:
