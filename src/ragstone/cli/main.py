@@ -13,6 +13,7 @@ from ragstone.cli.billing import models, plans, usage
 from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
 from ragstone.cli.doctor.report import doctor
 from ragstone.cli.documents import documents
+from ragstone.cli.evaluate import evaluate
 from ragstone.cli.ingest import ingest, rebuild
 from ragstone.cli.interceptor import intercept, interceptor
 from ragstone.cli.jobs import jobs
@@ -65,3 +66,4 @@ app.command()(intercept)
 app.command()(rebuild)
 app.command()(doctor)
 app.add_typer(operate, name="operate")
+app.add_typer(evaluate, name="evaluate")
