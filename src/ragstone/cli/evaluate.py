@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ import typer
 
 from ragstone.cli.command import AsJson, DataDir, ExitCode, opened, run, scope_of
 from ragstone.cli.ingest import conclude, work_on
-from ragstone.cli.output import complain, plain, say, say_json, say_table
+from ragstone.cli.output import complain, say, say_json, say_table
 from ragstone.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ragstone.vocabulary import Answer, Scope
 
 DOCUMENTS_PAGE = 500  # documents read in one statement
+REMOVAL_ATTEMPTS, REMOVAL_PAUSE_S = 50, 0.1  # the index process ends within a second of its last client
 REPORT_EVERY = 20  # questions between two lines of progress
 
 evaluate = typer.Typer(
@@ -58,10 +61,9 @@ async def answers(
     folders = _folders(documents or [])
     if data_dir is None and not folders:
         raise InvalidInput("Name the documents with --documents CORPUS=PATH, or a --data-dir that has them.")
-    with _folder(data_dir) as folder:
-        async with opened(folder) as services:
-            await _ingest(services, folders)
-            graded = await _graded(services, [each for each in asked if not folders or each.corpus in folders])
+    async with _folder(data_dir) as folder, opened(folder) as services:
+        await _ingest(services, folders)
+        graded = await _graded(services, [each for each in asked if not folders or each.corpus in folders])
     _report(graded, left_out=len(asked) - len(graded), as_json=as_json)
     return ExitCode.OK
 
@@ -81,14 +83,28 @@ def _folders(documents: Sequence[str]) -> dict[str, list[Path]]:
     return folders
 
 
-@contextmanager
-def _folder(data_dir: Path | None) -> Iterator[Path]:
+@asynccontextmanager
+async def _folder(data_dir: Path | None) -> AsyncIterator[Path]:
     """The data directory that was named, or a temporary one."""
     if data_dir is not None:
         yield data_dir
         return
-    with tempfile.TemporaryDirectory(prefix="ragstone-evaluate-") as folder:
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix="ragstone-evaluate-"))
+    try:
+        yield folder
+    finally:
+        await _remove(folder)
+
+
+async def _remove(folder: Path) -> None:
+    """Remove a folder; the process of the index may write into it until it has noticed that its client left."""
+    for _ in range(REMOVAL_ATTEMPTS):
+        try:
+            await asyncio.to_thread(shutil.rmtree, folder)
+        except OSError:
+            await asyncio.sleep(REMOVAL_PAUSE_S)
+        else:
+            return
 
 
 async def _ingest(services: Services, folders: Mapping[str, Sequence[Path]]) -> None:
@@ -181,8 +197,8 @@ def _row(graded: GradedAnswer) -> dict[str, object]:
         "question": question.question,
         "grade": graded.grade,
         "gold": [(gold.document, [pattern.pattern for pattern in gold.patterns]) for gold in question.gold],
-        "abstained": answer.abstained,
+        "outcome": answer.outcome,
         "text": answer.text,
         "citations": answer.citations,
-        "closest": plain(getattr(answer, "closest", ())),
+        "closest": answer.closest,
     }

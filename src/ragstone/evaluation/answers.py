@@ -87,10 +87,9 @@ def _question(path: Path, number: int, line: str) -> GradedQuestion:
         history, answerable = tuple(row.get("history", ())), row["answerable"]
     except (ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         raise InvalidInput(f"{path.name}, line {number}: not a question: {error!r}.") from error
-    if not all(isinstance(text, str) for text in (*texts, *history)) or answerable is not bool(gold):
-        raise InvalidInput(
-            f"{path.name}, line {number}: a field has the wrong type, or `answerable` contradicts `gold`."
-        )
+    wrong = answerable is not bool(gold) or not all(each.patterns for each in gold)
+    if wrong or not all(isinstance(text, str) for text in (*texts, *history)):
+        raise InvalidInput(f"{path.name}, line {number}: a field has the wrong type, or `gold` does not fit.")
     return GradedQuestion(*texts, history, gold, answerable)
 
 
@@ -196,7 +195,7 @@ def grade(question: GradedQuestion, answer: Answer, blocks: Sequence[GoldBlock])
 
 
 def _closest(answer: Answer) -> list[tuple[str, int, int]]:
-    return [(each.document_id, each.start, each.end) for each in getattr(answer, "closest", ())]
+    return [(each.document_id, each.start, each.end) for each in answer.closest]
 
 
 def _meet(blocks: Sequence[GoldBlock], spans: Sequence[tuple[str, int, int]]) -> bool:
