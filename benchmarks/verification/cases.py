@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from benchmarks.answer_sets import DATA
@@ -63,13 +64,14 @@ Pairs = Callable[[Sequence[Source], random.Random], Iterator[Case]]
 
 
 def passages(*, held_out: bool, seed: int = SEED) -> list[Source]:
-    """All passages of one side of the split, shuffled by `seed` so that the domains alternate."""
-    found = [
-        *(source for name in SETS for source in _of_set(name, held_out=held_out)),
-        *(source for domain in FOLDERS for source in _of_folder(domain, held_out=held_out)),
+    """All passages of one side of the split; the domains alternate until the small ones are used up."""
+    domains = [
+        *([*_of_set(name, held_out=held_out)] for name in SETS),
+        *([*_of_folder(domain, held_out=held_out)] for domain in FOLDERS),
     ]
-    random.Random(seed).shuffle(found)
-    return found
+    for found in domains:
+        random.Random(seed).shuffle(found)
+    return [source for row in zip_longest(*domains) for source in row if source is not None]
 
 
 def lines(path: Path) -> Iterator[dict]:
