@@ -29,6 +29,7 @@ HEAVY = (
     "ragstone.embedding.minilm",
     "ragstone.index.qdrant_edge.index",
     "ragstone.inference.encoder",
+    "ragstone.inference.judge",
     "ragstone.storage.database.Database",
     "ragstone.storage.sqlite",
     "ragstone.wiring",

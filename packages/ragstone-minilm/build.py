@@ -1,6 +1,9 @@
-"""Build the wheel of ragstone-minilm: all-MiniLM-L6-v2 as an ONNX graph, from its original weights.
+"""Build the wheel of ragstone-minilm: all-MiniLM-L6-v2 and the judge as ONNX graphs, from their weights.
 
     python packages/ragstone-minilm/build.py --out dist
+
+The embedder's weights are the original ones, which another package carries. The judge's lie in this folder:
+`benchmarks/training` of the repository trains them (README.md, "The judge").
 
 The same inputs give the same wheel, byte for byte. It runs where the dependency group `build`
 of the pyproject.toml beside it is installed (`make wheels` sees to that).
@@ -37,6 +40,9 @@ ORIGINAL_SHA256 = {
 GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "model.onnx.data"
 TOKENIZER_FILE = "tokenizer.json"
+TRAINED_FILE = "judge.safetensors"  # of this folder, float16
+JUDGE_GRAPH_FILE = "judge.onnx"
+JUDGE_WEIGHTS_FILE = "judge.onnx.data"
 ALIGNMENT_BYTES = 4096  # of each tensor in the weights file: a page, so that a runtime can map it
 EPOCH_S = 1_580_601_600  # 2020-02-02, hatchling's own default: the time of every file in the wheel
 
@@ -44,9 +50,15 @@ DIMENSIONS = 384
 LAYERS = 6
 HEADS = 12
 HEAD_SIZE = DIMENSIONS // HEADS
+JUDGE_LAYERS = 4
+JUDGE_CLASSES = 4
+JUDGE_PARTS = {"left": (2, 5), "right": (5, 8)}
+"""Token types of the two sides, first and behind the last; `ragstone/inference/pairs.py` declares them."""
+
 EPSILON = 1e-12  # layer_norm_eps of the model's config.json
 OPSET = 20  # the first with Gelu
 MASKED = -1e9  # added to the attention score of padding
+ABSENT = 0.0  # stands for a token of the other side where the largest value is looked for
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -55,7 +67,8 @@ def main() -> None:
     """Build the wheel into the folder `--out`."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--out", type=Path, required=True, help="folder for the wheel")
-    build_wheel(model_files(original_files()), arguments.parse_args().out.resolve())
+    out = arguments.parse_args().out.resolve()
+    build_wheel(model_files(original_files(), (PACKAGE / TRAINED_FILE).read_bytes()), out)
 
 
 def build_wheel(files: dict[str, bytes], out: Path) -> None:
@@ -87,14 +100,16 @@ def original_files() -> dict[str, bytes]:
     return files
 
 
-def model_files(originals: dict[str, bytes]) -> dict[str, bytes]:
-    """Make the files of the wheel from the original ones."""
-    tensors = graph_tensors(load(originals["model.safetensors"]))
-    references, data = external(tensors)
+def model_files(originals: dict[str, bytes], trained: bytes) -> dict[str, bytes]:
+    """Make the files of the wheel from the original ones and the judge's trained weights."""
+    references, data = external(graph_tensors(load(originals["model.safetensors"])), WEIGHTS_FILE)
+    judge_references, judge_data = external(judge_tensors(load(trained)), JUDGE_WEIGHTS_FILE)
     files = {
         GRAPH_FILE: serialised(graph(references)),
         WEIGHTS_FILE: data,
         TOKENIZER_FILE: originals["tokenizer.json"],
+        JUDGE_GRAPH_FILE: serialised(judge_graph(judge_references)),
+        JUDGE_WEIGHTS_FILE: judge_data,
     }
     sums = "".join(f"{sha256(content)}  {name}\n" for name, content in files.items())
     return {**files, "SHA256SUMS": sums.encode()}
@@ -112,21 +127,21 @@ def serialised(encoder: GraphProto) -> bytes:
     return content
 
 
-def external(tensors: Weights) -> tuple[list[TensorProto], bytes]:
-    """The graph's references to `tensors`, and the content of the weights file that holds them."""
+def external(tensors: Weights, location: str) -> tuple[list[TensorProto], bytes]:
+    """The graph's references to `tensors`, and the content of the weights file `location` that holds them."""
     references, data = [], bytearray()
     for name, tensor in tensors.items():
         content = tensor.astype("<f4").tobytes()
-        references.append(reference(name, tensor.shape, offset=len(data), length=len(content)))
+        references.append(reference(name, tensor.shape, location, offset=len(data), length=len(content)))
         data += content + bytes(-len(content) % ALIGNMENT_BYTES)
     return references, bytes(data)
 
 
-def reference(name: str, shape: tuple[int, ...], *, offset: int, length: int) -> TensorProto:
-    """A tensor whose values lie in the weights file."""
+def reference(name: str, shape: tuple[int, ...], location: str, *, offset: int, length: int) -> TensorProto:
+    """A tensor whose values lie in the weights file `location`."""
     proto = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
     proto.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", WEIGHTS_FILE), ("offset", str(offset)), ("length", str(length))):
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
         proto.external_data.add(key=key, value=value)
     return proto
 
@@ -137,7 +152,45 @@ def graph(references: list[TensorProto]) -> GraphProto:
     Inputs `ids` and `mask` are int64 of shape (texts, tokens); the output `vectors` is
     float32 of shape (texts, 384) with rows of length 1.
     """
-    constants = [
+    nodes = [*embed(), *(node for layer in range(LAYERS) for node in encoder_layer(layer)), *pool()]
+    return helper.make_graph(
+        nodes,
+        "all-MiniLM-L6-v2",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "tokens"]) for name in ("ids", "mask")],
+        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", DIMENSIONS])],
+        [*constants(), *references],
+    )
+
+
+def judge_graph(references: list[TensorProto]) -> GraphProto:
+    """The judge: the lowest layers of the same encoder over pairs of texts, and a linear head.
+
+    Inputs: `embedded`, float32 (pairs, tokens, 384), the embedder's word vectors plus its position vectors; `types`
+    and `mask`, int64 (pairs, tokens). The output `logits` is float32 (pairs, 4): not stated, supported, contradicted,
+    and the log odds that the right side answers. The head reads the first token and the largest values of each side.
+    """
+    nodes = [*judge_embed(), *(node for layer in range(JUDGE_LAYERS) for node in encoder_layer(layer)), *judge_head()]
+    sides = [
+        helper.make_tensor(f"{side}.{edge}", TensorProto.INT64, [], [value])
+        for side, edges in JUDGE_PARTS.items()
+        for edge, value in zip(("first", "end"), edges, strict=True)
+    ]
+    wide = ["pairs", "tokens"]
+    return helper.make_graph(
+        nodes,
+        "ragstone-judge",
+        [
+            helper.make_tensor_value_info("embedded", TensorProto.FLOAT, [*wide, DIMENSIONS]),
+            *(helper.make_tensor_value_info(name, TensorProto.INT64, wide) for name in ("types", "mask")),
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["pairs", JUDGE_CLASSES])],
+        [*constants(), *sides, helper.make_tensor("absent", TensorProto.FLOAT, [], [ABSENT]), *references],
+    )
+
+
+def constants() -> list[TensorProto]:
+    """What both graphs name."""
+    return [
         helper.make_tensor("split_heads", TensorProto.INT64, [4], [0, 0, HEADS, HEAD_SIZE]),
         helper.make_tensor("join_heads", TensorProto.INT64, [3], [0, 0, DIMENSIONS]),
         helper.make_tensor("zero", TensorProto.INT64, [1], [0]),
@@ -146,14 +199,6 @@ def graph(references: list[TensorProto]) -> GraphProto:
         helper.make_tensor("masked", TensorProto.FLOAT, [], [MASKED]),
         helper.make_tensor("real", TensorProto.FLOAT, [], [1.0]),
     ]
-    nodes = [*embed(), *(node for layer in range(LAYERS) for node in encoder_layer(layer)), *pool()]
-    return helper.make_graph(
-        nodes,
-        "all-MiniLM-L6-v2",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "tokens"]) for name in ("ids", "mask")],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", DIMENSIONS])],
-        [*constants, *references],
-    )
 
 
 PARTS = {
@@ -177,6 +222,28 @@ def graph_tensors(weights: Weights) -> Weights:
     }
     for layer in range(LAYERS):
         tensors |= layer_tensors(weights, layer)
+    return {name: np.ascontiguousarray(tensor.T if is_matrix(name) else tensor) for name, tensor in tensors.items()}
+
+
+def judge_tensors(trained: dict[str, NDArray[np.float16]]) -> Weights:
+    """The trained tensors as the graph reads them."""
+    weights = {name: tensor.astype(np.float32) for name, tensor in trained.items()}
+    scale = np.ones(3 * DIMENSIONS, np.float32)
+    scale[:DIMENSIONS] /= np.float32(sqrt(HEAD_SIZE))  # as in `layer_tensors`
+    tensors = {
+        "types.vectors": weights["types.weight"],
+        "embed.norm.weight": weights["embed_norm.weight"],
+        "embed.norm.bias": weights["embed_norm.bias"],
+        "head.weight": weights["head.weight"].T,
+        "head.bias": weights["head.bias"],
+    }
+    for layer in range(JUDGE_LAYERS):
+        for kind in ("weight", "bias"):
+            source = f"layers.{layer}."
+            shaped = scale[:, None] if kind == "weight" else scale
+            tensors[f"{layer}.qkv.{kind}"] = weights[f"{source}qkv.{kind}"] * shaped
+            for part in PARTS:
+                tensors[f"{layer}.{part}.{kind}"] = weights[f"{source}{part.replace('.', '_')}.{kind}"]
     return {name: np.ascontiguousarray(tensor.T if is_matrix(name) else tensor) for name, tensor in tensors.items()}
 
 
@@ -205,12 +272,28 @@ def operation(kind: str, inputs: str, output: str, **attributes: float | list[in
 
 
 def embed() -> list[NodeProto]:
-    """Token and position vectors, and the penalty that keeps padding out of the attention."""
+    """Token and position vectors, and the penalty of padding."""
     return [
         operation("Shape", "ids", "length", start=1, end=2),
         operation("Slice", "positions zero length zero", "places"),
         operation("Gather", "words ids", "named"),
         operation("Add", "named places", "placed"),
+        *normalise(),
+    ]
+
+
+def judge_embed() -> list[NodeProto]:
+    """The given vectors plus those of the types, and the penalty of padding."""
+    return [
+        operation("Gather", "types.vectors types", "typed"),
+        operation("Add", "embedded typed", "placed"),
+        *normalise(),
+    ]
+
+
+def normalise() -> list[NodeProto]:
+    """The input of the first layer, and the penalty that keeps padding out of the attention."""
+    return [
         operation("LayerNormalization", "placed embed.norm.weight embed.norm.bias", "0.in", epsilon=EPSILON),
         operation("Cast", "mask", "kept", to=TensorProto.FLOAT),
         operation("Sub", "real kept", "dropped"),
@@ -267,6 +350,32 @@ def pool() -> list[NodeProto]:
         # The mean's divisor is left out: scaling to length 1 cancels it.
         operation("ReduceSum", "kept.tokens one", "sum", keepdims=0),
         operation("LpNormalization", "sum", "vectors", axis=-1, p=2),
+    ]
+
+
+def judge_head() -> list[NodeProto]:
+    """The first token's vector and the largest values of each side, joined, through the head."""
+    last = f"{JUDGE_LAYERS}.in"
+    return [
+        operation("Slice", f"{last} zero one one", "first.wide"),
+        operation("Squeeze", "first.wide one", "first"),
+        *largest("left", last),
+        *largest("right", last),
+        operation("Concat", "first left.largest right.largest", "pooled", axis=-1),
+        operation("MatMul", "pooled head.weight", "head.product"),
+        operation("Add", "head.product head.bias", "logits"),
+    ]
+
+
+def largest(side: str, last: str) -> list[NodeProto]:
+    """The largest value of each dimension over the tokens of one side."""
+    return [
+        operation("GreaterOrEqual", f"types {side}.first", f"{side}.begun"),
+        operation("Less", f"types {side}.end", f"{side}.open"),
+        operation("And", f"{side}.begun {side}.open", f"{side}.tokens"),
+        operation("Unsqueeze", f"{side}.tokens two", f"{side}.wide"),
+        operation("Where", f"{side}.wide {last} absent", f"{side}.values"),
+        operation("ReduceMax", f"{side}.values one", f"{side}.largest", keepdims=0),
     ]
 
 

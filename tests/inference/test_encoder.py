@@ -33,7 +33,7 @@ def test_a_missing_file_is_named_with_the_way_out(tmp_path):
     assert "RAGSTONE_EMBEDDING__MODEL_FOLDER" in str(raised.value)
 
 
-@pytest.mark.parametrize("altered", SHA256)
+@pytest.mark.parametrize("altered", ["model.onnx", "model.onnx.data", "tokenizer.json"])
 def test_one_altered_byte_is_refused(tmp_path, altered):
     for name in SHA256:
         shutil.copy(INSTALLED / name, tmp_path)

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 
 from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.inference.encoder import SHA256
+from ragstone.inference.judge import PairJudge
 from tests.embedding.test_minilm import REFERENCE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -81,6 +82,12 @@ def test_the_wheel_needs_nothing_and_has_its_licence(wheel, files):
     assert metadata(wheel)["License-Expression"] == "Apache-2.0"
     [licence] = files.parent.glob("*.dist-info/licenses/LICENSE")
     assert "Apache License" in licence.read_text()
+
+
+def test_its_judge_runs(files):
+    judge = PairJudge.load(files, threads=1)
+    [support] = judge.supports([("The hall is open .", "The hall is open on Monday .")])
+    assert 0 <= support.supported <= 1
 
 
 async def test_its_graph_gives_the_vectors_of_the_original_model(files):

@@ -1,4 +1,4 @@
-"""The encoder of all-MiniLM-L6-v2: its verified files, and a session of ONNX Runtime that runs them.
+"""The encoder of all-MiniLM-L6-v2: the verified files of the model package, and a session of ONNX Runtime.
 
 The files come from the package ragstone-minilm, which `packages/ragstone-minilm/build.py`
 builds from the original weights.
@@ -25,11 +25,14 @@ GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "model.onnx.data"  # the graph refers to it by this name
 TOKENIZER_FILE = "tokenizer.json"
 
-# The files of ragstone-minilm 1.0.
+# The files of ragstone-minilm 1.1.
 SHA256 = {
     GRAPH_FILE: "df318701dbad7098b73499a0598d932aad32074b27bcb54bd20712d73c886400",
     WEIGHTS_FILE: "7ed3d67a820cde32a0d699b26b3926a84fd7917b7a4c81459be70a35d7bdb18d",
     TOKENIZER_FILE: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    # What `judge.py` reads; it holds the names.
+    "judge.onnx": "9e643af8ab50f48380507bb594411316a28b89a3a7eb98eae429d916a169f640",
+    "judge.onnx.data": "01b9d216adedb497e5629189428d3c9c0a2402e269762b07ff846448e500c6ee",
 }
 
 _FIX = (
@@ -56,29 +59,57 @@ def read_model_files(folder: Path | None) -> ModelFiles:
     Raises:
         ModelFileError: a file is missing, unreadable or not the pinned one.
     """
-    folder = folder or _package_folder()
+    folder = folder or package_folder()
     return ModelFiles(
-        graph=_read(folder / GRAPH_FILE),
-        weights=_read(folder / WEIGHTS_FILE),
-        tokenizer=_read(folder / TOKENIZER_FILE),
+        graph=read_model_file(folder / GRAPH_FILE),
+        weights=read_model_file(folder / WEIGHTS_FILE),
+        tokenizer=read_model_file(folder / TOKENIZER_FILE),
     )
 
 
-def _package_folder() -> Path:
+def package_folder() -> Path:
+    """The folder of the installed model package.
+
+    Raises:
+        ModelFileError: it is not installed.
+    """
     spec = find_spec(MODEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ModelFileError(f"The embedding model is not installed. {_FIX}")
     return Path(spec.submodule_search_locations[0])
 
 
-def _read(path: Path) -> bytes:
+def read_model_file(path: Path) -> bytes:
+    """The content of a file of the model package, verified by its hash.
+
+    Raises:
+        ModelFileError: it is missing, unreadable or not the pinned one.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_FIX}") from error
+    _verify(path, content)
+    return content
+
+
+def mapped_model_file(path: Path) -> NDArray[np.uint8]:
+    """The same as a read-only map: pages that are used lie in the system's file cache, once for all who map it.
+
+    Raises:
+        ModelFileError: as `read_model_file`.
+    """
+    try:
+        content = np.memmap(path, np.uint8, mode="r")
+    except OSError as error:
+        raise ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_FIX}") from error
+    _verify(path, content.data)
+    return content
+
+
+def _verify(path: Path, content: bytes | memoryview) -> None:
     if hashlib.sha256(content).hexdigest() != SHA256[path.name]:
         raise ModelFileError(f"The model file {path} is not the pinned one: its SHA-256 differs. {_FIX}")
-    return content
 
 
 class EncoderSession:
@@ -86,7 +117,7 @@ class EncoderSession:
 
     def __init__(self, files: ModelFiles, *, threads: int | None = None) -> None:
         """Load the encoder; `threads` compute one batch together (default: one per core this process may use)."""
-        options = _session_options(threads or _cores())
+        options = session_options(threads)
         # From memory, not by path, so that the verified bytes are loaded.
         options.add_external_initializers_from_files_in_memory([WEIGHTS_FILE], [files.weights], [len(files.weights)])
         self._session = onnxruntime.InferenceSession(files.graph, options, providers=["CPUExecutionProvider"])
@@ -104,11 +135,11 @@ class EncoderSession:
         return vectors
 
 
-def _session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Session options for low memory, and for threads that sleep between batches."""
+def session_options(threads: int | None) -> onnxruntime.SessionOptions:
+    """Session options for low memory, and for threads that sleep between batches; by default one per core."""
     options = onnxruntime.SessionOptions()
     # By default the runtime counts the machine's cores and pins its threads to them.
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or _cores()
     # Memory plans are stored per input shape, and every batch has another shape.
     options.enable_mem_pattern = False
     # Threads that spin between batches take CPU time from other processes.

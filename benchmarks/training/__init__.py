@@ -1,0 +1,1 @@
+"""Training of the judge: the small model that ranks answering sentences and checks citations."""
