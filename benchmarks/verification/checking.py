@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from benchmarks.verification.cases import Case, Source
 from benchmarks.verification.figures import Judged
 from benchmarks.verification.sentences_of import spots
-from ragstone.generation.citations import VERIFIED_AT, Evidence, cite
+from ragstone.generation.citations import cite
+from ragstone.generation.verification import Evidence
 from ragstone.vocabulary import Chunk, Hit, Passage
 
 ANSWERS = 200
@@ -19,10 +20,7 @@ SENTENCES = 3
 def check(case: Case, group: str) -> Judged:
     """The case after its check."""
     found = Evidence(case.text, case.title).verify(case.claim)
-    accepted = found.score >= VERIFIED_AT
-    return Judged(
-        group, case.kind, case.true, case.language, found.score, accepted, "verified" if accepted else "doubtful"
-    )
+    return Judged(group, case.kind, case.true, case.language, found.score, found.verified, found.verdict)
 
 
 def seconds_of_answers(sources: Sequence[Source]) -> list[float]:

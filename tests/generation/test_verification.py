@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragstone.generation.citations import VERIFIED_AT, Evidence
+from ragstone.generation.verification import Evidence
 from tests.generation.passages import BRIDGE, TOWER
 
 
@@ -24,7 +24,7 @@ def checked(claim, passage=TOWER):
     ],
 )
 def test_what_the_passage_says_is_verified(claim):
-    assert checked(claim).score >= VERIFIED_AT
+    assert checked(claim).verified
 
 
 @pytest.mark.parametrize(
@@ -43,24 +43,24 @@ def test_what_the_passage_says_is_verified(claim):
     ],
 )
 def test_what_the_passage_does_not_say_is_not(claim):
-    assert checked(claim).score < VERIFIED_AT
+    assert not checked(claim).verified
 
 
 def test_two_names_that_changed_places_are_seen():
     evidence = Evidence("In the final match the team of Brazil defeated the team of Germany.")
     assert evidence.verify("In the final match the team of Brazil defeated the team of Germany.").score == 1
-    assert evidence.verify("In the final match the team of Germany defeated the team of Brazil.").score < VERIFIED_AT
+    assert not evidence.verify("In the final match the team of Germany defeated the team of Brazil.").verified
 
 
 def test_a_denial_is_not_outvoted_by_sentences_around_it():
     evidence = Evidence("The plan was approved by the council. It was not funded. Nobody was surprised.")
-    assert evidence.verify("The plan was not approved by the council.").score < VERIFIED_AT
+    assert not evidence.verify("The plan was not approved by the council.").verified
     assert evidence.verify("The plan was approved by the council.").score == 1
 
 
 def test_the_opposite_word_is_seen():
     evidence = Evidence("Oil prices increased sharply after the embargo.")
-    assert evidence.verify("Oil prices decreased sharply after the embargo.").score < VERIFIED_AT
+    assert not evidence.verify("Oil prices decreased sharply after the embargo.").verified
 
 
 def test_the_span_is_the_sentence_and_no_more():

@@ -40,14 +40,14 @@ _ENGLISH = """
 STOPWORDS = frozenset(_ENGLISH.split())
 
 # Scripts without spaces between words (Hangul: with attached endings); cut into character pairs.
-_UNSPACED = (
+UNSPACED = (
     "\u0e01-\u0eff\u1000-\u109f\u1780-\u17d3\u3005-\u3007\u3041-\u30ff\u3105-\u312f"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 )
 # `\w` leaves out the vowel signs of the Indic scripts, which are part of the word. No possessive
 # quantifiers: Python 3.11.2 (Debian 12) matches them wrongly, and nothing here can backtrack far.
-_WORD = rf"(?:[^\W_{_UNSPACED}]|[\u0900-\u0963\u0966-\u0dff])+"
-_TERM = re.compile(rf"[{_UNSPACED}]+|{_WORD}(?:[._]{_WORD})*(?:\+\+|#(?!\w))?")
+_WORD = rf"(?:[^\W_{UNSPACED}]|[\u0900-\u0963\u0966-\u0dff])+"
+_TERM = re.compile(rf"[{UNSPACED}]+|{_WORD}(?:[._]{_WORD})*(?:\+\+|#(?!\w))?")
 # Accents, Hebrew and Arabic points, soft hyphens and joiners: many writers omit them.
 _OPTIONAL = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u00ad\u200c\u200d]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
@@ -96,7 +96,7 @@ def _folded(text: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def _terms_of(run: str) -> tuple[str, ...]:
     """Terms of a run of characters; cached, because texts repeat words and the stemmer takes 27 µs for each."""
-    if re.match(f"[{_UNSPACED}]", run):
+    if re.match(f"[{UNSPACED}]", run):
         return tuple(run[i : i + 2] for i in range(len(run) - 1)) or (run,)
     if "." in run or "_" in run:
         return (run, *(_stem(part) for part in re.split("[._]", run)))

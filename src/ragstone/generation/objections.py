@@ -1,0 +1,280 @@
+"""Objections: what in a claim contradicts the sentences that it is compared with, found by rules without a model.
+
+A rule objects to what cannot both be so: another figure, unit, month or name; a negation that one of them lacks; the
+opposite word; another quantifier, bound or degree of certainty; words that have changed places. The rules read
+canonical text. They are written to leave true sentences alone, and see only some of the false ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import pairwise
+
+from ragstone.generation.facts import Facts, opposed
+
+NEAR_COPY = 0.8
+"""Two texts that share this many terms say the same of the same, or one of them is altered."""
+
+MAX_WORDS = 160
+"""Longer texts are not aligned: the time grows with the square."""
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_NO_ORDER = _set(
+    "a an the and or of is are was were be been has have had it its he she they his her their also that which who"
+)
+
+
+class Objection(StrEnum):
+    """What a rule found."""
+
+    FIGURE = "figure"
+    UNIT = "unit"
+    MONTH = "month"
+    NAME = "name"
+    NEGATION = "negation"
+    OPPOSITE = "opposite"
+    QUANTIFIER = "quantifier"
+    CERTAINTY = "certainty"
+    BOUND = "bound"
+    ONLY = "only"
+    CLASS = "class"
+    ORDER = "order"
+    CELL = "cell"
+    ELSEWHERE = "elsewhere"
+    """A figure, month or name stands near the sentence, but not in it: no contradiction, but no support either."""
+
+
+def objections(claim: Facts, span: Facts, near: Facts) -> Iterator[Objection]:
+    """What contradicts between a claim and the span; `near` are the span, its neighbours, title and headings."""
+    yield from _by_figures(claim, span, near)
+    if _negation_differs(claim, span):
+        yield Objection.NEGATION
+    if opposed(claim.terms, span.terms):
+        yield Objection.OPPOSITE
+    if _bounds_differ(claim.words, span.words):
+        yield Objection.BOUND
+    copied = len(claim.terms & span.terms) >= NEAR_COPY * len(claim.terms)
+    yield from _by_names(claim, span, near, copied=copied)
+    if copied and _rearranged(claim.words, span.words):
+        yield Objection.ORDER
+    yield from _by_words(frozenset(claim.words), frozenset(span.words), copied=copied)
+
+
+def _by_words(mine: frozenset[str], theirs: frozenset[str], *, copied: bool) -> Iterator[Objection]:
+    """Objections that follow from single words."""
+    if _exclusive(mine, theirs):
+        yield Objection.CLASS
+    if _quantity_differs(mine, theirs):
+        yield Objection.QUANTIFIER
+    if mine & _ONLY and not theirs & _ONLY:
+        yield Objection.ONLY
+    if _certainty_differs(mine, theirs, copied=copied):
+        yield Objection.CERTAINTY
+
+
+def _by_figures(claim: Facts, span: Facts, near: Facts) -> Iterator[Objection]:
+    missing = [figure for figure, units in claim.numbers.items() if _units_of(figure, units, span) is None]
+    spare = span.numbers.keys() - claim.numbers.keys()
+    if any(_units_of(figure, claim.numbers[figure], near) is None for figure in missing) or (missing and spare):
+        yield Objection.FIGURE
+    elif missing:
+        yield Objection.ELSEWHERE
+    if spare and not missing and "one" in claim.words and "one" not in span.words:
+        yield Objection.FIGURE
+    if any(_units_differ(units, _units_of(figure, units, span)) for figure, units in claim.numbers.items()):
+        yield Objection.UNIT
+    if claim.months - near.months or (claim.months - span.months and span.months - claim.months):
+        yield Objection.MONTH
+    elif claim.months - span.months:
+        yield Objection.ELSEWHERE
+
+
+def _units_of(figure: str, units: frozenset[str], text: Facts) -> frozenset[str] | None:
+    """The units that the text has with this figure, or with the same value in other decimals.
+
+    A figure without unit may be a version, where 3.10 is not 3.1.
+    """
+    if figure in text.numbers:
+        return text.numbers[figure]
+    for other, known in text.numbers.items():
+        if units & known - {""} and "." in figure + other and _shortest(figure) == _shortest(other):
+            return known
+    return None
+
+
+def _units_differ(mine: frozenset[str], theirs: frozenset[str] | None) -> bool:
+    mine, theirs = mine - {""}, (theirs or frozenset()) - {""}
+    return bool(mine and theirs and not mine & theirs)
+
+
+def _shortest(figure: str) -> str:
+    return figure.rstrip("0").rstrip(".") if figure.count(".") == 1 else figure
+
+
+def _by_names(claim: Facts, span: Facts, near: Facts, *, copied: bool) -> Iterator[Objection]:
+    """A name that is not near, or one of the neighbourhood in the place of another of the span."""
+    names, here = set(claim.names), set(span.names) | set(span.words) | span.terms
+    missing = names - here
+    spare = set(span.names) - names - set(claim.words) - claim.terms
+    if missing - set(near.names) - near.terms - set(near.words) or (
+        copied and spare and missing - set(claim.names[:1])
+    ):
+        yield Objection.NAME
+    elif missing and spare:
+        yield Objection.ELSEWHERE
+
+
+def _negation_differs(claim: Facts, span: Facts) -> bool:
+    """One negates a term that the other states. Where both negate, the words in reach may follow from their order."""
+    if claim.negates and not span.negates:
+        return True
+    shared = claim.terms & span.terms
+    return not claim.negated & span.negated and bool((claim.negated ^ span.negated) & shared)
+
+
+def _table(text: str) -> dict[str, str]:
+    """Word to class: classes are separated by `/`."""
+    return {word: group for group in text.split("/") for word in group.split()}
+
+
+_EXCLUSIVE = tuple(
+    _table(text)
+    for text in (
+        "monday/tuesday/wednesday/thursday/friday/saturday/sunday",
+        "winter/summer/autumn/spring",
+        "north northern/south southern/east eastern/west western",
+        "red/green/blue/yellow/black/white/grey gray/brown/purple/orange/pink",
+        "asia asian/africa african/europe european/america american/australia australian",
+        "dozens/hundreds/thousands/millions/billions/trillions",
+        "half/third/quarter",
+        "twice double doubled/triple tripled thrice/quadruple",
+        "single/pair/trio/dozen/score",
+        "second seconds/minute minutes/hour hours/day days/week weeks/month months/year years/decade decades",
+        "bit bits/byte bytes/kilobyte kilobytes kb/megabyte megabytes mb/gigabyte gigabytes gb/terabyte terabytes tb",
+        "father/mother/son/daughter/brother/sister/husband/wife/uncle/aunt/nephew/niece",
+        "gold/silver/bronze/copper/iron",
+        "bachelor/master/doctorate",
+        "spades/hearts/clubs/diamonds",
+        "english/french/german/spanish/italian/chinese/japanese/russian/dutch/portuguese/arabic",
+        "catholic/protestant/orthodox/muslim/jewish/hindu/buddhist",
+    )
+)
+
+
+def _exclusive(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    """A word of a class in the place of another word of that class."""
+    return any(
+        _classes(mine, table) - _classes(theirs, table) and _classes(theirs, table) - _classes(mine, table)
+        for table in _EXCLUSIVE
+    )
+
+
+def _classes(words: frozenset[str], table: dict[str, str]) -> set[str]:
+    return {table[word] for word in words & table.keys()}
+
+
+_RANKS = {
+    word: rank
+    for rank, words in (
+        (0, "none neither never"),
+        (1, "few rarely seldom minority scarcely"),
+        (2, "some sometimes partly partially certain occasionally"),
+        (3, "many often frequently several numerous"),
+        (4, "most mostly mainly largely usually majority generally primarily"),
+        (6, "all every each both always entirely fully completely exclusively wholly everyone everything"),
+    )
+    for word in words.split()
+}
+"""How much of a whole a word speaks of; neighbours are said of the same, but for "all"."""
+
+
+def _quantity_differs(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    claimed = {_RANKS[word] for word in (mine - theirs) & _RANKS.keys()}
+    stated = {_RANKS[word] for word in (theirs - mine) & _RANKS.keys()}
+    return any(min((abs(one - other) for other in stated), default=0) >= 2 for one in claimed)
+
+
+_ONLY = _set("only solely exclusively merely")
+_POSSIBLE = _set("may might could possibly perhaps can optional optionally")
+_NEEDED = _set("must shall should required mandatory")
+_HEDGED = _set(
+    "may might could possibly perhaps probably likely reportedly allegedly suggest suggests suggested "
+    "indicate indicates indicated believed claimed planned proposed expected attempted tried hypothesized "
+    "thought"
+)
+_CERTAIN = _set(
+    "prove proves proved proven certain certainly definitely confirmed managed completed known undoubtedly did"
+)
+_UNSURE = _set("might possibly perhaps probably reportedly allegedly")
+
+
+def _certainty_differs(mine: frozenset[str], theirs: frozenset[str], *, copied: bool) -> bool:
+    """A need in the place of a possibility, a fact in the place of a guess, or a guess without its "perhaps"."""
+    new, lost = mine - theirs, theirs - mine
+    if (new & _NEEDED and lost & _POSSIBLE) or (new & _POSSIBLE and lost & _NEEDED):
+        return True
+    if new & _CERTAIN and lost & _HEDGED:
+        return True
+    return copied and bool(lost & _UNSURE) and not mine & _HEDGED
+
+
+_BOUNDS = {
+    ("at", "least"): 1,
+    ("more", "than"): 1,
+    ("less", "than"): -1,
+    ("fewer", "than"): -1,
+    ("at", "most"): -1,
+    ("up", "to"): -1,
+    ("over",): 1,
+    ("above",): 1,
+    ("exceeding",): 1,
+    ("under",): -1,
+    ("below",): -1,
+    ("nearly",): -1,
+    ("almost",): -1,
+}
+
+
+def _bounds_differ(mine: Sequence[str], theirs: Sequence[str]) -> bool:
+    """A figure that is the least of something in one text, and the most in the other."""
+    claimed, stated = _bounds(mine), _bounds(theirs)
+    return any(stated.get(figure, side) != side for figure, side in claimed.items())
+
+
+def _bounds(words: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for place, word in enumerate(words):
+        if word[0].isdigit():
+            for phrase, side in _BOUNDS.items():
+                before = tuple(words[max(0, place - len(phrase)) : place])
+                if before == phrase:
+                    denied = words[max(0, place - len(phrase) - 1) : place - len(phrase)] in (["no"], ("no",), ("not",))
+                    found[word] = -side if denied else side
+    return found
+
+
+def _rearranged(mine: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether words have changed places, other than by one move of a part, or between active and passive."""
+    if max(len(mine), len(theirs)) > MAX_WORDS or ("by" in mine) != ("by" in theirs):
+        return False
+    places = _single_places(theirs)
+    order = [places[word] for word in _single_places(mine) if word in places]
+    descents = [place for place, (left, right) in enumerate(pairwise(order)) if left > right]
+    if len(descents) != 1:
+        return bool(descents)
+    first, second = order[: descents[0] + 1], order[descents[0] + 1 :]
+    moved_back = [place for place in second if place < first[-1]]
+    moved_on = [place for place in first if place > second[0]]
+    return max(moved_back) > min(moved_on)
+
+
+def _single_places(words: Sequence[str]) -> dict[str, int]:
+    """Place of each word that occurs once, in order; words that may stand anywhere are left out."""
+    counts = Counter(words)
+    return {word: place for place, word in enumerate(words) if counts[word] == 1 and word not in _NO_ORDER}

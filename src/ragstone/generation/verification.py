@@ -1,0 +1,192 @@
+"""The check of one claim against one passage: a quote, borne out, doubtful or contradicted.
+
+1. A claim that is a verbatim span of the passage is **quoted** (`ragstone.generation.quotes`).
+2. The one to three adjoining sentences that cover most of the claim's terms are its evidence. Terms that stand only
+   elsewhere in the passage, its title or headings count half: a "he" or "it" may refer to them.
+3. If a rule objects (`ragstone.generation.objections`), the claim is **contradicted** where the evidence is near,
+   and doubtful otherwise.
+4. If the evidence covers too little, or the claim adds words that the passage does not have, it is **doubtful**.
+5. What is left is **borne out**, if the judge agrees where there is one.
+
+The rules read canonical text; they know no synonyms, and doubt a free paraphrase rather than trust it.
+`benchmarks/verification` measures the check; the figures are in docs/citations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ragstone.documents.sentences import sentences
+from ragstone.embedding.sparse import STOPWORDS
+from ragstone.generation.facts import Facts, content_terms, facts, merged
+from ragstone.generation.objections import Objection, objections
+from ragstone.generation.quotes import find_quote, fold
+from ragstone.generation.tables import Row, rows, speaks_of_another
+from ragstone.vocabulary import Verdict
+
+COVERAGE_FLOOR = 0.6
+"""The share of a claim's terms that its evidence must hold to be borne out."""
+
+CONTRADICTED_AT = 0.75
+"""The share of a claim's terms that the evidence must hold for an objection to be a contradiction."""
+
+CONFLICT = 0.3
+"""The factor of the score where a rule objects."""
+
+MAX_SPAN_SENTENCES = 3
+SENTENCE_COST = 0.03
+"""The coverage that each further sentence of the evidence must add."""
+
+SENTENCES_BEFORE = 3
+"""Sentences before the evidence in which a name or figure still counts as near."""
+
+MAX_ADDED = 2
+"""Words in a row that the passage does not have, at most; more is an addition, not another wording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the check found about a claim: `passage_text[start:end]` is the quote or the evidence.
+
+    `score` in [0, 1] says how far it supports the claim. `objections` are the rules that objected.
+    """
+
+    verdict: Verdict
+    score: float
+    start: int
+    end: int
+    objections: tuple[Objection, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether the claim is quoted or borne out."""
+        return self.verdict in (Verdict.QUOTED, Verdict.BORNE_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One sentence or row of the passage."""
+
+    start: int
+    end: int
+    facts: Facts
+    row: Row | None
+
+
+class Evidence:
+    """A passage that is read once, to check many claims against."""
+
+    def __init__(self, text: str, context: str = "", table_header: str = "") -> None:
+        """`context` is the title, headings and other text that names the subject of the passage."""
+        self.text = text
+        self._folded = fold(text)
+        self._above = fold(f"{table_header}\n\n{context}")
+        self._rows = rows(text, table_header)
+        self._units = list(self._read())
+        self._context = facts(f"{context}\n{table_header}")
+        self._around = merged([self._context, *(unit.facts for unit in self._units)])
+
+    def verify(self, claim: str) -> Verification:
+        """Check `claim` by the rules alone."""
+        if quoted := self._quoted(claim):
+            return Verification(Verdict.QUOTED, 1.0, *quoted)
+        stated = facts(claim)
+        nearest = self._nearest(stated)
+        if nearest is None:
+            return Verification(Verdict.DOUBTFUL, 0.0, *self._first())
+        first, last = nearest
+        covered = self._covered(stated, first, last)
+        found = tuple(dict.fromkeys(self._objections(claim, stated, first, last)))
+        score = covered * CONFLICT if found else covered
+        verdict = self._verdict(stated, covered, found)
+        return Verification(verdict, score, self._units[first].start, self._units[last].end, found)
+
+    def _read(self) -> Iterator[_Unit]:
+        by_start = {row.start: row for row in self._rows}
+        for unit in sentences(self.text):
+            row = by_start.get(self.text.rfind("\n", 0, unit.start) + 1) if unit.kind == "row" else None
+            yield _Unit(unit.start, unit.end, facts(row.sentence if row else self.text[unit.start : unit.end]), row)
+
+    def _first(self) -> tuple[int, int]:
+        return (self._units[0].start, self._units[0].end) if self._units else (0, 0)
+
+    def _quoted(self, claim: str) -> tuple[int, int] | None:
+        """The span that the claim quotes; for a quote of the headings or of a table's header, the first sentence."""
+        if found := find_quote(claim, self._folded):
+            return found
+        for unit in self._units:
+            if unit.row and unit.row.holds(claim):
+                return unit.start, unit.end
+        return self._first() if self._units and find_quote(claim, self._above) else None
+
+    def _verdict(self, stated: Facts, covered: float, found: tuple[Objection, ...]) -> Verdict:
+        if found:
+            is_contradicted = covered >= CONTRADICTED_AT and found != (Objection.ELSEWHERE,)
+            return Verdict.CONTRADICTED if is_contradicted else Verdict.DOUBTFUL
+        if covered < COVERAGE_FLOOR or self._adds(stated):
+            return Verdict.DOUBTFUL
+        return Verdict.BORNE_OUT
+
+    def _adds(self, stated: Facts) -> bool:
+        """Whether the claim has a run of words that stand nowhere in the passage."""
+        run = 0
+        for word in stated.words:
+            if word in STOPWORDS:
+                continue
+            terms = content_terms(word)
+            run = run + 1 if terms and not terms & self._around.terms else 0
+            if run > MAX_ADDED:
+                return True
+        return False
+
+    def _nearest(self, stated: Facts) -> tuple[int, int] | None:
+        """First and last sentence of the span that covers most; among equals one without objection, then the earlier.
+
+        An objection does not make another span better: where the nearest sentence denies
+        the claim, a sentence further away does not support it.
+        """
+        best, best_value = None, 0.0
+        for first, last in self._windows(stated):
+            value = self._covered(stated, first, last) - SENTENCE_COST * (last - first)
+            if value > best_value or (
+                value == best_value and best and self._agrees_better((first, last), best, stated)
+            ):
+                best, best_value = (first, last), value
+        return best
+
+    def _agrees_better(self, new: tuple[int, int], old: tuple[int, int], stated: Facts) -> bool:
+        return not any(self._objections("", stated, *new)) and any(self._objections("", stated, *old))
+
+    def _covered(self, stated: Facts, first: int, last: int) -> float:
+        return coverage(stated, self._terms(first, last), self._around.terms)
+
+    def _terms(self, first: int, last: int) -> frozenset[str]:
+        return frozenset().union(*(unit.facts.terms for unit in self._units[first : last + 1]))
+
+    def _objections(self, claim: str, stated: Facts, first: int, last: int) -> Iterator[Objection]:
+        span = merged(unit.facts for unit in self._units[first : last + 1])
+        near = merged(
+            [self._context, *(unit.facts for unit in self._units[max(0, first - SENTENCES_BEFORE) : last + 2])]
+        )
+        spoken = [unit.row for unit in self._units[first : last + 1] if unit.row]
+        for found in objections(stated, span, near):
+            if not spoken or found is not Objection.ORDER:  # a table has the order of its columns
+                yield found
+        if spoken and speaks_of_another(claim, spoken, self._rows):
+            yield Objection.CELL
+
+    def _windows(self, stated: Facts) -> Iterator[tuple[int, int]]:
+        """Runs of one to three sentences whose first and last share a term with the claim, short ones first."""
+        sharing = {place for place, unit in enumerate(self._units) if unit.facts.terms & stated.terms}
+        for length in range(MAX_SPAN_SENTENCES):
+            yield from ((first, first + length) for first in sorted(sharing) if first + length in sharing)
+
+
+def coverage(claim: Facts, span: frozenset[str], around: frozenset[str]) -> float:
+    """The share of the claim's terms that the span holds; terms that are only around it count half."""
+    if not claim.terms:
+        return 0.0
+    here = len(claim.terms & span)
+    nearby = len((claim.terms - span) & around)
+    return (here + nearby / 2) / len(claim.terms)
