@@ -7,6 +7,7 @@ end exclusive, into the canonical Markdown text of one version of one document.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_WHOLE = re.compile(r"(.*\S) \(([^()]+)\)", re.DOTALL)
 
 MetadataValue = str | int | float | bool
 """The type of a metadata value. Every entry point refuses lists and nested objects."""
@@ -230,11 +233,23 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search query. `limit` counts passages."""
+    """A search query. `limit` counts passages. `carried`: words of the conversation, which weigh less than `text`."""
 
     text: str
     filters: Filters = Filters()
     limit: int = 8
+    carried: str = ""
+
+    @property
+    def whole(self) -> str:
+        """All words in one text, the carried ones in brackets behind the others."""
+        return f"{self.text} ({self.carried})" if self.carried else self.text
+
+
+def parts_of_question(whole: str) -> tuple[str, str]:
+    """The text and the carried words of `Query.whole`; the second is empty where it carries none."""
+    found = _WHOLE.fullmatch(whole)
+    return (found[1], found[2]) if found else (whole, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ from ragstone.billing.ledger import Ledger
 from ragstone.billing.plans import ModelEntry, Plan, Plans
 from ragstone.chat.condense import Condenser, ModelCondenser, RuleCondenser
 from ragstone.chat.conversations import Conversations
+from ragstone.chat.courtesies import courtesy
 from ragstone.chat.usage_meter import UsageMeter
 from ragstone.errors import ConfigurationError, NotFound, RagstoneError
 from ragstone.generation.answer import Generator
 from ragstone.generation.base import Answerer, Delta
+from ragstone.generation.notices import notice
 from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.llm.base import LanguageModel, Message
 from ragstone.llm.token_usage import counted
@@ -188,15 +190,24 @@ class Chat:
                 await self.release(exchange)
 
     async def retrieve(self, exchange: Exchange) -> Retrieved:
-        """Step 1: condense a follow-up, and retrieve as many passages as the context holds. Raises: as `answer`."""
+        """Step 1: condense a follow-up, and retrieve as many passages as the context holds. Raises: as `answer`.
+
+        For a courtesy such as "thanks" nothing is retrieved.
+        """
+        if courtesy(exchange.question, exchange.history):
+            return Retrieved(exchange.question, (), ())
         whole = await self._condense(exchange)
-        exchange.meter.embedded(self._parts.count_tokens(whole))
-        found = await self._parts.retriever.search(exchange.scope, replace(exchange.query, text=whole))
+        exchange.meter.embedded(self._parts.count_tokens(whole.whole))
+        found = await self._parts.retriever.search(exchange.scope, whole)
         passages = within_budget(found.passages, self._options.context_tokens)
-        return Retrieved(whole, passages, found.degraded, found.corrections)
+        return Retrieved(whole.whole, passages, found.degraded, found.corrections)
 
     async def generate(self, exchange: Exchange, found: Retrieved) -> AsyncGenerator[Delta | Citation | Answer, None]:
-        """Step 2: yields text as it comes, then citations, then one `Answer`."""
+        """Step 2: yields text as it comes, then citations, then one `Answer`. A courtesy gets a reply without facts."""
+        if polite := courtesy(exchange.question, exchange.history):
+            for reply in self._parts.generator.reply(notice(polite.kind, polite.language)):
+                yield reply
+            return
         chosen = exchange.answering
         for policy in chosen.degraded:
             self._parts.metrics.degraded.labels(policy).inc()
@@ -279,18 +290,18 @@ class Chat:
         visible_to = principal.conversations_of
         return tuple(await self._parts.conversations.history(scope, conversation_id, visible_to=visible_to))
 
-    async def _condense(self, exchange: Exchange) -> str:
+    async def _condense(self, exchange: Exchange) -> Query:
         with self._parts.metrics.timed("condense"):
             condenser = exchange.answering.condenser
-            whole = await condenser.condense(exchange.question, exchange.history, exchange.meter.spent)
-        if whole == exchange.question:
-            return whole
-        query = replace(exchange.query, text=whole)
+            condensed = await condenser.condense(exchange.question, exchange.history, exchange.meter.spent)
+        query = replace(exchange.query, text=condensed.text, carried=condensed.carried)
+        if query == exchange.query:
+            return query
         try:
             await self._parts.retriever.check(exchange.scope, query)
         except RagstoneError:
-            return exchange.question  # the words that were added made it too long
-        return whole
+            return exchange.query  # the words that were added made it too long
+        return query
 
 
 class ModelChain:

@@ -16,7 +16,7 @@ MAX_CHARS = 600
 """The beginning of a text that is read, in characters; a language shows in its first sentences."""
 
 _EN = """a about all am an and any are as at be been being both but by can could did do does doing each else
-    few for from had has have having he her hers him his how i if in into is it its just let like may me might
+    few for from had has have having he her hers him his how i if in into is it its just let like many may me might
     mine more most much must my no nor not of off on once one ones only or other our out over own please same
     shall she should so some such tell than that the their theirs them then there these they this those to too
     under up us very was we were what when where which while who whom whose why will with would you your"""

@@ -7,7 +7,7 @@ no passages: abstain · the answerer fails or is slow: the next one answers, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -128,6 +128,13 @@ class Generator:
             removed_markers=draft.removed_markers,
             uncited_sentences=uncited,
         )
+        self._count(answer)
+        yield answer
+
+    def reply(self, text: str) -> Iterator[Delta | Answer]:
+        """Say `text`, which is no answer and needs no passages, such as a greeting."""
+        yield Delta(text)
+        answer = Answer(text, citations=(), passages=(), usage=Usage("none"), outcome=Outcome.NOTHING)
         self._count(answer)
         yield answer
 

@@ -11,8 +11,9 @@ from itertools import takewhile
 
 from ragstone.generation.base import Abstained
 from ragstone.generation.facts import Facts, content_terms, facts, plain_text
+from ragstone.generation.follow_up import follow_up
 from ragstone.generation.relevance import SentenceCandidate, candidates, relevance
-from ragstone.vocabulary import Passage, Turn, Usage
+from ragstone.vocabulary import Passage, Turn, Usage, parts_of_question
 
 NAME = "extractive"
 SAME_QUESTION = 0.8
@@ -54,8 +55,8 @@ class ExtractiveAnswerer:
     async def stream(
         self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
-        """See `Answerer.stream`. It does not use `history`, since a follow-up arrives condensed."""
-        picked = await asyncio.to_thread(pick, question, passages, self._options)
+        """See `Answerer.stream`. A follow-up arrives condensed; `history` tells its new words from the carried ones."""
+        picked = await asyncio.to_thread(pick, question, passages, self._options, history)
         if not picked:
             yield Abstained()
         for place, candidate in enumerate(picked):
@@ -63,7 +64,9 @@ class ExtractiveAnswerer:
         yield Usage(NAME)
 
 
-def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions) -> list[SentenceCandidate]:
+def pick(
+    question: str, passages: Sequence[Passage], options: ExtractiveOptions, history: Sequence[Turn] = ()
+) -> list[SentenceCandidate]:
     """The sentences that answer, in reading order; none if there seems to be no answer.
 
     If a heading asks the question, the sentences below it answer.
@@ -71,7 +74,10 @@ def pick(question: str, passages: Sequence[Passage], options: ExtractiveOptions)
     sentences = candidates(passages)
     if opening := section_opening(question, sentences):
         return opening[: options.max_sentences]
-    found = relevance(question, passages, sentences)
+    asked, carried = parts_of_question(question) if history else (question, "")
+    turn = follow_up(asked, carried, history)
+    extra = [turn.odds(one, passages[one.passage]) for one in sentences] if turn else ()
+    found = relevance(asked, passages, sentences, extra)
     if not found.ranked or found.answerable < options.answer_at:
         return []
     best = found.ranked[0][1]

@@ -211,9 +211,12 @@ def _saying_something(text: str) -> list[Sentence]:
     return [unit for unit in sentences(text) if not _TAGS_ONLY.fullmatch(text, unit.start, unit.end)]
 
 
-def relevance(question: str, passages: Sequence[Passage], found: Sequence[SentenceCandidate]) -> Relevance:
+def relevance(
+    question: str, passages: Sequence[Passage], found: Sequence[SentenceCandidate], extra: Sequence[float] = ()
+) -> Relevance:
     """Rank the candidates found in `passages`, and judge whether the best one answers.
 
+    `extra` is added to the odds of each candidate, for what the words of the question do not say.
     The words of a heading count for the sentences below it. A heading itself is no answer.
 
     Returns:
@@ -221,7 +224,7 @@ def relevance(question: str, passages: Sequence[Passage], found: Sequence[Senten
         order, and the probability in [0, 1] that the question has an answer in them.
     """
     rows = features(question, passages, found)
-    odds = [_dot(RANK_WEIGHTS, row) for row in rows]
+    odds = [_dot(RANK_WEIGHTS, row) + more for row, more in zip(rows, extra or [0.0] * len(rows), strict=True)]
     order = sorted((place for place, one in enumerate(found) if one.kind != "heading"), key=lambda place: -odds[place])
     answerable = 1 / (1 + math.exp(-_dot(ANSWERABLE_WEIGHTS, rows[order[0]]))) if order else 0.0
     return Relevance(tuple((found[place], odds[place]) for place in order), answerable)

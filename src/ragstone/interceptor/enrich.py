@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ragstone.chat.condense import condense_by_rule
+from ragstone.chat.courtesies import courtesy
 from ragstone.errors import InvalidInput, NotFound
 from ragstone.generation.prompts import QUOTED_MATERIAL, quoted
 from ragstone.interceptor.request import (
@@ -86,10 +87,12 @@ class Enricher:
         return await asyncio.to_thread(add) if len(request.body) >= THREAD_BYTES else add()
 
     async def _passages(self, request: ChatRequest, chat: ParsedChat, settings: TenantSettings) -> tuple[Passage, ...]:
-        question = condense_by_rule(retrieval_text(chat, MAX_QUESTION_CHARS), chat.history)
+        question = retrieval_text(chat, MAX_QUESTION_CHARS)
+        if courtesy(question, chat.history):
+            return ()
         found = await self._turns.find(
             request.principal.scope(settings.knowledge.collection),
-            Query(question, limit=settings.interceptor.limit),
+            replace(condense_by_rule(question, chat.history), limit=settings.interceptor.limit),
             budget_s=settings.interceptor.budget_s,
             turn=chat.turn_key if "tools" in request.parsed else None,
         )

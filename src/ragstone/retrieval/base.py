@@ -74,7 +74,7 @@ def checked_query(query: Query, *, max_chars: int) -> Query:
         InvalidQuestion: as `checked_question`.
         InvalidInput: a limit that cannot be served.
     """
-    checked_question(query.text, max_chars=max_chars)
+    checked_question(query.whole, max_chars=max_chars)
     if not 1 <= query.limit <= MAX_PASSAGES:
         raise InvalidInput(f"The limit is {query.limit}; ask for 1 to {MAX_PASSAGES} passages.")
     return query

@@ -53,15 +53,15 @@ class HybridRetriever:
             return await self._search(scope, query)
 
     async def _search(self, scope: Scope, query: Query) -> Retrieval:
-        vector = await self._embed(query.text)
-        candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text))
+        vector = await self._embed(query.whole)
+        candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text, query.carried))
         with self._metrics.timed("fuse"):
-            hits = self._fuse(query.text, candidates)
+            hits = self._fuse(query.whole, candidates)
         if not hits:
             await self._library.generation(scope)  # raises if the collection does not exist
         with self._metrics.timed("load"):
             passages = await self._load(scope, hits, query.limit)
-        if candidates.dense and not bears_on(query.text, passages, candidates, floor=self._options.floor):
+        if candidates.dense and not bears_on(query.whole, passages, candidates, floor=self._options.floor):
             passages = ()
         for policy in degraded:
             self._metrics.degraded.labels(policy).inc()

@@ -66,7 +66,7 @@ class VectorizeRetriever:
         asked = asked_filters(self._pipeline.filters, query.filters)
         with self._metrics.timed(STAGE):
             documents = await self._client.retrieve(
-                scope, replace(self._pipeline, filters=asked), query.text, limit=min(query.limit, MAX_DOCUMENTS)
+                scope, replace(self._pipeline, filters=asked), query.whole, limit=min(query.limit, MAX_DOCUMENTS)
             )
         passages = tuple(self._passages(documents, query.filters, asked))[: query.limit]
         log.info("pipeline.done", found=len(documents), passages=len(passages))
