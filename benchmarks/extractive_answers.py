@@ -5,7 +5,12 @@
 - abstained: of the unanswerable questions, those that got no answer;
 - one line for each threshold; `*` marks the one that ships.
 
-The shipped weights have seen these sets; `benchmarks.train_relevance` measures the same
+- first: of the answerable questions, those whose answer's first sentence quotes a gold answer.
+
+`--held-out` measures the answerer as shipped on the articles of `benchmarks.splits` that no training has read; balanced
+accuracy is the mean of contained and abstained.
+
+The shipped weights have seen the others; `benchmarks.train_relevance` measures the same
 weights on articles they have not seen. The time is that of the whole answer: picking,
 citations and their check.
 
@@ -23,7 +28,10 @@ from statistics import median, quantiles
 import structlog
 
 from benchmarks.answer_sets import Case, cases
+from benchmarks.shipped import answer_to, first_cited, shipped_generator
+from benchmarks.splits import is_held_out
 from benchmarks.train_relevance import folded, holds_gold
+from ragstone.evaluation.metrics import wilson_interval
 from ragstone.generation.answer import Generator
 from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions
 from ragstone.telemetry.metrics import Metrics
@@ -73,12 +81,45 @@ async def report(name: str, asked: list[Case], *, every: int) -> None:
         )
 
 
+async def report_held_out(name: str, asked: list[Case], *, every: int) -> None:
+    """One line: the answerer as shipped, on the held-out articles."""
+    asked = [case for case in asked if is_held_out(case.group)][::every]
+    generator = shipped_generator()
+    given = [(case, await answer_to(generator, case.question, case.passages)) for case in asked]
+    known = [(case, answer) for case, answer in given if case.answerable]
+    held = sum(contained(case, answer) for case, answer in known)
+    first = sum(first_holds_gold(case, answer) for case, answer in known)
+    silent = sum(answer.abstained for case, answer in given if not case.answerable)
+    print(f"{name}, held out: {len(known)} answerable, {len(given) - len(known)} unanswerable")
+    for label, hits, total in (
+        ("contained", held, len(known)),
+        ("gold sentence first", first, len(known)),
+        ("abstained", silent, len(given) - len(known)),
+        ("abstained, though answerable", sum(answer.abstained for _, answer in known), len(known)),
+    ):
+        low, high = wilson_interval(hits, total)
+        print(f"  {label:30} {hits / max(1, total):.3f}  [{low:.3f}, {high:.3f}]")
+    print(f"  balanced accuracy              {(held / len(known) + silent / max(1, len(given) - len(known))) / 2:.3f}")
+
+
+def first_holds_gold(case: Case, answer: Answer) -> bool:
+    citation = first_cited(answer)
+    return citation is not None and any(holds_gold(folded(citation.quote), folded(gold)) for gold in case.gold)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, default=Path("/tmp/ragstone-answers"))
     parser.add_argument("--every", type=int, default=1, help="take every n-th question of squad_v2")
+    parser.add_argument(
+        "--held-out", action="store_true", help="measure the shipped answerer on held-out articles only"
+    )
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    if options.held_out:
+        asyncio.run(report_held_out("squad_v2", cases("squad_v2", options.keep), every=options.every))
+        asyncio.run(report_held_out("clapnq", cases("clapnq", options.keep), every=1))
+        return
     asyncio.run(report("squad_v2", cases("squad_v2", options.keep), every=options.every))
     asyncio.run(
         report("squad_v2 in chunks of 500 tokens", cases("squad_v2", options.keep, joined=3), every=options.every)
