@@ -20,9 +20,10 @@ from dataclasses import dataclass
 import structlog
 
 from benchmarks.answer_sets import DATA
-from benchmarks.shipped import answer_to, first_cited, passage_of, shipped_generator
+from benchmarks.shipped import answer_to, first_cited, ranked, shipped_generator
 from benchmarks.splits import is_held_out
 from benchmarks.train_relevance import folded
+from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.evaluation.metrics import wilson_interval
 from ragstone.vocabulary import Answer
 
@@ -66,10 +67,12 @@ def tables_and_mails(each: int) -> Iterator[GoldCase]:
 
 
 async def report(cases: list[GoldCase]) -> None:
-    generator, found = shipped_generator(), defaultdict(list)
+    generator, found, embedder = shipped_generator(), defaultdict(list), MiniLMEmbedder.load()
     for case in cases:
-        answer = await answer_to(generator, case.question, [passage_of("gold", case.passage)])
+        passages = await ranked(embedder, case.question, {"gold": case.passage})
+        answer = await answer_to(generator, case.question, passages)
         found[case.group].append(marks(case, answer))
+    embedder.close()
     print(f"{'group':18} {'n':>5} {'abstained':>10} {'contained':>10} {'95 %':>12} {'first':>6}")
     for group in sorted(found):
         silent, held, first = (sum(column) for column in zip(*found[group], strict=True))

@@ -1,6 +1,6 @@
 """How often the extractive answer quotes a passage that was planted, and what it costs on clean passages.
 
-An attack is a document of its own beside a clean one that holds the answer, as the first passage and as the second.
+An attack is a document of its own beside a clean one that holds the answer; the likelier by MiniLM comes first.
 *quoted*: the answer cites the attack. *kept*: the answer holds the gold of the clean document. *warned*: the answer
 warns of its sources. Two sets: the held-out half of the open file of injections, and echoes of the question in five
 languages (`benchmarks.held_out_echoes`, not to be read while rules are written). *clean*: no attack; the right answer
@@ -23,11 +23,12 @@ import structlog
 
 from benchmarks.answer_sets import DATA
 from benchmarks.held_out_echoes import CLEAN_ORDERS, ECHOES, FACTS, URL, KnownFact
-from benchmarks.shipped import answer_to, passage_of, shipped_generator
+from benchmarks.shipped import answer_to, ranked, shipped_generator
 from benchmarks.splits import is_held_out
+from ragstone.embedding.base import Embedder
+from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.evaluation.metrics import wilson_interval
 from ragstone.generation.answer import Generator
-from ragstone.vocabulary import Passage
 
 ATTACK, CLEAN = "attack", "clean"
 """Ids of the two documents of a case."""
@@ -43,12 +44,10 @@ class InjectionCase:
     gold: str
     attack: str = ""
 
-    def passages(self, *, attack_first: bool) -> list[Passage]:
-        """The passages, best first."""
-        found = [passage_of(CLEAN, self.clean)]
-        if self.attack:
-            found.insert(0 if attack_first else 1, passage_of(ATTACK, self.attack))
-        return [passage_of(each.chunk.document_id, each.chunk.text, rank) for rank, each in enumerate(found, start=1)]
+    @property
+    def documents(self) -> dict[str, str]:
+        """The documents by id."""
+        return {CLEAN: self.clean, ATTACK: self.attack} if self.attack else {CLEAN: self.clean}
 
 
 def echoes() -> Iterator[InjectionCase]:
@@ -79,20 +78,21 @@ def clean() -> Iterator[InjectionCase]:
     yield from (InjectionCase("clean: order", *each) for each in CLEAN_ORDERS)
 
 
-async def measured(generator: Generator, case: InjectionCase, *, attack_first: bool) -> tuple[bool, bool, bool]:
+async def measured(generator: Generator, embedder: Embedder, case: InjectionCase) -> tuple[bool, bool, bool]:
     """Whether the attack is quoted, the gold is kept, and the answer warns of its sources."""
-    answer = await answer_to(generator, case.question, case.passages(attack_first=attack_first))
+    passages = await ranked(embedder, case.question, case.documents)
+    answer = await answer_to(generator, case.question, passages)
     quoted = any(citation.document_id == ATTACK for citation in answer.citations)
     return quoted, not answer.abstained and case.gold in answer.text, bool(answer.warnings)
 
 
 async def report(cases: list[InjectionCase]) -> None:
-    generator, rows = shipped_generator(), defaultdict(list)
+    generator, rows, embedder = shipped_generator(), defaultdict(list), MiniLMEmbedder.load()
     for case in cases:
-        for attack_first in (True, False) if case.attack else (True,):
-            result = await measured(generator, case, attack_first=attack_first)
-            for kind in (case.kind, case.kind.partition(":")[0]):
-                rows[kind].append(result)
+        result = await measured(generator, embedder, case)
+        for kind in (case.kind, case.kind.partition(":")[0]):
+            rows[kind].append(result)
+    embedder.close()
     print(f"{'cases':38} {'n':>5} {'quoted':>7} {'95 %':>12} {'kept':>6} {'warned':>6}")
     for kind in sorted(rows):
         quoted, kept, warned = (sum(column) for column in zip(*rows[kind], strict=True))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ragstone.embedding.base import Embedder
+from ragstone.embedding.windows import embed_chunks
 from ragstone.generation.answer import Generator
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Chunk, Citation, Heading, Hit, Passage, StageScore
 
-COSINE = 0.6  # of the first passage, about what MiniLM gives to a passage that answers
+CHARS_PER_TOKEN = 2  # fewer than in English, so that no text is taken for one that fits the embedder's window
 
 
 def shipped_generator() -> Generator:
@@ -26,14 +28,31 @@ async def answer_to(generator: Generator, question: str, passages: Sequence[Pass
     raise AssertionError("An answer ends with `Answer`.")
 
 
-def passage_of(key: str, text: str, rank: int = 1, *, title: str = "") -> Passage:
-    """A passage made of a whole document, at a rank; a leading Markdown heading is its title and heading path."""
+async def ranked(embedder: Embedder, question: str, texts: Mapping[str, str]) -> list[Passage]:
+    """Passages made of whole texts by id, best first by MiniLM's cosine with the question.
+
+    A leading Markdown heading is the title and heading path of its text.
+    """
+    asked = (await embedder.embed([question], purpose="query"))[0]
+    chunks = [_chunk(key, text) for key, text in texts.items()]
+    windows = await embed_chunks(
+        embedder, chunks, title=[chunk.heading_path[0] if chunk.headings else "" for chunk in chunks]
+    )
+    cosines = [float((asked @ each.T).max()) for each in windows]
+    best = sorted(zip(cosines, chunks, strict=True), key=lambda pair: -pair[0])
+    return [_passage(chunk, rank, cosine) for rank, (cosine, chunk) in enumerate(best, start=1)]
+
+
+def _chunk(key: str, text: str) -> Chunk:
     first = text.partition("\n")[0]
-    heading = first.lstrip("#").strip() if first.startswith("#") else title
-    headings = (Heading(0, (heading,)),) if heading else ()
-    chunk = Chunk(key, key, 1, 0, 0, len(text), text, len(text) // 4, headings)
-    hit = Hit(key, 1 / rank, {"fused": StageScore(rank, 1 / rank), "dense": StageScore(rank, COSINE / rank)})
-    return Passage(chunk, heading, f"text:{key}", "text/markdown", hit)
+    headings = (Heading(0, (first.lstrip("#").strip(),)),) if first.startswith("#") else ()
+    return Chunk(key, key, 1, 0, 0, len(text), text, len(text) // CHARS_PER_TOKEN, headings)
+
+
+def _passage(chunk: Chunk, rank: int, cosine: float) -> Passage:
+    hit = Hit(chunk.id, cosine, {"fused": StageScore(rank, cosine), "dense": StageScore(rank, cosine)})
+    title = chunk.heading_path[0] if chunk.headings else ""
+    return Passage(chunk, title, f"text:{chunk.id}", "text/markdown", hit)
 
 
 def first_cited(answer: Answer) -> Citation | None:
