@@ -43,6 +43,10 @@ def found(claim, source=SOURCE):
         ("Man bites dog.", "Dog bites man.", Objection.ORDER),
         ("The line runs from Kiel to Lund.", "The line runs from Lund to Kiel.", Objection.ORDER),
         ("Bo was seen by Al.", "Al was seen by Bo.", Objection.ORDER),
+        ("It rose from 14 months to 6 months.", "It rose from 6 months to 14 months.", Objection.ORDER),
+        ("Fires set for the guests.", "Fires set by the guests.", Objection.OPPOSITE),
+        ("Tens of thousands of thousands came.", "Hundreds of thousands of thousands came.", Objection.CLASS),
+        ("Euler takes a list.", "It takes a list.", Objection.NAME),
     ],
 )
 def test_a_rule_objects(claim, source, rule):
@@ -59,6 +63,7 @@ def test_a_rule_objects(claim, source, rule):
         pytest.param("Lund built the bridge.", "The bridge was built by Lund.", id="active"),
         pytest.param("It has 13 rooms.", "It has thirteen rooms.", id="number word"),
         pytest.param("Rust uses it if there is no key.", "If there is no key, Rust uses it.", id="negation moved"),
+        pytest.param("A treaty between Lund and Kiel.", "A treaty between Kiel and Lund.", id="two of equal standing"),
         pytest.param("It isn't free.", "It is not free.", id="contraction"),
         pytest.param("Several members agreed.", "Some members agreed.", id="neighbouring quantifier"),
         pytest.param(

@@ -45,6 +45,14 @@ def quoted(claim, passage):
         pytest.param("The glob `**/*.md` matches every Markdown file below the folder.", CODE, id="code"),
         pytest.param("The area is 3 * 4 * 5 = 60 square metres.", CODE, id="operators"),
         pytest.param("价格是三百元。", "价格是\n三百元。", id="no spaces between words"),
+        pytest.param("- A new pump [1].", "Buy:\n\n- A new pump\n- A seal", id="item of a list"),
+        pytest.param(
+            "It makes 10^6 m of H2O.", "It makes 10<sup>6</sup> m of H<sub>2</sub>O.", id="raised and lowered"
+        ),
+        pytest.param(
+            "See the book and the list \\[1\\].", "See the [book][b] and the list [1].", id="reference and bracket"
+        ),
+        pytest.param("Before and after.", "Before ![a map](map.png) and after.", id="picture"),
         pytest.param("AT&T says so", "AT&amp;T says so", id="entity"),
         pytest.param("A first office", "a \ufb01rst office", id="ligature"),
     ],

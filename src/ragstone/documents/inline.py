@@ -43,7 +43,7 @@ _TAG_NAMES = """
     rt ruby s samp script section select small source span strike strong style sub summary sup svg table tbody td
     template textarea tfoot th thead time title tr track tt u ul var video wbr
 """
-_TAGS = frozenset(_TAG_NAMES.split())
+TAGS = frozenset(_TAG_NAMES.split())
 """The elements of HTML. A tag of another name, such as `<file>` or `Vec<T>`, is text."""
 _PLACES = "\u2004\u2005\u2006\u2008\u2000\u2001"
 """Spaces of which one marks where a text is cut: to Markdown it is white space, as the cut is."""
@@ -135,7 +135,7 @@ def _tag(tag: str, following: Token | None) -> str:
     name = _TAG_NAME.match(tag)
     if not name:
         return ""
-    if name[1].lower() not in _TAGS:
+    if name[1].lower() not in TAGS:
         return tag
     if name[1].lower() == "sup" and tag[1] != "/" and following and _RAISED.match(following.content):
         return "^"

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from enum import StrEnum
 from itertools import pairwise
 
-from ragstone.generation.facts import Facts, opposed
+from ragstone.generation.facts import Facts, content_terms, opposed
 
 NEAR_COPY = 0.8
 """Two texts that share this many terms say the same of the same, or one of them is altered."""
@@ -20,14 +21,34 @@ NEAR_COPY = 0.8
 MAX_WORDS = 160
 """Longer texts are not aligned: the time grows with the square."""
 
+MAX_REPLACED = 4
+"""Words that replace others, at most, for a rule to compare the two."""
+
 
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
+_PRONOUNS = _set("it he she they this these")
 _NO_ORDER = _set(
     "a an the and or of is are was were be been has have had it its he she they his her their also that which who"
 )
+
+
+_TURNED = frozenset(
+    frozenset(pair.split())
+    for pair in (
+        "by for",
+        "from to",
+        "with without",
+        "for against",
+        "before after",
+        "until since",
+        "over under",
+        "into from",
+    )
+)
+"""Prepositions that turn a sentence round where one replaces the other."""
 
 
 class Objection(StrEnum):
@@ -63,6 +84,8 @@ def objections(claim: Facts, span: Facts, near: Facts) -> Iterator[Objection]:
     yield from _by_names(claim, span, near, copied=copied)
     if copied and _rearranged(claim.words, span.words):
         yield Objection.ORDER
+    if copied:
+        yield from _by_alignment(claim.words[:MAX_WORDS], span.words[:MAX_WORDS])
     yield from _by_words(frozenset(claim.words), frozenset(span.words), copied=copied)
 
 
@@ -122,12 +145,22 @@ def _by_names(claim: Facts, span: Facts, near: Facts, *, copied: bool) -> Iterat
     names, here = set(claim.names), set(span.names) | set(span.words) | span.terms
     missing = names - here
     spare = set(span.names) - names - set(claim.words) - claim.terms
-    if missing - set(near.names) - near.terms - set(near.words) or (
-        copied and spare and missing - set(claim.names[:1])
+    if (
+        _names_a_pronoun(claim, span, near)
+        or missing - set(near.names) - near.terms - set(near.words)
+        or (copied and spare and missing - set(claim.names[:1]))
     ):
         yield Objection.NAME
     elif missing and spare:
         yield Objection.ELSEWHERE
+
+
+def _names_a_pronoun(claim: Facts, span: Facts, near: Facts) -> bool:
+    """The claim begins with a word that is nowhere near where the sentence begins with a pronoun."""
+    if span.words[:1] and span.words[0] in _PRONOUNS and claim.words:
+        first = content_terms(claim.words[0])
+        return bool(first) and not first & near.terms
+    return False
 
 
 def _negation_differs(claim: Facts, span: Facts) -> bool:
@@ -151,10 +184,10 @@ _EXCLUSIVE = tuple(
         "north northern/south southern/east eastern/west western",
         "red/green/blue/yellow/black/white/grey gray/brown/purple/orange/pink",
         "asia asian/africa african/europe european/america american/australia australian",
-        "dozens/hundreds/thousands/millions/billions/trillions",
+        "tens/dozens/hundreds/thousands/millions/billions/trillions",
         "half/third/quarter",
-        "twice double doubled/triple tripled thrice/quadruple",
-        "single/pair/trio/dozen/score",
+        "single/twice double doubled/triple tripled thrice/quadruple",
+        "pair/trio/dozen",
         "second seconds/minute minutes/hour hours/day days/week weeks/month months/year years/decade decades",
         "bit bits/byte bytes/kilobyte kilobytes kb/megabyte megabytes mb/gigabyte gigabytes gb/terabyte terabytes tb",
         "father/mother/son/daughter/brother/sister/husband/wife/uncle/aunt/nephew/niece",
@@ -200,7 +233,7 @@ def _quantity_differs(mine: frozenset[str], theirs: frozenset[str]) -> bool:
     return any(min((abs(one - other) for other in stated), default=0) >= 2 for one in claimed)
 
 
-_ONLY = _set("only solely exclusively merely")
+_ONLY = _set("only solely exclusively merely always")
 _POSSIBLE = _set("may might could possibly perhaps can optional optionally")
 _NEEDED = _set("must shall should required mandatory")
 _HEDGED = _set(
@@ -272,6 +305,32 @@ def _rearranged(mine: Sequence[str], theirs: Sequence[str]) -> bool:
     moved_back = [place for place in second if place < first[-1]]
     moved_on = [place for place in first if place > second[0]]
     return max(moved_back) > min(moved_on)
+
+
+def _by_alignment(mine: Sequence[str], theirs: Sequence[str]) -> Iterator[Objection]:
+    """Objections to words of what is otherwise a copy: each is compared with the words that it replaces."""
+    matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
+    replaced = [
+        (mine[start:end], theirs[there:until], start, end)
+        for kind, start, end, there, until in matcher.get_opcodes()
+        if kind == "replace" and max(end - start, until - there) <= MAX_REPLACED
+    ]
+    for new, old, _, _ in replaced:
+        yield from _by_words(frozenset(new), frozenset(old), copied=True)
+        if frozenset((*new, *old)) in _TURNED:
+            yield Objection.OPPOSITE
+        if opposed(content_terms(" ".join(new)), content_terms(" ".join(old))):
+            yield Objection.OPPOSITE
+    by_words = {new: (old, end) for new, old, _, end in replaced}
+    for new, old, start, _ in replaced:
+        back, end = by_words.get(old, ((), 0))
+        if (
+            back == new
+            and end < start
+            and not set(mine[end:start]) <= {"and", "or"}
+            and ("by" in mine) == ("by" in theirs)
+        ):
+            yield Objection.ORDER
 
 
 def _single_places(words: Sequence[str]) -> dict[str, int]:

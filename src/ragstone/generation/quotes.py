@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
 
+from ragstone.documents.inline import TAGS
 from ragstone.embedding.sparse import UNSPACED
 
 MAX_PLACES = 50
@@ -39,23 +40,26 @@ _PIECE = re.compile(
     rf"|(?P<hyphen>(?<={_LETTER})[-\u2010](?={_LETTER}))"
     r"|(?P<wrapped>(?<=\w-)[ \t]*\n[ \t]*(?=\w))"
     r"|(?P<space>\s+)"
-    r"|(?P<escaped>\\(?=[!-/:-@\[-`{-~]))"
+    r"|(?P<escaped>\\[!-/:-@\[-`{-~])"
     r"|(?P<ticks>`+)"
     r"|(?P<stars>\*+|_+|~~)"
     rf"|(?P<shown> ?\({_ADDRESS}\))"
     rf"|(?P<auto><(?={_ADDRESS}>))"
     r"|(?P<target>\]\([^()\n]{0,2000}(?:\([^()\n]{0,200}\)[^()\n]{0,200}){0,3}\))"
-    r"|(?P<opening>!?\[)"
-    r"|(?P<tag></?(?:br|b|i|em|strong|code|kbd|span|p|div|small|u|mark)(?: [^<>\n]{0,200})?/?>)"
+    r"|(?P<image>!\[[^\[\]\n]{0,500}\]\([^()\n]{0,2000}\))"
+    r"|(?P<reference>\]\[(?!\s?\d{1,3}\s?\])[^\[\]\n]{1,200}\])"
+    r"|(?P<opening>\[(?=[^\[\]\n]{0,500}\](?:\(|\[(?!\s?\d))))"
+    r"|(?P<raised><sup(?: [^<>\n]{0,200})?>(?=[-+\u2212]?\d))"
+    rf"|(?P<tag></?(?:{'|'.join(sorted(TAGS))})(?: [^<>\n]{{0,200}})?/?>)"
     r"|(?P<entity>&(?:[a-zA-Z]{2,10}|#\d{1,6}|#x[0-9a-fA-F]{1,5});)"
     r"|(?P<cells>[|·])"
     r"|(?P<soft>[\u00ad\u200b-\u200d\u2060\ufeff])"
     rf"|(?P<other>(?![{UNSPACED}])[^\x00-\x7f]))",
     re.MULTILINE,
 )
-_REPLACED = {"space", "block", "other", "entity", "cells"}
+_REPLACED = {"space", "block", "other", "entity", "cells", "escaped", "raised"}
 _CODE_MARK = re.compile(r"(?P<fence>^[ \t>]*(?:`{3,}|~{3,})[^\n]*$)|(?P<ticks>`+)|\n[ \t]*\n", re.MULTILINE)
-_RUN = re.compile(r"(?P<run>\*+|_+|~~)|(?P<escaped>\\.)|\n[ \t]*\n")
+_RUN = re.compile(r"(?P<kept>\\.|(?<!\w)__[A-Za-z0-9]+(?:_[A-Za-z0-9]+){0,9}__(?!\w))|(?P<run>\*+|_+|~~)|\n[ \t]*\n")
 _MARKER = re.compile(r"[ ]?[\[【]\s?\d{1,3}(?:\s?[,;]\s?\d{1,3}){0,20}\s?[\]】]")
 _ALIKE = str.maketrans(
     {
@@ -196,7 +200,7 @@ def _pieces(text: str, *, markdown: bool) -> Iterator[tuple[str, int, bool]]:
             yield _replaced(kind, found[0], in_code=bool(code[start])), start, False
         elif kind == "opening" and not code[start]:
             brackets += 1
-        elif kind == "target" and brackets and not code[start]:
+        elif kind in ("target", "reference") and brackets and not code[start]:
             brackets -= 1
         elif _is_letter(kind, in_code=bool(code[start]), is_mark=bool(marks[start]), markdown=markdown):
             yield found[0], start, True
@@ -231,7 +235,7 @@ def _emphasis(text: str, code: bytearray) -> bytearray:
     marks = bytearray(len(text) + 1)
     opened: dict[str, int] = {}
     for found in _RUN.finditer(text):
-        if found["escaped"]:
+        if found["kept"]:
             continue
         if not found["run"]:
             opened = {}
@@ -262,10 +266,10 @@ def _is_letter(kind: str, *, in_code: bool, is_mark: bool, markdown: bool) -> bo
             return not markdown
         case "stars":
             return not is_mark
-        case "escaped" | "tag" | "shown" | "auto" | "opening":
+        case "tag" | "shown" | "auto" | "opening" | "image":
             return in_code
         case _:
-            return kind == "target"
+            return kind in ("target", "reference")
 
 
 def _replaced(kind: str, whole: str, *, in_code: bool) -> str:
@@ -278,6 +282,10 @@ def _replaced(kind: str, whole: str, *, in_code: bool) -> str:
             return _letters(whole)
         case "entity":
             return whole if in_code else unescape(whole)
+        case "escaped":
+            return whole if in_code else whole[1]
+        case "raised":
+            return whole if in_code else "^"
         case _:
             return whole if in_code else "|"
 
