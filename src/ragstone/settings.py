@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragstone.errors import ConfigurationError
+from ragstone.generation.repair import Repair
 from ragstone.resilience.destinations import LOOPBACK_HOSTS
 from ragstone.tenants.settings import (
     KEYS,
@@ -203,6 +204,7 @@ class AnswerSettings(SettingsPart):
     max_tokens: int = Field(800, ge=16, description="Tokens of an answer, at most.")
     first_token_s: float = Field(10.0, gt=0, description="Seconds to wait for the first token before falling back.")
     total_s: float = Field(60.0, gt=0, description="Seconds for the whole answer before falling back.")
+    repair: Repair = Field("off", description="What happens to a sentence that its source contradicts.")
 
     @model_validator(mode="after")
     def _a_model_is_named(self) -> AnswerSettings:

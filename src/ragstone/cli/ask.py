@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 SNIPPET_CHARS = 160
 QUOTE_CHARS = 300
 VERDICTS = {
-    "quoted": "quoted",
+    "quoted": "quoted word for word",
     "borne_out": "restated from the source",
-    "doubtful": "doubtful: please check",
+    "doubtful": "not certain, please check",
     "contradicted": "the source says something else",
 }
-"""What the command line calls a verdict."""
-RESTARTED = "\n(The model stopped; the answer starts again.)\n"
+"""What the command line calls a verdict: how a sentence relates to its source, not whether it answers rightly."""
+WARNINGS = {
+    "contradicted_sentence_dropped": "A sentence that its source contradicts was left out.",
+    "contradicted_sentence_rewritten": "A sentence that its source contradicts was written again.",
+}
+RESTARTED = "\n(The answer starts again.)\n"
 
 Question = Annotated[str, typer.Argument(metavar="QUESTION", help="The question; - reads it from stdin.")]
 Limit = Annotated[int | None, typer.Option(min=1, max=100, help="Number of passages. [default: 8]")]
@@ -101,6 +105,8 @@ def _as_object(answer: Answer) -> dict[str, object]:
 def _list_sources(answer: Answer) -> None:
     for policy in answer.degraded:
         complain(f"\nDegraded: {policy}. A part was not available for this answer; see docs/troubleshooting.md.")
+    for warning in answer.warnings:
+        complain(f"\nNote: {WARNINGS.get(warning, warning)}")
     if answer.citations:
         say("\nSources")
     shown = 0

@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from ragstone.errors import ModelUnavailable
-from ragstone.generation.base import Abstained, Answerer, Delta
-from ragstone.generation.citations import cite
+from ragstone.generation.base import Abstained, Answerer, Delta, SentenceWriter
+from ragstone.generation.citations import cite, cited_as, claims
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
+from ragstone.generation.repair import Repair, contradicted, repaired
 from ragstone.llm.token_usage import TokenUsage
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Outcome, Passage, Turn, Usage
 
 log = structlog.get_logger()
+
+NO_USAGE = Usage("none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class AnswerOptions:
 
     first_token_s: float = 10.0
     total_s: float = 60.0
+    repair: Repair = "off"
     nothing_found: str | None = None
 
 
@@ -46,9 +50,11 @@ class _Draft:
         self.spent = spent
         self.text = ""
         self.outcome = Outcome.ANSWERED
+        self.answerer: Answerer | None = None
+        self.warnings: tuple[str, ...] = ()
         self.degraded: tuple[str, ...] = ()
         self.removed_markers = 0
-        self.usage = Usage("none")
+        self.usage = NO_USAGE
         self._void = False
 
     def add(self, text: str) -> Delta:
@@ -60,14 +66,25 @@ class _Draft:
         self.outcome = Outcome.NOTHING
         return self.add(text)
 
-    def use(self, usage: Usage) -> None:
-        self.usage = usage
+    def use(self, usage: Usage, before: Usage = NO_USAGE) -> None:
+        """Note what the call has used by now; `before` is what earlier calls for this text used."""
+        self.usage = replace(
+            usage,
+            input_tokens=usage.input_tokens + before.input_tokens,
+            output_tokens=usage.output_tokens + before.output_tokens,
+            cached_tokens=usage.cached_tokens + before.cached_tokens,
+            estimated=usage.estimated or before.estimated,
+        )
         self.spent.update(usage)
 
-    def start_again(self, policy: str) -> None:
-        self.usage = Usage("none")
+    def discard(self) -> None:
+        """The next text replaces what was sent."""
         self._void = self._void or bool(self.text)
         self.text = ""
+
+    def start_again(self, policy: str) -> None:
+        self.usage = NO_USAGE
+        self.discard()
         self.degraded = tuple(dict.fromkeys((*self.degraded, policy)))
 
 
@@ -110,12 +127,10 @@ class Generator:
             ) as deltas:
                 async for delta in deltas:
                     yield delta
-        with self._metrics.timed("verify"):
-            citations, uncited = (
-                ((), 0)
-                if draft.outcome is not Outcome.ANSWERED
-                else await asyncio.to_thread(cite, draft.text, passages)
-            )
+        citations, uncited = await self._checked(draft, passages)
+        if self._options.repair != "off" and contradicted(citations):
+            yield await self._repair(draft, citations, question, passages)
+            citations, uncited = await self._checked(draft, passages)
         for citation in citations:
             yield citation
         answer = Answer(
@@ -124,6 +139,7 @@ class Generator:
             passages=tuple(passages),
             usage=draft.usage,
             outcome=draft.outcome,
+            warnings=draft.warnings,
             degraded=draft.degraded,
             removed_markers=draft.removed_markers,
             uncited_sentences=uncited,
@@ -148,6 +164,7 @@ class Generator:
     ) -> AsyncGenerator[Delta, None]:
         """The text of the first answerer that completes its answer."""
         for answerer in answerers if passages else ():
+            draft.answerer = answerer
             draft.spent.begin()
             stream = within_time(answerer.stream(question, passages, history), self._options)
             try:
@@ -184,6 +201,56 @@ class Generator:
         if text := markers.finish():
             yield draft.add(text)
         draft.removed_markers = markers.removed
+
+    async def _checked(self, draft: _Draft, passages: Sequence[Passage]) -> tuple[tuple[Citation, ...], int]:
+        """The citations of the text, and the number of its claims without one."""
+        if draft.outcome is not Outcome.ANSWERED:
+            return (), 0
+        with self._metrics.timed("verify"):
+            return await asyncio.to_thread(cite, draft.text, passages)
+
+    async def _repair(
+        self, draft: _Draft, citations: Sequence[Citation], question: str, passages: Sequence[Passage]
+    ) -> Delta:
+        """Rewrite or drop what is contradicted; an answer of which nothing is left abstains."""
+        writer = draft.answerer
+        rewrites = self._options.repair == "rewrite" and isinstance(writer, SentenceWriter)
+
+        async def rewrite(sentence: str, marker: int) -> str | None:
+            assert isinstance(writer, SentenceWriter)
+            return await self._rewritten(draft, writer, sentence, marker, passages)
+
+        found = await repaired(draft.text, citations, rewrite if rewrites else None)
+        for done in found.done:
+            self._metrics.repaired.labels(done).inc()
+        draft.warnings = tuple(dict.fromkeys((*draft.warnings, *found.done)))
+        draft.discard()
+        return draft.add(found.text) if claims(found.text) else draft.abstain(self._nothing_found(question, passages))
+
+    async def _rewritten(
+        self, draft: _Draft, writer: SentenceWriter, sentence: str, marker: int, passages: Sequence[Passage]
+    ) -> str | None:
+        """The sentence as the model writes it anew, if the passage does not contradict that too."""
+        before = draft.usage
+        draft.spent.begin()
+        stream = within_time(writer.rewrite(sentence, passages[marker - 1]), self._options)
+        filtered, written = MarkerFilter([passages[marker - 1].chunk.text]), ""
+        try:
+            async with aclosing(stream):
+                async for piece in stream:
+                    match piece:
+                        case Usage():
+                            draft.use(piece, before)
+                        case Abstained():
+                            return None
+                        case str():
+                            written += filtered.feed(piece)
+        except ModelUnavailable as error:
+            log.warning("answer.not_rewritten", reason=error.message)
+            return None
+        new = cited_as(written + filtered.finish(), marker)
+        checked, _ = await asyncio.to_thread(cite, new, passages)
+        return new if checked and not contradicted(checked) else None
 
     def _nothing_found(self, question: str, passages: Sequence[Passage]) -> str:
         return self._options.nothing_found or notice("nothing_found", language_of(question, passages))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ragstone.vocabulary import Passage, Turn, Usage
 
@@ -37,6 +37,21 @@ class Answerer(Protocol):
 
         Ends with a `Usage`. Earlier ones are running totals: each replaces
         the one before.
+
+        Raises:
+            ModelUnavailable: the model behind it failed, timed out or broke off.
+        """
+        ...
+
+
+@runtime_checkable
+class SentenceWriter(Protocol):
+    """An answerer that can write one of its sentences anew."""
+
+    def rewrite(self, sentence: str, passage: Passage) -> AsyncGenerator[str | Abstained | Usage, None]:
+        """Yield a sentence that states what `passage` states instead of `sentence`, without marker.
+
+        See `Answerer.stream`; `Abstained` if the passage states nothing of the kind.
 
         Raises:
             ModelUnavailable: the model behind it failed, timed out or broke off.

@@ -14,6 +14,7 @@ from ragstone.generation.verification import Evidence
 from ragstone.vocabulary import Citation, Passage
 
 _MARKERS = re.compile(r"(?:[ ]?\[\d{1,3}\])+")
+_STOPS = tuple(".!?。！？।")
 _NUMBER = re.compile(r"\d+")
 
 
@@ -57,6 +58,13 @@ def cite(text: str, passages: Sequence[Passage]) -> tuple[tuple[Citation, ...], 
                 evidence[marker] = Evidence(passage.chunk.text, _context(passage), passage.chunk.table_header)
             found.append(_citation(text, claim, marker, passage, evidence[marker]))
     return tuple(found), uncited
+
+
+def cited_as(sentence: str, marker: int) -> str:
+    """One sentence with its marker before the full stop."""
+    text = " ".join(_MARKERS.sub("", sentence).split())
+    stop = text[-1:] if text.endswith(_STOPS) else ""
+    return f"{text[: len(text) - len(stop)].rstrip()} [{marker}]{stop or '.'}"
 
 
 def _within(text: str, start: int, end: int) -> Iterator[Claim]:

@@ -8,12 +8,13 @@ from contextlib import aclosing
 
 from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained
-from ragstone.generation.prompts import ABSTENTION, messages
-from ragstone.llm.base import LanguageModel
+from ragstone.generation.prompts import ABSTENTION, messages, rewrite_messages
+from ragstone.llm.base import LanguageModel, Message
 from ragstone.llm.token_usage import counted
 from ragstone.vocabulary import Passage, Turn, Usage
 
 BOUNDARY_BYTES = 8
+MAX_SENTENCE_TOKENS = 200
 
 
 class PromptedAnswerer:
@@ -33,9 +34,23 @@ class PromptedAnswerer:
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
         """See `Answerer.stream`. Text is held back while it can still become the abstention."""
         prompt = messages(question, passages, history, boundary=secrets.token_hex(BOUNDARY_BYTES))
+        async with aclosing(self._replies(prompt, self._max_tokens)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def rewrite(self, sentence: str, passage: Passage) -> AsyncGenerator[str | Abstained | Usage, None]:
+        """See `SentenceWriter.rewrite`."""
+        prompt = rewrite_messages(sentence, passage, boundary=secrets.token_hex(BOUNDARY_BYTES))
+        async with aclosing(self._replies(prompt, min(self._max_tokens, MAX_SENTENCE_TOKENS))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _replies(
+        self, prompt: Sequence[Message], max_tokens: int
+    ) -> AsyncGenerator[str | Abstained | Usage, None]:
         held: str | None = ""
         usage = Usage(self.name)
-        async with aclosing(counted(self._model, prompt, max_tokens=self._max_tokens)) as pieces:
+        async with aclosing(counted(self._model, prompt, max_tokens=max_tokens)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Usage):
                     usage = piece

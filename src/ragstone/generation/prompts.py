@@ -37,6 +37,16 @@ You answer questions from numbered passages, and from nothing else.
 
 {QUOTED_MATERIAL}"""
 
+REWRITE_RULES = f"""\
+You correct one sentence. A passage contradicts it.
+
+1. Write one sentence that states what the passage states about the same thing, in the language of the sentence.
+2. Add no knowledge of your own. Keep figures, names, units and negations exactly as the passage has them.
+3. Write no citation marker, link, image or HTML, and nothing but the sentence.
+4. If the passage states nothing about it, write exactly {ABSTENTION}.
+
+{QUOTED_MATERIAL}"""
+
 # Bidirectional controls, zero-width characters, tags and variation selectors: all can hide an order from a reader.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -54,6 +64,15 @@ def messages(
         Message("system", RULES, cacheable=True),
         *(message for turn in history for message in _exchange(turn)),
         Message("user", _task(question, passages, boundary)),
+    )
+
+
+def rewrite_messages(sentence: str, passage: Passage, *, boundary: str) -> tuple[Message, ...]:
+    """Build the conversation that corrects one sentence; `boundary` as in `messages`."""
+    task = f"The marker is {boundary}.\n\n{quoted(1, passage, boundary)}\n\nSentence to correct:\n"
+    return (
+        Message("system", REWRITE_RULES, cacheable=True),
+        Message("user", task + one_line(_MARKERS.sub("", sentence))),
     )
 
 

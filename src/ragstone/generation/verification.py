@@ -29,7 +29,12 @@ COVERAGE_FLOOR = 0.6
 """The share of a claim's terms that its evidence must hold to be borne out."""
 
 CONTRADICTED_AT = 0.75
-"""The share of a claim's terms that the evidence must hold for an objection to be a contradiction."""
+"""The share of a claim's terms other than figures that the evidence must hold for an objection to be a contradiction.
+
+Of `MANY_TERMS` one may be missing whatever its share: it may be the one that is objected to.
+"""
+
+MANY_TERMS = 3
 
 CONFLICT = 0.3
 """The factor of the score where a rule objects."""
@@ -99,7 +104,7 @@ class Evidence:
         covered = self._covered(stated, first, last)
         found = tuple(dict.fromkeys(self._objections(claim, stated, first, last)))
         score = covered * CONFLICT if found else covered
-        verdict = self._verdict(stated, covered, found)
+        verdict = self._verdict(stated, covered, found, near=is_near(stated, self._terms(first, last)))
         return Verification(verdict, score, self._units[first].start, self._units[last].end, found)
 
     def _read(self) -> Iterator[_Unit]:
@@ -120,10 +125,9 @@ class Evidence:
                 return unit.start, unit.end
         return self._first() if self._units and find_quote(claim, self._above) else None
 
-    def _verdict(self, stated: Facts, covered: float, found: tuple[Objection, ...]) -> Verdict:
+    def _verdict(self, stated: Facts, covered: float, found: tuple[Objection, ...], *, near: bool) -> Verdict:
         if found:
-            is_contradicted = covered >= CONTRADICTED_AT and found != (Objection.ELSEWHERE,)
-            return Verdict.CONTRADICTED if is_contradicted else Verdict.DOUBTFUL
+            return Verdict.CONTRADICTED if near and found != (Objection.ELSEWHERE,) else Verdict.DOUBTFUL
         if covered < COVERAGE_FLOOR or self._adds(stated):
             return Verdict.DOUBTFUL
         return Verdict.BORNE_OUT
@@ -181,6 +185,13 @@ class Evidence:
         sharing = {place for place, unit in enumerate(self._units) if unit.facts.terms & stated.terms}
         for length in range(MAX_SPAN_SENTENCES):
             yield from ((first, first + length) for first in sorted(sharing) if first + length in sharing)
+
+
+def is_near(claim: Facts, span: frozenset[str]) -> bool:
+    """Whether the span is about what the claim is about, so that an objection is a contradiction."""
+    words = frozenset(term for term in claim.terms if not term[0].isdigit())
+    missing = len(words - span)
+    return missing <= (1 - CONTRADICTED_AT) * len(words) or (missing == 1 and len(words) >= MANY_TERMS)
 
 
 def coverage(claim: Facts, span: frozenset[str], around: frozenset[str]) -> float:

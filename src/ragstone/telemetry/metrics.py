@@ -44,6 +44,7 @@ class Metrics:
         self.redis = self._counter("redis", "Calls of Redis, by outcome.", "outcome")
         self.answers = self._counter("answers", "Answers given, by answerer and outcome.", "answerer", "outcome")
         self.citations = self._counter("citations", "Citations given, by verdict.", "verdict")
+        self.repaired = self._counter("repaired_sentences", "Sentences that were repaired, by what was done.", "repair")
         self.removed_markers = self._counter("removed_markers", "Citation markers without a passage.")
         self.tokens = self._counter("tokens", "Model tokens, by model and direction.", "model", "direction")
         self.requests = self._counter("http_requests", "Requests, by route and status.", "route", "status")

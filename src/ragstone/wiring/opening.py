@@ -259,5 +259,6 @@ def _deletion_check(base: Infrastructure, engines: Engines) -> DeletionCheck:
 def _generator(settings: Settings, model: LanguageModel | None, metrics: Metrics) -> Generator:
     extractive = ExtractiveAnswerer()
     answerer: Answerer = PromptedAnswerer(model, max_tokens=settings.answer.max_tokens) if model else extractive
-    options = AnswerOptions(first_token_s=settings.answer.first_token_s, total_s=settings.answer.total_s)
+    answer = settings.answer
+    options = AnswerOptions(first_token_s=answer.first_token_s, total_s=answer.total_s, repair=answer.repair)
     return Generator(answerer=answerer, fallback=extractive, metrics=metrics, options=options)
