@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a process loads only the parts that it opens
     from ragstone.identity.tenants import Tenants
     from ragstone.identity.users import Users
     from ragstone.index.base import Index
+    from ragstone.inference.judge import PairJudge
     from ragstone.ingestion.service import Ingestion
     from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
     from ragstone.ingestion.webhooks import Webhooks
@@ -100,12 +101,13 @@ class Operations:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The adapters that compute. `model` is None where answers are extractive."""
+    """The adapters that compute. `model` is None where answers are extractive, `judge` where rules alone judge."""
 
     embedder: Embedder
     index: Index
     parser: Parser
     model: LanguageModel | None
+    judge: PairJudge | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,3 +128,25 @@ async def test_answers_tokens_and_citations_are_counted():
     assert 'ragstone_answers_total{answerer="m",outcome="answered"} 1.0' in text
     assert 'ragstone_tokens_total{direction="input",model="m"} 7.0' in text
     assert 'ragstone_citations_total{verdict="borne_out"} 1.0' in text
+
+
+class FailingJudge:
+    """A judge that fails."""
+
+    def supports(self, pairs):
+        raise ModelUnavailable("The judge failed.")
+
+
+async def test_if_the_judge_fails_the_rules_decide_and_the_answer_says_so():
+    metrics = Metrics()
+    generator = Generator(
+        answerer=Scripted("In 1937 the bridge opened [2]."),
+        fallback=ExtractiveAnswerer(),
+        metrics=metrics,
+        judge=FailingJudge(),
+    )
+    answer = [event async for event in generator.answer(QUESTION, (TOWER, BRIDGE))][-1]
+    assert isinstance(answer, Answer)
+    assert answer.degraded == ("judge_unavailable",)
+    assert answer.citations[0].verified
+    assert 'ragstone_degraded_total{policy="judge_unavailable"} 1.0' in metrics.render().decode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ragstone.generation.citations import cite
+from ragstone.inference.judge import Support
+from ragstone.vocabulary import Verdict
 from tests.generation.passages import BRIDGE, LEAD, TOWER, passage
 
 
@@ -55,3 +57,29 @@ def test_title_and_headings_say_what_a_passage_is_about():
 
 def test_a_free_sentence_about_something_else_is_not_verified():
     assert not cite("The ferry is free of charge on Sundays [1].", [BRIDGE])[0][0].verified
+
+
+class CountingJudge:
+    """A judge that supports everything and counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def supports(self, pairs):
+        self.calls += 1
+        return [Support(0.9, 0.05) for _ in pairs]
+
+
+def test_all_claims_of_an_answer_are_judged_in_one_call():
+    judge = CountingJudge()
+    text = "In 1937 the bridge opened [2]. The tower weighs 10100 tonnes [1]. It does not carry trains [2]."
+    citations, _ = cite(text, [TOWER, BRIDGE], judge)
+    assert [one.verdict for one in citations] == [Verdict.BORNE_OUT, Verdict.BORNE_OUT, Verdict.QUOTED]
+    assert judge.calls == 1
+
+
+def test_a_quote_has_the_exact_span_whatever_its_line_breaks():
+    source = passage("The pump\nruns at > 16\nbar. It stops at night.")
+    citations, _ = cite("The pump runs at > 16 bar [1].", [source])
+    assert citations[0].verdict is Verdict.QUOTED
+    assert (LEAD + source.chunk.text)[citations[0].start : citations[0].end] == "The pump\nruns at > 16\nbar."

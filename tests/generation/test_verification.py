@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ragstone.generation.verification import Evidence
+from ragstone.inference.judge import Support
+from ragstone.vocabulary import Verdict
 from tests.generation.passages import BRIDGE, TOWER
 
 
@@ -80,3 +82,52 @@ def test_an_empty_passage_bears_nothing_out():
 
 def test_a_negation_that_stands_in_both_is_no_conflict():
     assert checked("It does not carry trains.", BRIDGE).score == 1
+
+
+class Opinion:
+    """A judge that says the same of every pair."""
+
+    def __init__(self, supported):
+        self.supported = supported
+        self.asked = []
+
+    def supports(self, pairs):
+        self.asked.append(list(pairs))
+        return [Support(self.supported, 1 - self.supported) for _ in pairs]
+
+
+def test_the_judge_decides_what_the_rules_leave_open():
+    evidence = Evidence(TOWER.chunk.text, TOWER.title)
+    claim = "The tower, 330 m tall, weighs 10,100 tonnes."
+    assert evidence.verify(claim, Opinion(0.99)).verdict is Verdict.BORNE_OUT
+    doubted = evidence.verify(claim, Opinion(0.01))
+    assert (doubted.verdict, doubted.score) == (Verdict.DOUBTFUL, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("It was never meant to stay [1].", Verdict.QUOTED),
+        ("The tower was completed in May 1889.", Verdict.CONTRADICTED),
+        ("Painting it takes sixty tons of paint.", Verdict.DOUBTFUL),
+    ],
+)
+def test_the_judge_is_not_asked_what_the_rules_decide(claim, verdict):
+    judge = Opinion(0.99)
+    assert Evidence(TOWER.chunk.text, TOWER.title).verify(claim, judge).verdict is verdict
+    assert judge.asked == []
+
+
+def test_the_judge_reads_claim_and_evidence_in_canonical_text():
+    judge = Opinion(0.99)
+    Evidence(TOWER.chunk.text, TOWER.title).verify("The tower weighs 10100 tonnes [1].", judge)
+    (pairs,) = judge.asked
+    claim, evidence = pairs[0]
+    assert claim == "The tower weighs 10100 tonnes."
+    assert evidence.startswith("Eiffel Tower : ")
+    assert "weighs 10100 tonnes" in evidence
+
+
+def test_words_that_the_passage_does_not_have_are_an_addition():
+    tail = "The tower was completed in March 1889, weighs 10,100 tonnes and attracts countless eager visitors daily."
+    assert checked(tail).verdict is Verdict.DOUBTFUL

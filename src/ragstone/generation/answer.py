@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -18,13 +19,17 @@ from ragstone.generation.base import Abstained, Answerer, Delta, SentenceWriter
 from ragstone.generation.citations import cite, cited_as, claims
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
-from ragstone.generation.repair import Repair, contradicted, repaired
+from ragstone.generation.repair import Repair, Rewrite, contradicted, repaired
+from ragstone.generation.verification import Judge
 from ragstone.llm.token_usage import TokenUsage
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Outcome, Passage, Turn, Usage
 
 log = structlog.get_logger()
+
+JUDGE_UNAVAILABLE = "judge_unavailable"
+"""The policy under which the rules of the check decide alone, as the judge failed."""
 
 NO_USAGE = Usage("none")
 
@@ -98,10 +103,13 @@ class Generator:
         fallback: Answerer,
         metrics: Metrics,
         options: AnswerOptions = AnswerOptions(),
+        judge: Judge | None = None,
     ) -> None:
+        """`judge` decides what the rules of the check leave open; without one the rules alone do."""
         self._answerers = (answerer, fallback)
         self._metrics = metrics
         self._options = options
+        self._judge = judge
 
     async def answer(
         self,
@@ -207,20 +215,23 @@ class Generator:
         if draft.outcome is not Outcome.ANSWERED:
             return (), 0
         with self._metrics.timed("verify"):
-            return await asyncio.to_thread(cite, draft.text, passages)
+            try:
+                return await asyncio.to_thread(cite, draft.text, passages, self._judge)
+            except ModelUnavailable as error:
+                log.warning("answer.judge_failed", reason=error.message)
+                self._metrics.degraded.labels(JUDGE_UNAVAILABLE).inc()
+                draft.degraded = tuple(dict.fromkeys((*draft.degraded, JUDGE_UNAVAILABLE)))
+                return await asyncio.to_thread(cite, draft.text, passages)
 
     async def _repair(
         self, draft: _Draft, citations: Sequence[Citation], question: str, passages: Sequence[Passage]
     ) -> Delta:
         """Rewrite or drop what is contradicted; an answer of which nothing is left abstains."""
-        writer = draft.answerer
-        rewrites = self._options.repair == "rewrite" and isinstance(writer, SentenceWriter)
-
-        async def rewrite(sentence: str, marker: int) -> str | None:
-            assert isinstance(writer, SentenceWriter)
-            return await self._rewritten(draft, writer, sentence, marker, passages)
-
-        found = await repaired(draft.text, citations, rewrite if rewrites else None)
+        writer: object = draft.answerer
+        rewrite: Rewrite | None = None
+        if self._options.repair == "rewrite" and isinstance(writer, SentenceWriter):
+            rewrite = partial(self._rewritten, draft, writer, passages)
+        found = await repaired(draft.text, citations, rewrite)
         for done in found.done:
             self._metrics.repaired.labels(done).inc()
         draft.warnings = tuple(dict.fromkeys((*draft.warnings, *found.done)))
@@ -228,7 +239,7 @@ class Generator:
         return draft.add(found.text) if claims(found.text) else draft.abstain(self._nothing_found(question, passages))
 
     async def _rewritten(
-        self, draft: _Draft, writer: SentenceWriter, sentence: str, marker: int, passages: Sequence[Passage]
+        self, draft: _Draft, writer: SentenceWriter, passages: Sequence[Passage], sentence: str, marker: int
     ) -> str | None:
         """The sentence as the model writes it anew, if the passage does not contradict that too."""
         before = draft.usage
@@ -249,7 +260,7 @@ class Generator:
             log.warning("answer.not_rewritten", reason=error.message)
             return None
         new = cited_as(written + filtered.finish(), marker)
-        checked, _ = await asyncio.to_thread(cite, new, passages)
+        checked, _ = await asyncio.to_thread(cite, new, passages)  # what contradicts is found by rules
         return new if checked and not contradicted(checked) else None
 
     def _nothing_found(self, question: str, passages: Sequence[Passage]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ragstone.documents.sentences import sentences
-from ragstone.generation.verification import Evidence
+from ragstone.generation.verification import Evidence, Judge, Verification, settle
 from ragstone.vocabulary import Citation, Passage
 
 _MARKERS = re.compile(r"(?:[ ]?\[\d{1,3}\])+")
@@ -40,23 +40,25 @@ def claims(text: str) -> tuple[Claim, ...]:
     )
 
 
-def cite(text: str, passages: Sequence[Passage]) -> tuple[tuple[Citation, ...], int]:
-    """Check each claim of an answer against the passages its markers name.
+def cite(text: str, passages: Sequence[Passage], judge: Judge | None = None) -> tuple[tuple[Citation, ...], int]:
+    """Check each claim of an answer against the passages its markers name; blocks while the judge works.
 
     Returns:
         The citations in the order of the text, and how many claims carry no marker.
     """
     evidence: dict[int, Evidence] = {}
-    found: list[Citation] = []
+    cited: list[tuple[Claim, int]] = []
     uncited = 0
     for claim in claims(text):
         known = [marker for marker in claim.markers if 1 <= marker <= len(passages)]
         uncited += not known
-        for marker in known:
-            passage = passages[marker - 1]
-            if marker not in evidence:
-                evidence[marker] = Evidence(passage.chunk.text, _context(passage), passage.chunk.table_header)
-            found.append(_citation(text, claim, marker, passage, evidence[marker]))
+        cited += [(claim, marker) for marker in known]
+        evidence |= {marker: _evidence(passages[marker - 1]) for marker in known if marker not in evidence}
+    checked = settle([evidence[marker].examine(text[one.start : one.end]) for one, marker in cited], judge)
+    found = (
+        _citation(claim, marker, passages[marker - 1], result)
+        for (claim, marker), result in zip(cited, checked, strict=True)
+    )
     return tuple(found), uncited
 
 
@@ -87,14 +89,13 @@ def _says_something(text: str) -> bool:
     return any(letter.isalnum() for letter in text)
 
 
-def _context(passage: Passage) -> str:
+def _evidence(passage: Passage) -> Evidence:
     chunk = passage.chunk
-    return "\n".join((passage.title, *chunk.heading_path))
+    return Evidence(chunk.text, passage.title, chunk.heading_path, chunk.table_header)
 
 
-def _citation(text: str, claim: Claim, marker: int, passage: Passage, evidence: Evidence) -> Citation:
+def _citation(claim: Claim, marker: int, passage: Passage, checked: Verification) -> Citation:
     chunk = passage.chunk
-    checked = evidence.verify(text[claim.start : claim.end])
     return Citation(
         marker=marker,
         document_id=chunk.document_id,

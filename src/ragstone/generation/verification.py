@@ -14,19 +14,28 @@ The rules read canonical text; they know no synonyms, and doubt a free paraphras
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
+from ragstone.documents import inline
 from ragstone.documents.sentences import sentences
 from ragstone.embedding.sparse import STOPWORDS
+from ragstone.generation.evidence import support_pair
 from ragstone.generation.facts import Facts, content_terms, facts, merged
 from ragstone.generation.objections import Objection, objections
-from ragstone.generation.quotes import find_quote, fold
+from ragstone.generation.quotes import find_quote, fold, without_markers
 from ragstone.generation.tables import Row, rows, speaks_of_another
 from ragstone.vocabulary import Verdict
 
+if TYPE_CHECKING:
+    from ragstone.inference.judge import Support
+
 COVERAGE_FLOOR = 0.6
 """The share of a claim's terms that its evidence must hold to be borne out."""
+
+SUPPORTED_AT = 0.5
+"""The judge's probability from which a claim is borne out."""
 
 CONTRADICTED_AT = 0.75
 """The share of a claim's terms other than figures that the evidence must hold for an objection to be a contradiction.
@@ -70,6 +79,34 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class Examination:
+    """What the rules found; `pair` are claim and evidence for the judge, where the rules do not decide."""
+
+    by_rules: Verification
+    pair: tuple[str, str] | None = None
+
+
+class Judge(Protocol):
+    """A model that says how far evidence supports a claim; it blocks, and may be used from several threads."""
+
+    def supports(self, pairs: Sequence[tuple[str, str]]) -> list[Support]:
+        """The probabilities of each pair (claim, evidence)."""
+        ...
+
+
+def settle(examined: Sequence[Examination], judge: Judge | None) -> list[Verification]:
+    """The verdicts: those of the rules, and of the judge where the rules leave it open. One call for all."""
+    asked = [one.pair for one in examined if one.pair]
+    opinions = iter(judge.supports(asked)) if judge and asked else None
+    return [_judged(one.by_rules, next(opinions)) if one.pair and opinions else one.by_rules for one in examined]
+
+
+def _judged(checked: Verification, opinion: Support) -> Verification:
+    verdict = Verdict.BORNE_OUT if opinion.supported >= SUPPORTED_AT else Verdict.DOUBTFUL
+    return replace(checked, verdict=verdict, score=opinion.supported)
+
+
+@dataclass(frozen=True, slots=True)
 class _Unit:
     """One sentence or row of the passage."""
 
@@ -82,9 +119,11 @@ class _Unit:
 class Evidence:
     """A passage that is read once, to check many claims against."""
 
-    def __init__(self, text: str, context: str = "", table_header: str = "") -> None:
-        """`context` is the title, headings and other text that names the subject of the passage."""
+    def __init__(self, text: str, title: str = "", headings: Sequence[str] = (), table_header: str = "") -> None:
+        """`table_header` are the header rows of a table that begins before the passage."""
+        context = "\n".join((title, *headings))
         self.text = text
+        self._title = title
         self._folded = fold(text)
         self._above = fold(f"{table_header}\n\n{context}")
         self._rows = rows(text, table_header)
@@ -92,20 +131,33 @@ class Evidence:
         self._context = facts(f"{context}\n{table_header}")
         self._around = merged([self._context, *(unit.facts for unit in self._units)])
 
-    def verify(self, claim: str) -> Verification:
-        """Check `claim` by the rules alone."""
+    def verify(self, claim: str, judge: Judge | None = None) -> Verification:
+        """Check one claim; without a judge by the rules alone."""
+        return settle([self.examine(claim)], judge)[0]
+
+    def examine(self, claim: str) -> Examination:
+        """Check `claim` by the rules; the judge is asked where they do not decide."""
         if quoted := self._quoted(claim):
-            return Verification(Verdict.QUOTED, 1.0, *quoted)
+            return Examination(Verification(Verdict.QUOTED, 1.0, *quoted))
         stated = facts(claim)
         nearest = self._nearest(stated)
         if nearest is None:
-            return Verification(Verdict.DOUBTFUL, 0.0, *self._first())
+            return Examination(Verification(Verdict.DOUBTFUL, 0.0, *self._first()))
         first, last = nearest
         covered = self._covered(stated, first, last)
         found = tuple(dict.fromkeys(self._objections(claim, stated, first, last)))
-        score = covered * CONFLICT if found else covered
         verdict = self._verdict(stated, covered, found, near=is_near(stated, self._terms(first, last)))
-        return Verification(verdict, score, self._units[first].start, self._units[last].end, found)
+        score = covered * CONFLICT if found else covered
+        checked = Verification(verdict, score, self._units[first].start, self._units[last].end, found)
+        is_open = verdict is Verdict.BORNE_OUT or (covered >= COVERAGE_FLOOR and found == (Objection.ELSEWHERE,))
+        return Examination(checked, self._pair(claim) if is_open else None)
+
+    def _pair(self, claim: str) -> tuple[str, str]:
+        spoken = [unit.row.sentence if unit.row else inline.plain_text(self._of(unit)) for unit in self._units]
+        return support_pair(inline.plain_text(without_markers(claim)), spoken, self._title)
+
+    def _of(self, unit: _Unit) -> str:
+        return self.text[unit.start : unit.end]
 
     def _read(self) -> Iterator[_Unit]:
         by_start = {row.start: row for row in self._rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 from urllib.parse import urlsplit
 
 from ragstone.billing.plans import ModelEntry
@@ -22,6 +22,9 @@ from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import RetrievalOptions
 from ragstone.settings import Settings
 from ragstone.telemetry.tracing import bound_tenant
+
+if TYPE_CHECKING:
+    from ragstone.inference.judge import PairJudge
 
 PATIENCE = 0.9  # share of the time to the first token after which a model counts as hanging
 
@@ -45,6 +48,25 @@ async def open_embedder(settings: Settings, folder: Path) -> Embedder:
             from ragstone.embedding.hashing import HashingEmbedder
 
             return HashingEmbedder()
+        case unknown:
+            assert_never(unknown)
+
+
+async def open_judge(settings: Settings) -> PairJudge | None:
+    """The model that judges pairs of texts, loaded; None beside an embedder that needs no model.
+
+    Raises:
+        ModelFileError: weights are missing or altered.
+    """
+    match settings.embedding.model:
+        case "minilm":
+            from ragstone.inference.judge import PairJudge
+
+            return await asyncio.to_thread(
+                PairJudge.load, settings.embedding.model_folder, threads=settings.embedding.threads
+            )
+        case "hashing":
+            return None
         case unknown:
             assert_never(unknown)
 

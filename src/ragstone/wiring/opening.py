@@ -24,7 +24,6 @@ from ragstone.ingestion.parts import IngestionParts
 from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
 from ragstone.ingestion.webhooks import Webhooks
-from ragstone.llm.base import LanguageModel
 from ragstone.resilience.destinations import LOOPBACK_HOSTS
 from ragstone.retrieval.base import Retriever
 from ragstone.retrieval.cache import CachedRetriever
@@ -42,6 +41,7 @@ from ragstone.wiring.engines import (
     language_model,
     open_embedder,
     open_index,
+    open_judge,
     plan_models,
     retrieval_options,
     sandboxed_parser,
@@ -123,7 +123,7 @@ async def _check_index(services: Services) -> None:
 async def _open_engines(
     settings: Settings, folder: Path, base: Infrastructure, stack: AsyncExitStack, *, recreate_index: bool
 ) -> Engines:
-    embedder = await open_embedder(settings, folder)
+    embedder, judge = await asyncio.gather(open_embedder(settings, folder), open_judge(settings))
     stack.push_async_callback(asyncio.to_thread, embedder.close)
     index = await open_index(settings, folder, embedder, recreate=recreate_index)
     stack.push_async_callback(index.close)
@@ -132,7 +132,7 @@ async def _open_engines(
     model = language_model(settings, base.operations.policies)
     if model:
         stack.push_async_callback(model.close)
-    return Engines(embedder, index, parser, model)
+    return Engines(embedder, index, parser, model, judge)
 
 
 def _assemble(settings: Settings, base: Infrastructure, engines: Engines, stack: AsyncExitStack) -> Services:
@@ -236,7 +236,7 @@ def _chat(
     stack.push_async_callback(chain.close)
     parts = ChatParts(
         retriever=retriever,
-        generator=_generator(settings, engines.model, base.operations.metrics),
+        generator=_generator(settings, engines, base.operations.metrics),
         conversations=conversations,
         models=chain,
         ledger=base.billing.ledger,
@@ -256,9 +256,10 @@ def _deletion_check(base: Infrastructure, engines: Engines) -> DeletionCheck:
     )
 
 
-def _generator(settings: Settings, model: LanguageModel | None, metrics: Metrics) -> Generator:
+def _generator(settings: Settings, engines: Engines, metrics: Metrics) -> Generator:
     extractive = ExtractiveAnswerer()
-    answerer: Answerer = PromptedAnswerer(model, max_tokens=settings.answer.max_tokens) if model else extractive
+    model, max_tokens = engines.model, settings.answer.max_tokens
+    answerer: Answerer = PromptedAnswerer(model, max_tokens=max_tokens) if model else extractive
     answer = settings.answer
     options = AnswerOptions(first_token_s=answer.first_token_s, total_s=answer.total_s, repair=answer.repair)
-    return Generator(answerer=answerer, fallback=extractive, metrics=metrics, options=options)
+    return Generator(answerer=answerer, fallback=extractive, metrics=metrics, options=options, judge=engines.judge)
