@@ -22,10 +22,17 @@ _NUMBER = re.compile(
 _DECADE = re.compile(r"\d{2,3}0")
 _ORDINAL = ("st", "nd", "rd", "th")
 _WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*|\d+")
-_NOT = re.compile(
-    r"^(?:not|no|never|none|nothing|nobody|neither|nor|cannot|without|unable|hardly|barely|scarcely|nicht|kein|keine"
-    r"|keinen|keiner|keines|nie|ohne|pas|jamais|sans|nunca|sin|ning\wn\w?)$"
+_NEGATORS = (
+    "not no never none nothing nobody neither nor cannot without unable hardly barely scarcely "
+    "nicht kein keine keinen keinem keiner keines nie niemals ohne niet geen ikke inte ei eivät "
+    "pas jamais sans nunca sin ningún ninguna non não nem sem nie не нет ни никогда без "
+    "لا لم لن ليس ليست غير بدون tidak bukan değil hapana"
 )
+_NOT = re.compile(f"(?:{'|'.join(_NEGATORS.split())})")
+_NOT_WITHIN = re.compile(
+    "不(?![同仅僅断斷过過但])|[没沒無]|无(?![论論])|未(?![来來])|非(?!常)|ไม่|नहीं|ない|なかった|ません|않|없"
+)
+"""Negation in scripts without spaces between words, or with vowel signs that are no letters to `_WORD`."""
 _IMPLIED_NOT = re.compile(
     r"\b(?:(?:fail|refus|declin|neglect|ceas)(?:e|s|es|ed|ing)? to|failure to|stopped short of"
     r"|(?:am|is|are|was|were) far from|den(?:y|ies|ied|ying)(?: that)?|unlikely to)\b"
@@ -122,12 +129,14 @@ def facts(text: str) -> Facts:
     lower = [word.casefold() for word in words]
     negators = _negators(plain, lower)
     reached = [word for place in negators for word in lower[place + 1 : place + 1 + NEGATION_REACH]]
+    within = [found.end() for found in _NOT_WITHIN.finditer(plain)]
+    reached += [plain[end : end + NEGATION_REACH] for end in within]
     return Facts(
         terms=content_terms(plain),
         numbers=_numbers(plain),
         months=frozenset(MONTHS[word] for word, spelt in zip(lower, words, strict=True) if _is_month(word, spelt)),
         names=tuple(_names(plain)),
-        negates=bool(negators),
+        negates=bool(negators or within),
         negated=content_terms(" ".join(reached)),
         words=tuple(lower),
     )
@@ -135,7 +144,7 @@ def facts(text: str) -> Facts:
 
 def _negators(plain: str, lower: list[str]) -> list[int]:
     """The places of the words that negate; of a phrase, such as "failed to", its last word."""
-    found = [place for place, word in enumerate(lower) if _NOT.search(word)]
+    found = [place for place, word in enumerate(lower) if _NOT.fullmatch(word)]
     ends = [phrase.end() for phrase in _IMPLIED_NOT.finditer(plain.casefold())]
     return found + [len(_WORD.findall(plain[:end])) - 1 for end in ends]
 
@@ -181,7 +190,7 @@ def plain_text(text: str) -> str:
 
 def content_terms(text: str) -> frozenset[str]:
     """Index terms that are neither stopwords nor negators."""
-    return frozenset(term for term in terms(text) if term not in STOPWORDS and not _NOT.search(term))
+    return frozenset(term for term in terms(text) if term not in STOPWORDS and not _NOT.fullmatch(term))
 
 
 def _is_month(word: str, spelt: str) -> bool:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 COVERAGE_FLOOR = 0.6
 """The share of a claim's terms that its evidence must hold to be borne out."""
 
-SUPPORTED_AT = 0.5
-"""The judge's probability from which a claim is borne out."""
+SUPPORTED_AT = 0.1
+"""The judge's probability from which a claim is borne out; `benchmarks.verification.thresholds` fits it."""
 
 CONTRADICTED_AT = 0.75
 """The share of a claim's terms other than figures that the evidence must hold for an objection to be a contradiction.
@@ -80,10 +80,14 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What the rules found; `pair` are claim and evidence for the judge, where the rules do not decide."""
+    """What the rules found; `pair` are claim and evidence for the judge, where the rules do not decide.
+
+    `coverage` is the share of the claim's terms that the evidence holds.
+    """
 
     by_rules: Verification
     pair: tuple[str, str] | None = None
+    coverage: float = 1.0
 
 
 class Judge(Protocol):
@@ -150,7 +154,7 @@ class Evidence:
         score = covered * CONFLICT if found else covered
         checked = Verification(verdict, score, self._units[first].start, self._units[last].end, found)
         is_open = verdict is Verdict.BORNE_OUT or (covered >= COVERAGE_FLOOR and found == (Objection.ELSEWHERE,))
-        return Examination(checked, self._pair(claim) if is_open else None)
+        return Examination(checked, self._pair(claim) if is_open else None, covered)
 
     def _pair(self, claim: str) -> tuple[str, str]:
         spoken = [unit.row.sentence if unit.row else inline.plain_text(self._of(unit)) for unit in self._units]
