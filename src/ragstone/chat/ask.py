@@ -27,7 +27,7 @@ from ragstone.generation.prompted import PromptedAnswerer
 from ragstone.llm.base import LanguageModel, Message
 from ragstone.llm.token_usage import counted
 from ragstone.principals import LOCAL, Principal
-from ragstone.retrieval.base import Retriever, within_budget
+from ragstone.retrieval.base import Retriever, corrected, within_budget
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
 from ragstone.vocabulary import Answer, Citation, Filters, Passage, Query, Scope, SpellingCorrection, Turn, Usage
@@ -200,7 +200,8 @@ class Chat:
         exchange.meter.embedded(self._parts.count_tokens(whole.whole))
         found = await self._parts.retriever.search(exchange.scope, whole)
         passages = within_budget(found.passages, self._options.context_tokens)
-        return Retrieved(whole.whole, passages, found.degraded, found.corrections)
+        searched = corrected(whole.whole, found.corrections)
+        return Retrieved(searched, passages, found.degraded, found.corrections)
 
     async def generate(self, exchange: Exchange, found: Retrieved) -> AsyncGenerator[Delta | Citation | Answer, None]:
         """Step 2: yields text as it comes, then citations, then one `Answer`. A courtesy gets a reply without facts."""

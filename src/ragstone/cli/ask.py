@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ragstone.chat.ask import Finished
     from ragstone.services import Services
-    from ragstone.vocabulary import Answer, Citation, Passage, Scope
+    from ragstone.vocabulary import Answer, Citation, Passage, Scope, SpellingCorrection
 
 SNIPPET_CHARS = 160
 QUOTE_CHARS = 300
@@ -67,6 +67,7 @@ async def ask(
     else:
         if not streams:
             say(answer.text)
+        _say_corrections(text, answer.corrections)
         _list_sources(answer)
         complain(f"\nContinue with: ragstone ask --conversation {finished.conversation_id} QUESTION")
     return ExitCode.ABSTAINED if answer.abstained else ExitCode.OK
@@ -93,6 +94,14 @@ async def _answer(
     if streams:
         say("" if shown == finished.answer.text else f"\n{finished.answer.text}")
     return finished
+
+
+def _say_corrections(question: str, corrections: Sequence[SpellingCorrection]) -> None:
+    """Name the words that were searched for in another spelling."""
+    from ragstone.generation.notices import searched_for
+
+    if corrections:
+        complain(one_line(searched_for(question, corrections)))
 
 
 def _as_object(answer: Answer) -> dict[str, object]:
@@ -159,6 +168,7 @@ async def search(
         return ExitCode.OK
     for policy in found.degraded:
         complain(f"Degraded: {policy}. See docs/troubleshooting.md.")
+    _say_corrections(text, found.corrections)
     if found.passages:
         _list_passages(found.passages)
     else:

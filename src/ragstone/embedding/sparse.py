@@ -65,7 +65,7 @@ def terms(text: str) -> list[str]:
     `node.js` and `3.11` give the whole and its parts; `C++` and `C#` stay whole. Chinese,
     Japanese, Korean, Thai, Lao, Khmer and Burmese become overlapping character pairs.
     """
-    return [term for run in _TERM.findall(_folded(text)) for term in _terms_of(run)]
+    return [term for run in _TERM.findall(folded(text)) for term in _terms_of(run)]
 
 
 def document_vector(text: str) -> SparseVector:
@@ -98,7 +98,8 @@ def _weighted(asked: Counter[int], carried: Counter[int]) -> SparseVector:
     return SparseVector(table[:, 0].astype(np.uint32), table[:, 1].astype(np.float32))
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """The text as terms are compared: without case, accents, thousands separators and contractions."""
     text = text.casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFC", _OPTIONAL.sub("", unicodedata.normalize("NFKD", text)))

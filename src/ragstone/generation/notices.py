@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from ragstone.documents.languages import language_of_text
-from ragstone.vocabulary import Passage
+from ragstone.vocabulary import Passage, SpellingCorrection
 
 NoticeKind = Literal[
     "nothing_found", "closest", "greeting", "thanks", "searched_for", "instructions_in_source", "more_rows", "no_model"
@@ -114,6 +114,11 @@ def notice(kind: NoticeKind, language: str, *, words: str = "", count: int = 0) 
     `searched_for` names `words`, `more_rows` names `count`.
     """
     return _NOTICES.get(language, _NOTICES[FALLBACK])[kind].format(words=words, count=count)
+
+
+def searched_for(question: str, corrections: Sequence[SpellingCorrection]) -> str:
+    """The notice that names the words which were searched for in another spelling, in the language of the question."""
+    return notice("searched_for", language_of(question), words=", ".join(one.searched for one in corrections))
 
 
 def language_of(question: str, passages: Sequence[Passage] = ()) -> str:

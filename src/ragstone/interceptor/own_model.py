@@ -17,7 +17,7 @@ from ragstone.chat.ask import Chat, Exchange
 from ragstone.chat.condense import content_words
 from ragstone.errors import InvalidInput, ModelUnavailable
 from ragstone.generation.base import Delta
-from ragstone.generation.notices import language_of, notice
+from ragstone.generation.notices import language_of, notice, searched_for
 from ragstone.http.streaming import Refusal, Writer
 from ragstone.interceptor.enrich import MAX_QUESTION_CHARS
 from ragstone.interceptor.handle import WIRE_FORMATS
@@ -93,6 +93,8 @@ class OwnModel:
                     case Citation():
                         citations.append(event)
                     case Answer():
+                        if event.corrections:  # behind the answer: citations count its characters
+                            await writer.add(f"\n\n*{searched_for(exchange.question, event.corrections)}*")
                         await self._end(writer, event, citations, link)
 
     async def _end(

@@ -5,7 +5,8 @@ Imports neither NumPy nor SQLAlchemy, so that a process without index and databa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -103,3 +104,10 @@ def within_budget(passages: Sequence[Passage], max_tokens: int) -> tuple[Passage
         if kept and total > max_tokens:
             return tuple(passages[:kept])
     return tuple(passages)
+
+
+def corrected(text: str, corrections: Iterable[SpellingCorrection]) -> str:
+    """The text with each corrected word in the spelling that was searched for."""
+    for one in corrections:
+        text = re.sub(rf"(?<!\w){re.escape(one.typed)}(?!\w)", one.searched.replace("\\", r"\\"), text)
+    return text

@@ -12,12 +12,12 @@ import structlog
 from ragstone.retrieval.base import Retrieval, RetrievalOptions, Retriever, checked_query
 from ragstone.storage.cache import Cache, CacheKey, cache_key
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Chunk, Heading, Hit, PageSpan, Passage, Query, Scope, StageScore
+from ragstone.vocabulary import Chunk, Heading, Hit, PageSpan, Passage, Query, Scope, SpellingCorrection, StageScore
 
 log = structlog.get_logger()
 
 TTL_S = 300.0
-FORMAT = "1"  # of the stored values; a new one leaves the old ones unread
+FORMAT = "2"  # of the stored values; a new one leaves the old ones unread
 
 
 class Generations(Protocol):
@@ -81,7 +81,8 @@ class CachedRetriever:
 def dumps(found: Retrieval, scope: Scope) -> bytes:
     """Serialise a complete retrieval as JSON, with the scope it was found in."""
     passages = [_written(passage) for passage in found.passages]
-    value = {"scope": [scope.tenant, scope.collection], "passages": passages}
+    corrections = [[one.typed, one.searched] for one in found.corrections]
+    value = {"scope": [scope.tenant, scope.collection], "passages": passages, "corrections": corrections}
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
 
 
@@ -91,7 +92,8 @@ def loads(value: bytes, scope: Scope) -> Retrieval | None:
         stored = json.loads(value.decode(errors="surrogatepass"))
         if stored["scope"] != [scope.tenant, scope.collection]:
             return None
-        return Retrieval(tuple(_read(passage) for passage in stored["passages"]))
+        corrections = tuple(SpellingCorrection(typed, searched) for typed, searched in stored["corrections"])
+        return Retrieval(tuple(_read(passage) for passage in stored["passages"]), corrections=corrections)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -1,11 +1,13 @@
 """RETRIEVE: turns a question into passages.
 
 check → embed → dense and sparse search → fuse → load → return nothing if no passage reaches the minimum score
+a word that no document holds: search again with a near word of the collection, and say so in `corrections`
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 import numpy as np
@@ -17,11 +19,12 @@ from ragstone.embedding.sparse import STOPWORDS, query_vector, terms
 from ragstone.errors import IndexUnavailable, InvalidVector, ModelUnavailable, RagstoneError
 from ragstone.index.base import Candidates, Index
 from ragstone.retrieval import fusion
-from ragstone.retrieval.base import Retrieval, RetrievalOptions, checked_query
+from ragstone.retrieval.base import Retrieval, RetrievalOptions, checked_query, corrected
+from ragstone.retrieval.spelling import Speller
 from ragstone.storage.library import Library
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
-from ragstone.vocabulary import Hit, Passage, Query, Scope, SparseVector
+from ragstone.vocabulary import Hit, Passage, Query, Scope, SparseVector, SpellingCorrection
 
 log = structlog.get_logger()
 
@@ -45,6 +48,7 @@ class HybridRetriever:
         self._library = library
         self._metrics = metrics
         self._options = options
+        self._speller = Speller(index, library, embedder.token_offsets)
 
     async def search(self, scope: Scope, query: Query) -> Retrieval:
         """See `Retriever.search`."""
@@ -53,6 +57,18 @@ class HybridRetriever:
             return await self._search(scope, query)
 
     async def _search(self, scope: Scope, query: Query) -> Retrieval:
+        found, hits = await self._find(scope, query)
+        if corrections := await self._corrections(scope, query, hits, found):
+            query = replace(query, text=corrected(query.text, corrections))
+            again, _ = await self._find(scope, query)
+            found = replace(again, corrections=corrections)
+        for policy in found.degraded:
+            self._metrics.degraded.labels(policy).inc()
+        log.info("retrieve.done", passages=len(found.passages), degraded=found.degraded, corrected=len(corrections))
+        return found
+
+    async def _find(self, scope: Scope, query: Query) -> tuple[Retrieval, tuple[Hit, ...]]:
+        """What one search finds, with all its hits."""
         vector = await self._embed(query.whole)
         candidates, degraded = await self._candidates(scope, query, vector, query_vector(query.text, query.carried))
         with self._metrics.timed("fuse"):
@@ -63,10 +79,20 @@ class HybridRetriever:
             passages = await self._load(scope, hits, query.limit)
         if candidates.dense and not bears_on(query.whole, passages, candidates, floor=self._options.floor):
             passages = ()
-        for policy in degraded:
-            self._metrics.degraded.labels(policy).inc()
-        log.info("retrieve.done", candidates=len(hits), passages=len(passages), degraded=degraded)
-        return Retrieval(passages, degraded)
+        return Retrieval(passages, degraded), hits
+
+    async def _corrections(
+        self, scope: Scope, query: Query, hits: Sequence[Hit], found: Retrieval
+    ) -> tuple[SpellingCorrection, ...]:
+        """Near words for those of the question that the collection does not hold; none where a leg is down."""
+        if found.degraded:
+            return ()
+        try:
+            with self._metrics.timed("spell"):
+                return await self._speller.corrections(scope, query, hits, found.passages)
+        except IndexUnavailable as error:
+            log.warning("retrieve.not_spelled", error=error.message)
+            return ()
 
     async def check(self, scope: Scope, query: Query) -> None:
         """See `Retriever.check`."""

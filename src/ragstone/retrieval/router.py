@@ -99,7 +99,8 @@ class FusedRetriever:
             self._metrics.degraded.labels(policy).inc()
         answered = [found for found in (local, remote) if found is not None]
         passages = fused([found.passages for found in answered])[: query.limit]
-        return Retrieval(passages, (*(policy for found in answered for policy in found.degraded), *missing))
+        degraded = (*(policy for found in answered for policy in found.degraded), *missing)
+        return Retrieval(passages, degraded, local.corrections if local else ())
 
     async def check(self, scope: Scope, query: Query) -> None:
         """See `Retriever.check`. The collection need not exist locally."""
