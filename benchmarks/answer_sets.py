@@ -43,15 +43,18 @@ class Case:
         return bool(self.gold)
 
 
-def cases(name: str, keep: Path, *, joined: int = 1) -> list[Case]:
-    """All cases of a set; `group` is the article the question is about (fold by it, never across).
+def cases(name: str, keep: Path, *, joined: int = 1, every: int = 1, first: int = 0) -> list[Case]:
+    """Cases of a set; `group` is the article the question is about (fold by it, never across).
 
     `joined`: so many paragraphs of an article make one passage; three are about 500
-    tokens, the size of chunk that the platform makes of a whole article.
+    tokens, the size of chunk that the platform makes of a whole article. `every`, `first`:
+    only each `every`-th question, from that place on.
     """
     corpus = _joined(list(_lines(DATA / name / "corpus.jsonl")), joined)
-    queries = list(_lines(DATA / name / "queries.jsonl"))
-    rows = _rankings(f"{name}-{joined}", keep, corpus, [query["text"] for query in queries])
+    queries = list(_lines(DATA / name / "queries.jsonl"))[first::every]
+    rows = _rankings(
+        f"{name}-{joined}" + f"-{first}-{every}" * (every > 1), keep, corpus, [query["text"] for query in queries]
+    )
     return [
         Case(
             query["id"],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ragstone.generation.candidates import candidates
 from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions, section_opening
-from ragstone.generation.relevance import candidates
 from ragstone.vocabulary import Usage
 from tests.generation.passages import BRIDGE, TOWER, passage
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ragstone.documents.sentences import sentences
+from ragstone.generation.candidates import candidates
 from ragstone.generation.follow_up import follow_up
-from ragstone.generation.relevance import candidates
 from ragstone.vocabulary import Query, Turn, parts_of_question
 from tests.generation.passages import passage
 

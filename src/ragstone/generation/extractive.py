@@ -10,9 +10,10 @@ from functools import partial
 from itertools import takewhile
 
 from ragstone.generation.base import Abstained
+from ragstone.generation.candidates import SentenceCandidate, candidates
 from ragstone.generation.facts import Facts, content_terms, facts, plain_text
 from ragstone.generation.follow_up import follow_up
-from ragstone.generation.relevance import SentenceCandidate, candidates, relevance
+from ragstone.generation.relevance import relevance
 from ragstone.vocabulary import Passage, Turn, Usage, parts_of_question
 
 NAME = "extractive"

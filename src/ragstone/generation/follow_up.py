@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragstone.documents.languages import function_words, language_of_text
+from ragstone.generation.candidates import SentenceCandidate
 from ragstone.generation.facts import content_terms
-from ragstone.generation.relevance import SentenceCandidate
 from ragstone.vocabulary import Passage, Turn
 
 NEW_WORDS = 3.0
