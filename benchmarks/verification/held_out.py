@@ -100,9 +100,9 @@ def of_groups(groups: Sequence[tuple[str, ...]]) -> Maker:
 
 def implicit_negation(spot: Spot, random_: random.Random) -> str | None:
     """`Rome became` to `Rome failed to become`; `has a` to `lacks a`."""
-    past = "|".join(PAST_TO_BASE)
+    past, governed = "|".join(PAST_TO_BASE), "(?:by|in|to|on|at|for|from|with|as|and|or|of)"
     auxiliary = r"(?:was|were|is|are|been|be|being|has|have|had|by|not|and|or|a|an|the|to|in|of|when)"
-    found = list(re.finditer(rf"(?<= )(?P<before>[\w)]+) (?P<verb>{past}) (?!by\b|in\b|to\b)", spot.claim))
+    found = list(re.finditer(rf"(?<= )(?P<before>[\w)]+) (?P<verb>{past}) (?!{governed}\b)", spot.claim))
     found = [one for one in found if not re.fullmatch(auxiliary, one["before"]) and not one["before"].endswith("ly")]
     if found:
         verb = random_.choice(found)
@@ -312,7 +312,7 @@ def comparison(spot: Spot, random_: random.Random) -> str | None:
 def code_exchanged(spot: Spot, random_: random.Random) -> str | None:
     """A code span replaced by another one of the passage that the sentence does not name."""
     named = re.findall(r"`[^`\n]{2,40}`", spot.claim)
-    rest = sorted({one for one in re.findall(r"`[^`\n]{2,40}`", spot.text) if one not in named})
+    rest = sorted({one for one in re.findall(r"`[^`\n]{2,40}`", " ".join(spot.others)) if one not in named})
     return spot.claim.replace(random_.choice(named), random_.choice(rest)) if named and rest else None
 
 
