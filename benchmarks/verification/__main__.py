@@ -18,10 +18,11 @@ import random
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.verification.cases import SEED, Case, Source, passages
+from benchmarks.verification.cases import SEED, Case, Source, lines, passages
 from benchmarks.verification.checking import check, seconds_of_answers
 from benchmarks.verification.figures import Judged
 from benchmarks.verification.report import figures_of, printed
@@ -32,6 +33,8 @@ MOST = 250
 
 MAX_PASSAGES = 2400
 """Passages that kinds are made from: all of the small domains, and as many abstracts as make up the rest."""
+
+CASE = tuple(one.name for one in fields(Case))
 
 
 def sampled(cases: Iterator[Case], most: int, every: int) -> list[Case]:
@@ -50,13 +53,28 @@ def _chosen(kind: str, found: list[Case], most: int) -> list[Case]:
     return [found[place] for place in places]
 
 
-def cases_of(group: str, sources: Sequence[Source], most: int, every: int) -> list[Case]:
-    """The sampled cases of a group; empty where its module is not there."""
+def cases_of(group: str, sources: Sequence[Source], most: int, every: int) -> Iterator[tuple[Case, bool]]:
+    """The sampled cases of a group and whether their kind has no built kin; none where the module is not there."""
     try:
         module = import_module(f"benchmarks.verification.{group}")
     except ModuleNotFoundError:
-        return []
-    return sampled(module.pairs(sources, random.Random(SEED)), most, every)
+        return
+    new: frozenset[str] = getattr(module, "NEW", frozenset())
+    for case in sampled(module.pairs(sources, random.Random(SEED)), most, every):
+        yield case, case.kind in new
+
+
+def kept(path: Path) -> Iterator[tuple[str, Case, bool]]:
+    """Group, case and newness as `--cases` wrote them."""
+    for entry in lines(path):
+        yield entry["group"], Case(**{name: entry[name] for name in CASE}), entry["new"]
+
+
+def made(options: argparse.Namespace) -> Iterator[tuple[str, Case, bool]]:
+    """Group, case and newness of all groups that are asked for."""
+    sources = passages(held_out=True)[:MAX_PASSAGES]
+    for group in [options.only] if options.only else GROUPS:
+        yield from ((group, *case) for case in cases_of(group, sources, options.most, options.every))
 
 
 def main() -> None:
@@ -66,16 +84,19 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=MOST, help="take at most so many cases of a kind")
     parser.add_argument("--totals", action="store_true", help="print no figure of a single held-out kind")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--cases", type=Path, help="write every case with its verdict to this file, to read by eye")
+    parser.add_argument("--cases", type=Path, help="write every case with its score and verdict to this file")
+    parser.add_argument(
+        "--read", type=Path, help="check the cases of such a file, to compare two versions of the check"
+    )
     options = parser.parse_args()
-    sources = passages(held_out=True)[:MAX_PASSAGES]
     judged: list[Judged] = []
     told: list[dict] = []
-    for group in [options.only] if options.only else GROUPS:
-        for case in cases_of(group, sources, options.most, options.every):
-            judged.append(check(case, group))
-            told.append({"kind": case.kind, "claim": case.claim, "text": case.text, "verdict": judged[-1].verdict})
-    found = figures_of(judged, seconds_of_answers(sources))
+    for group, case, new in kept(options.read) if options.read else made(options):
+        judged.append(check(case, group, new=new))
+        told.append(
+            {**asdict(case), "group": group, "new": new, "score": judged[-1].score, "verdict": judged[-1].verdict}
+        )
+    found = figures_of(judged, seconds_of_answers(passages(held_out=True)[:MAX_PASSAGES]))
     print(printed(found, kinds_of_held_out=not options.totals))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")

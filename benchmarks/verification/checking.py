@@ -17,10 +17,10 @@ PASSAGES = 8
 SENTENCES = 3
 
 
-def check(case: Case, group: str) -> Judged:
+def check(case: Case, group: str, *, new: bool = False) -> Judged:
     """The case after its check."""
     found = Evidence(case.text, case.title).verify(case.claim)
-    return Judged(group, case.kind, case.true, case.language, found.score, found.verified, found.verdict)
+    return Judged(group, case.kind, case.true, case.language, found.score, found.verified, found.verdict, new)
 
 
 def seconds_of_answers(sources: Sequence[Source]) -> list[float]:

@@ -28,6 +28,8 @@ class Judged:
     score: float
     accepted: bool
     verdict: str
+    new: bool = False
+    """Of a kind that has no kin among the built kinds."""
 
 
 @dataclass(frozen=True, slots=True)

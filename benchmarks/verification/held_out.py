@@ -339,6 +339,77 @@ def scale_of_sizes(spot: Spot, random_: random.Random) -> str | None:
     return exchanged(spot.claim, table, random_, fold=False)
 
 
+def examples(spot: Spot, random_: random.Random) -> str | None:
+    """Examples made a complete list."""
+    table = {
+        "such as": "limited to",
+        "including": "consisting solely of",
+        "includes": "is limited to",
+        "e.g.": "that is, only",
+    }
+    table |= {"for example": "exclusively", "for instance": "exclusively", "among others": "and nothing else"}
+    return exchanged(spot.claim, table, random_)
+
+
+def alternatives(spot: Spot, random_: random.Random) -> str | None:
+    """`A and B` to `either A or B`; `A or B` to `both A and B`."""
+    thing = r"(?:`[^`]+`|(?!is\b|was\b|are\b|has\b|it\b|you\b|we\b|to\b)[\w-]{3,})"
+    found = re.search(
+        rf"\b(?:of|for|in|with|from|by|on|via|as|using|are|is) (?P<left>{thing}) (?P<link>and|or) "
+        rf"(?P<right>{thing})(?= [a-z]|\.$)",
+        spot.claim,
+    )
+    if not found or re.search(r"\b(?:either|both|between|neither)\b", spot.claim):
+        return None
+    pair = ("either", "or") if found["link"] == "and" else ("both", "and")
+    start, end = found.start("left"), found.end("right")
+    return f"{spot.claim[:start]}{pair[0]} {found['left']} {pair[1]} {found['right']}{spot.claim[end:]}"
+
+
+def subsumption(spot: Spot, random_: random.Random) -> str | None:
+    """`A ferry is a boat that …` to `A boat is a ferry that …`."""
+    kind = r"[a-z][\w-]+(?: (?!of\b|in\b|to\b|for\b|and\b|or\b|by\b|on\b|the\b|a\b|is\b)[a-z][\w-]+)?|`[^`]+`"
+    found = re.match(
+        rf"(?P<one>An?|The|Each) (?P<left>{kind}) (?P<be>is|was) (?P<two>an?) (?P<right>{kind})\b", spot.claim
+    )
+    if not found:
+        return None
+    return _put(spot.claim, found, f"{capitalised(found['two'])} {found['right']} {found['be']} a {found['left']}")
+
+
+def pronoun(spot: Spot, random_: random.Random) -> str | None:
+    """He for she; `they` for `we` would be how an answer speaks of an author."""
+    table = {"he": "she", "she": "he", "his": "her", "him": "her", "himself": "herself", "herself": "himself"}
+    return exchanged(spot.claim, table, random_)
+
+
+def respective(spot: Spot, random_: random.Random) -> str | None:
+    """The values of a list that ends with "respectively" change places."""
+    value = r"[^\s,;()]+(?: (?:percent|mg|km|years|days|months))?"
+    found = re.search(rf"(?P<left>{value}) and (?P<right>{value}) ?, respectively", spot.claim)
+    return found and _put(spot.claim, found, f"{found['right']} and {found['left']}, respectively")
+
+
+def association(spot: Spot, random_: random.Random) -> str | None:
+    """What goes together is made cause and effect."""
+    table = {"associated with": "caused by", "correlated with": "the result of", "correlates with": "results from"}
+    table |= {"linked to": "the cause of", "related to": "produced by", "a risk factor for": "the cause of"}
+    table |= {"association between": "causal chain between", "correlation between": "causal chain between"}
+    table |= {"predicts": "brings about", "predict": "bring about", "involved in": "solely responsible for"}
+    return exchanged(spot.claim, table | {"accompanied by": "caused by", "coincided with": "was caused by"}, random_)
+
+
+def no_longer(spot: Spot, random_: random.Random) -> str | None:
+    """What is the case is said to have been the case once."""
+    rules = (
+        (r"\b(?:is|are) (?=(?:an?|the|also|used|known|based|located|available|called) )", "used to be "),
+        (r"\bhas (?=an? )", "used to have "),
+        (r"\b(?:contains|includes) ", "used to contain "),
+        (r"\b(?:provides|offers) ", "used to offer "),
+    )
+    return _first_rule(spot.claim, rules, random_)
+
+
 def figure(spot: Spot, random_: random.Random) -> str | None:
     found = re.search(r"(?<![\w.])\d+(?![\w]*\.\d)", spot.claim)
     return found and _put(spot.claim, found, str(int(found[0]) + random_.randint(1, 9)))
@@ -431,6 +502,13 @@ ENGLISH: dict[str, Maker] = {
     "sides of a comparison exchanged": comparison,
     "code span exchanged": code_exchanged,
     "scale of a size": scale_of_sizes,
+    "examples made a complete list": examples,
+    "and made or": alternatives,
+    "kind and member exchanged": subsumption,
+    "he and she exchanged": pronoun,
+    "respective values exchanged": respective,
+    "association made a cause": association,
+    "no longer the case": no_longer,
 }
 SPANISH: dict[str, Maker] = {
     "negation (es)": spanish_negation,
@@ -446,4 +524,19 @@ CHINESE: dict[str, Maker] = {
     "antonym (zh)": lambda spot, random_: exchanged(spot.claim, CHINESE_ANTONYMS, random_, words=False),
     "invented tail (zh)": chinese_tail,
 }
+_NEW = (
+    "invented clause inside, condition dropped, attribution changed, superlative or rank, sibling term, "
+    "half-true conjunction, member added to a list, sides of a comparison exchanged, code span exchanged, "
+    "cause and effect exchanged, table cell of another column, table cell of another row, "
+    "examples made a complete list, and made or, kind and member exchanged, he and she exchanged, "
+    "respective values exchanged, association made a cause, no longer the case, "
+    "unit in another form, date in another order, possessive, item of a list dropped, abbreviation, "
+    "spelling of another country, word divided at a line's end, Markdown marks left out, "
+    "emphasis and link in the passage, list item with its lead, table cell as a statement, "
+    "table cell named by its column"
+)
+NEW = frozenset(_NEW.split(", "))
+"""Kinds of error, and ways of restating, of which the built kinds have no kin; the others have a built kin with other
+words (antonyms, ordinals, tails) or in English alone. The report gives both."""
+
 MAKERS = {"en": ENGLISH, "es": SPANISH, "zh": CHINESE}

@@ -74,7 +74,7 @@ def table_cases(source: Source, place: int, random_: random.Random) -> Iterator[
     cell, says = theme.columns[column], theme.says[column]
     for kind, true, claim in (
         ("table cell as a statement", True, says.format(name=plain, value=value)),
-        ("table cell, named by its column", True, f"{theme.head} {plain}: {cell} {value}"),
+        ("table cell named by its column", True, f"{theme.head} {plain}: {cell} {value}"),
         ("table cell of another column", False, says.format(name=plain, value=values[1 - column])),
         ("table cell of another row", False, says.format(name=plain, value=wrong_row)),
     ):

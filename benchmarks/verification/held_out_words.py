@@ -22,30 +22,36 @@ def _groups(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 ANTONYMS = _both(
-    "common rare, strong weak, hot cold, rich poor, wide narrow, expensive cheap, victory defeat, majority minority, "
-    "ancient modern, rural urban, domestic foreign, permanent temporary, simple complex, easy difficult, "
-    "easier harder, "
-    "similar dissimilar, same opposite, legal illegal, voluntary compulsory, optional mandatory, required optional, "
-    "synchronous asynchronous, static dynamic, valid invalid, known unknown, dependent independent, "
-    "efficient wasteful, explicit implicit, supported opposed, encouraged discouraged, grew shrank, "
-    "succeeded collapsed, agreed disagreed, approved vetoed, united divided, strengthened weakened, "
-    "accelerated slowed, includes excludes, included excluded, include exclude, enhanced impaired, enhances impairs, "
-    "elevated lowered, effective useless, acute chronic, benign malignant, proximal distal, anterior posterior, "
-    "stimulates suppresses, stimulated suppressed, beneficial harmful, added removed, adds removes, add remove, "
-    "created destroyed, thick thin, shallow deep, dry wet, fast slow, faster slower, quickly slowly, "
-    "hard soft, loose tight, bright dark, full empty, crowded deserted, peaceful violent, "
-    "automatically manually, directly indirectly, single multiple, together separately, "
-    "popular unpopular, famous obscure, essential superfluous, significant negligible, significantly marginally, "
-    "important unimportant, available unavailable, necessary unnecessary, sufficient insufficient, correct wrong, "
-    "useful useless, convenient awkward, reliable unreliable, concrete abstract, specific generic, local global, "
-    "visible hidden, dense sparse, natural artificial, formal informal, direct indirect, "
-    "lengthy brief, heavily lightly, successful unsuccessful, wealthy impoverished, "
-    "sensitive resistant, attached detached, inherits discards, validates ignores, accepts refuses, returns discards, "
-    "protects endangers, protected endangered, promotes hinders, activates silences, induces blocks, induced blocked, "
-    "expands contracts, hired dismissed, praised criticised, praised criticized, obeyed defied, joined left, "
-    "parallel sequential, homogeneous heterogeneous, healthy sick, mature immature, literate illiterate, "
-    "conservative progressive, outdoor indoor, upstream downstream, odd even, raw cooked, civilian military"
+    "expensive cheap, rural urban, domestic foreign, permanent temporary, easier harder, similar dissimilar, same "
+    "opposite, voluntary compulsory, optional mandatory, synchronous asynchronous, static dynamic, dependent "
+    "independent, efficient wasteful, explicit implicit, encouraged discouraged, grew shrank, succeeded "
+    "collapsed, approved vetoed, united divided, strengthened weakened, accelerated slowed, enhanced impaired, "
+    "enhances impairs, elevated lowered, effective useless, acute chronic, benign malignant, proximal distal, "
+    "anterior posterior, stimulates suppresses, stimulated suppressed, beneficial harmful, added removed, adds "
+    "removes, add remove, thick thin, dry wet, fast slow, faster slower, quickly slowly, hard soft, loose tight, "
+    "bright dark, full empty, crowded deserted, peaceful violent, automatically manually, directly indirectly, "
+    "single multiple, together separately, popular unpopular, famous obscure, essential superfluous, significant "
+    "negligible, significantly marginally, important unimportant, available unavailable, necessary unnecessary, "
+    "sufficient insufficient, correct wrong, useful useless, convenient awkward, reliable unreliable, concrete "
+    "abstract, specific generic, local global, visible hidden, dense sparse, natural artificial, lengthy brief, "
+    "heavily lightly, wealthy impoverished, sensitive resistant, attached detached, inherits discards, validates "
+    "ignores, accepts refuses, returns discards, protects endangers, protected endangered, promotes hinders, "
+    "activates silences, induces blocks, induced blocked, expands contracts, hired dismissed, praised criticised, "
+    "praised criticized, obeyed defied, parallel sequential, homogeneous heterogeneous, healthy sick, mature "
+    "immature, literate illiterate, conservative progressive, outdoor indoor, upstream downstream, odd even, raw "
+    "cooked, civilian military, scarce plentiful, fertile barren, transparent opaque, portable fixed, thrives "
+    "withers, rigid flexible, sharp blunt, fresh stale, thin obese, proud ashamed, eager reluctant, clever "
+    "foolish, brave cowardly, clean polluted, smooth rough, convex concave, dominant recessive, exothermic "
+    "endothermic, soluble insoluble, saturated unsaturated, aerobic anaerobic, stable unstable, continuous "
+    "intermittent, uniform uneven, gradual abrupt, gradually abruptly, compiled interpreted, signed unsigned, "
+    "blocking non-blocking, persistent volatile, encrypted plain, strict lenient, verbose terse, nested flat, "
+    "ascending descending, prevalent absent, widespread isolated, abundant lacking, accurate misleading, tolerant "
+    "intolerant, friendly hostile, vertical horizontal, adjacent distant, nearby remote, reversible irreversible, "
+    "primitive sophisticated, novel outdated, robust fragile, critical trivial, crucial irrelevant, rapid "
+    "sluggish, rapidly sluggishly, complete partial, completely hardly, entirely barely, fully scarcely, "
+    "consistent inconsistent, favorable adverse, normal abnormal, active dormant, severe slight, elderly youthful"
 )
+"""None of these pairs stands in a list of the check or of the built kinds."""
 
 _PAST = (
     "became:become began:begin took:take gave:give went:go wrote:write chose:choose saw:see grew:grow drew:draw "
@@ -163,8 +169,8 @@ FREQUENCIES = {
     "never": "occasionally",
 }
 HEDGES = {
-    "may": "will",
-    "might": "will",
+    "may": "will always",
+    "might": "will always",
     "suggest that": "prove that",
     "suggests that": "proves that",
     "suggested that": "proved that",
@@ -177,28 +183,28 @@ HEDGES = {
     "are thought to": "are proven to",
     "is believed to": "is proven to",
     "was believed to": "was proven to",
-    "probably": "certainly",
+    "probably": "beyond doubt",
     "possibly": "certainly",
     "perhaps": "certainly",
-    "likely": "certain",
+    "likely": "beyond doubt",
     "could be": "must be",
     "tend to": "are certain to",
     "tends to": "is certain to",
     "claimed that": "proved that",
-    "roughly": "exactly",
+    "roughly": "precisely",
     "approximately": "exactly",
     "proposed": "established",
 }
 BOUNDS = {
-    "at least": "at most",
-    "at most": "at least",
+    "at least": "no more than",
+    "at most": "a minimum of",
     "up to": "no fewer than",
     "more than": "at most",
     "fewer than": "upwards of",
     "less than": "upwards of",
     "over half": "barely a fifth",
     "nearly": "well over",
-    "almost": "well over",
+    "almost": "far in excess of",
     "no more than": "no fewer than",
     "a minimum of": "a maximum of",
     "a maximum of": "a minimum of",
@@ -253,64 +259,29 @@ ORDER_OF_TIME = {
     "subsequently": "previously",
     "previously": "subsequently",
     "during": "long after",
-    "since": "until",
+    "since": "up to",
     "eventually": "right at the start",
     "initially": "in the end",
     "originally": "in the end",
 }
 SYNONYMS = {
-    "began": "started",
-    "constructed": "built",
-    "built": "constructed",
     "purchase": "buy",
-    "purchased": "bought",
-    "approximately": "about",
-    "obtain": "get",
     "utilized": "used",
-    "demonstrate": "show",
-    "demonstrated": "showed",
-    "assist": "help",
-    "large": "big",
-    "located": "situated",
-    "numerous": "many",
-    "many": "numerous",
-    "main": "principal",
-    "film": "movie",
-    "important": "significant",
-    "quickly": "rapidly",
-    "rapidly": "quickly",
-    "nearly": "almost",
-    "often": "frequently",
-    "frequently": "often",
-    "ended": "finished",
-    "allows": "permits",
-    "allow": "permit",
-    "create": "make",
-    "entire": "whole",
     "sufficient": "enough",
     "various": "different",
-    "several": "a number of",
     "method": "procedure",
     "required": "needed",
-    "requires": "needs",
     "choose": "pick",
     "mainly": "chiefly",
-    "primarily": "mainly",
     "famous": "well-known",
     "initially": "at first",
     "therefore": "thus",
-    "attempt": "try",
     "attempted": "tried",
-    "physicians": "doctors",
     "automobile": "car",
     "commence": "start",
-    "died": "passed away",
     "occurred": "took place",
     "occurs": "happens",
     "performed": "carried out",
-    "due to": "because of",
-    "whole": "entire",
-    "in order to": "to",
     "identical": "the same",
     "additional": "further",
     "modify": "change",
@@ -318,10 +289,49 @@ SYNONYMS = {
     "beneath": "under",
     "remains": "stays",
     "enormous": "huge",
-    "start": "begin",
     "exactly": "precisely",
-    "whether": "if",
+    "huge": "enormous",
+    "near": "not far from",
+    "shown": "demonstrated",
+    "obtained": "acquired",
+    "demonstrates": "makes clear",
+    "revealed": "brought to light",
+    "investigated": "looked into",
+    "assessed": "evaluated",
+    "evaluated": "assessed",
+    "objective": "aim",
+    "aim": "goal",
+    "usually": "as a rule",
+    "currently": "at the moment",
+    "prior to": "before",
+    "regarding": "about",
+    "concerning": "about",
+    "consists of": "is made up of",
+    "enables": "makes it possible for",
+    "handles": "takes care of",
+    "receives": "gets",
+    "retrieve": "fetch",
+    "verify": "check",
+    "entirely": "wholly",
+    "the majority of": "most",
+    "elderly": "old",
+    "children": "youngsters",
+    "illness": "disease",
+    "assistance": "help",
+    "residents": "inhabitants",
+    "quick": "fast",
+    "happy": "glad",
+    "wealthy": "rich",
+    "additionally": "in addition",
+    "furthermore": "moreover",
+    "created": "made",
+    "discovered": "found",
+    "throughout": "all through",
+    "permitted": "allowed",
+    "conflict": "dispute",
 }
+"""None of these pairs stands in a list of the built kinds."""
+
 SPELLINGS = {
     "colour": "color",
     "color": "colour",

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.answer_sets import DATA
 from benchmarks.splits import is_held_out
+from benchmarks.training.rows import is_kept_back, stored
 from benchmarks.verification.cases import Case, Source, key_of, lines
 from benchmarks.verification.sentences_of import spots
 from benchmarks.verification.statements import answer_kind, expected_kind, statement
@@ -35,6 +36,7 @@ def pairs(passages: Sequence[Source], random_: random.Random) -> Iterator[Case]:
     yield from clapnq()
     yield from squad(random_)
     yield from measured_only()
+    yield from kept_back()
     yield from elsewhere(passages, random_)
 
 
@@ -111,6 +113,14 @@ def measured_only() -> Iterator[Case]:
         for row in map(json.loads, file):
             kind = f"{row['source'].lower()}, {KINDS[row['kind']]}"
             yield Case(kind, row["label"] == 1, row["hypothesis"], row["premise"], "", row["lang"])
+
+
+def kept_back() -> Iterator[Case]:
+    """Rows of the labelled sets that training leaves out (its development set), by language."""
+    for row in stored("verify"):
+        if is_kept_back(row["premise"]):
+            kind = f"labelled sets, {'borne out' if row['label'] else 'not borne out'} ({row['lang']})"
+            yield Case(kind, bool(row["label"]), row["hypothesis"], row["premise"], "", row["lang"])
 
 
 def elsewhere(passages: Sequence[Source], random_: random.Random) -> Iterator[Case]:

@@ -40,6 +40,7 @@ def figures_of(judged: Sequence[Judged], seconds: Sequence[float]) -> dict[str, 
 
 def _group(name: str, found: list[Judged]) -> dict[str, Any]:
     bins, error = calibration(found)
+    new = [one for one in found if one.new]
     true, false = by_kind(found, true=True), by_kind(found, true=False)
     whole: dict[str, Any] = {
         "true": {kind: _share(share) for kind, share in true.items()},
@@ -50,6 +51,11 @@ def _group(name: str, found: list[Judged]) -> dict[str, Any]:
         whole |= {
             "macro recall": macro(true),
             "macro false accepts": macro(false),
+            "no built kin": {
+                "macro recall": macro(by_kind(new, true=True)),
+                "macro false accepts": macro(by_kind(new, true=False)),
+                "area": area_of(new),
+            },
             "precision": _share(Share(*_right(found))),
             "area": area_of(found),
             "calibration": [[one.n, one.score, one.true] for one in bins],
@@ -119,6 +125,10 @@ def printed(found: dict[str, Any], *, kinds_of_held_out: bool) -> str:
 def _totals(group: dict[str, Any]) -> Iterator[str]:
     yield f"  macro recall         {_spread(group['macro recall'])}"
     yield f"  macro false accepts  {_spread(group['macro false accepts'])}"
+    if not math.isnan(group["no built kin"]["area"]):
+        yield f"  recall, kinds without a built kin         {_spread(group['no built kin']['macro recall'])}"
+        yield f"  false accepts, kinds without a built kin  {_spread(group['no built kin']['macro false accepts'])}"
+        yield f"  AUC, kinds without a built kin            {group['no built kin']['area']:.3f}"
     precision, error = group["precision"][0], group["calibration error"]
     yield f"  precision {precision:.3f}   AUC {group['area']:.3f}   calibration error {error:.3f}"
     for language, own in group["languages"].items():

@@ -20,6 +20,9 @@ _IRREGULAR = (
 PAST = dict(entry.split(":") for entry in _IRREGULAR.split())
 _BE = r"(?:is|was|are|were)"
 _AUXILIARY = r"(?:is|was|are|were|has|had|have|can|could|will|would|may|might|must)"
+_REDUCED = r"(?:by|of|to|for|as|in|with|on|at|when|along)\b"
+"""What follows a participle that states nothing: `the bridge called …`, `a network designed by …`."""
+
 _NAME_WORD = re.compile(r"[A-Z]")
 
 
@@ -64,6 +67,7 @@ def _who(asked: str, answer: str, text: str) -> str | None:
     if asked.startswith("Who") and verb not in ("did", "do", "does", "is", "are"):
         return f"{answer} {found['rest']}"
     finite = verb in PAST.values() or (verb.endswith("ed") and len(verb) > 4)
+    finite = finite and not re.match(rf"{verb} {_REDUCED}", found["rest"])
     return f"{answer} {found['rest']}" if finite and verb not in ("did", "had") else None
 
 
@@ -71,10 +75,12 @@ def _what_is(asked: str, answer: str, text: str) -> str | None:
     """`What was the name of X` to `The name of X was A`; `What company owned X` to `A owned X`."""
     if found := re.match(rf"(?:What|Who|Which) (?P<be>{_BE}) (?P<what>(?:the|a|an) .+)$", asked):
         ends = re.search(r" (?:in|of|by|for|called|named|known|made|used|to|on|at|from|with|about)$", found["what"])
-        inside = re.search(r"\b(?:that|which|who|is|was|are|were)\b", found["what"])
+        inside = re.search(r"\b(?:that|which|who|is|was|are|were|called|happens|named)\b", found["what"])
         return f"{found['what']} {found['be']} {answer}" if not ends and not inside else None
     found = re.match(rf"(?:What|Which) (?P<noun>[a-z]+(?: [a-z]+)?) (?P<rest>(?:{_AUXILIARY}|[a-z]+ed) .+)$", asked)
     if found and re.match(rf"(?:{_AUXILIARY}) (?:the|a|an|its|his|her|their|[A-Z])", found["rest"]):
+        return None
+    if found and re.match(rf"[a-z]+ed {_REDUCED}", found["rest"]):
         return None
     return f"{answer} {found['rest']}" if found else None
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.verification.__main__ import sampled
 from benchmarks.verification.cases import Case, Source, key_of, sections
 from benchmarks.verification.figures import Judged, Share, area, by_kind, calibration, macro, percentile
-from benchmarks.verification.held_out import MAKERS, pairs
+from benchmarks.verification.held_out import MAKERS, NEW, pairs
 from benchmarks.verification.held_out_tables import table_cases
 from benchmarks.verification.held_out_true import RESTATING, REWRITING
 from benchmarks.verification.natural import elsewhere
@@ -33,10 +33,11 @@ If the storms are heavy, the ferry to the island leaves after ten hours. \
 The founder of the yard and his son consists of a legend in the capital of Norland. \
 The crew uses the `rudder` rather than the `anchor`, and water levels rose between 10 and 25 cm. \
 It exports goods such as salt, timber, and iron. The fleet consists of boats, rafts and barges. \
-However, the colour of the "North Sea" doesn't matter to Captain Holm, who carried 40 kg of flour. \
-The `keel` of the second yacht was an international sensation. \
+However, the colour of the "North Sea" doesn't matter to Captain Holm, as he carried 40 kg of flour. \
+A ferry is a boat that is used by many, and the `keel` of the second yacht was an international sensation. \
 When the tide falls, the boats are pulled ashore, for example by oxen. \
-The school was founded by the mayor in 1901. Its members organized the annual regatta, and a million people came.
+The school was founded by the mayor in 1901. Its members organized the annual regatta, and a million people came. \
+The height and width are 3 and 5, respectively, and they are linked to the tides of winter and spring.
 
 Some ports of the coast are:
 
@@ -98,6 +99,10 @@ def test_a_kind_is_either_true_or_false():
     assert len(sides) == len({kind for kind, _ in sides})
     assert sum(not true for _, true in sides) >= 22
     assert sum(true for _, true in sides) >= 12
+
+
+def test_the_kinds_without_a_built_kin_are_kinds():
+    assert {case.kind for case in all_made()} >= NEW
 
 
 def test_a_false_sentence_does_not_stand_in_its_passage():
