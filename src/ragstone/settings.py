@@ -195,20 +195,36 @@ class RetrievalSettings(SettingsPart):
 class AnswerSettings(SettingsPart):
     """Who writes the answer."""
 
-    provider: Literal["extractive", "openai", "anthropic"] = Field(
-        "extractive", description="extractive needs no key; openai is any OpenAI-compatible server."
+    provider: Literal["extractive", "openai", "anthropic", "auto"] = Field(
+        "extractive",
+        description="extractive needs no key; openai is any OpenAI-compatible server; auto is one on this machine.",
     )
     model: str | None = Field(None, description="Model name, for openai and anthropic.")
     base_url: str | None = Field(None, description="Base URL of the model server, if not the vendor's own.")
     api_key: SecretStr | None = Field(None, description="Key for the model server.")
+    local_ports: Annotated[tuple[int, ...], NoDecode] = Field(
+        (11434, 8080, 1234, 8000), description="Ports of loopback where model servers are looked for; 0: nowhere."
+    )
     max_tokens: int = Field(800, ge=16, description="Tokens of an answer, at most.")
     first_token_s: float = Field(10.0, gt=0, description="Seconds to wait for the first token before falling back.")
     total_s: float = Field(60.0, gt=0, description="Seconds for the whole answer before falling back.")
     repair: Repair = Field("off", description="What happens to a sentence that its source contradicts.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _split_ports(cls, values: object) -> object:
+        return split(values, "local_ports")
+
+    @field_validator("local_ports")
+    @classmethod
+    def _are_ports(cls, ports: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 0 <= port <= 65535 for port in ports):
+            raise ValueError("needs ports from 0 to 65535, separated by commas")
+        return tuple(port for port in ports if port)
+
     @model_validator(mode="after")
     def _a_model_is_named(self) -> AnswerSettings:
-        if self.provider != "extractive" and not self.model:
+        if self.provider in {"openai", "anthropic"} and not self.model:
             raise ValueError(f"RAGSTONE_ANSWER__PROVIDER={self.provider} needs RAGSTONE_ANSWER__MODEL")
         return self
 

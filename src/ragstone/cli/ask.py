@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, run, scope_of, text_of
+from ragstone.cli.command import AsJson, CollectionName, DataDir, ExitCode, opened, run, scope_of, settings_for, text_of
+from ragstone.cli.models import suggestion
 from ragstone.cli.output import complain, one_line, say, say_json, say_table
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ async def ask(
         _say_corrections(text, answer.corrections)
         _list_sources(answer)
         complain(f"\nContinue with: ragstone ask --conversation {finished.conversation_id} QUESTION")
+        if line := await suggestion(settings_for(data_dir)):
+            complain(line)
     return ExitCode.ABSTAINED if answer.abstained else ExitCode.OK
 
 

@@ -9,7 +9,8 @@ import typer
 from ragstone import __version__
 from ragstone.cli.accounts import accounts
 from ragstone.cli.ask import ask, search
-from ragstone.cli.billing import models, plans, usage
+from ragstone.cli.billing import models as plan_models
+from ragstone.cli.billing import plans, usage
 from ragstone.cli.command import EXIT_CODES_HELP, GlobalDataDir
 from ragstone.cli.doctor.report import doctor
 from ragstone.cli.documents import documents
@@ -18,6 +19,7 @@ from ragstone.cli.ingest import ingest, rebuild
 from ragstone.cli.interceptor import intercept, interceptor
 from ragstone.cli.jobs import jobs
 from ragstone.cli.keys import keys
+from ragstone.cli.models import models
 from ragstone.cli.operate import operate
 from ragstone.cli.serve import serve, worker
 
@@ -56,10 +58,11 @@ app.add_typer(documents, name="documents")
 app.add_typer(accounts, name="accounts")
 accounts.add_typer(keys, name="keys")
 accounts.add_typer(plans, name="plans")
-accounts.add_typer(models, name="models")
+accounts.add_typer(plan_models, name="models")
 accounts.command()(usage)
 app.add_typer(interceptor, name="interceptor")
 app.add_typer(jobs, name="jobs")
+app.add_typer(models, name="models")
 app.command()(serve)
 app.command()(worker)
 app.command()(intercept)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragstone.cli.command import DataDir, ExitCode, opened, run, settings_for
-from ragstone.cli.output import say
+from ragstone.cli.models import suggestion
+from ragstone.cli.output import complain, say
+from ragstone.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ragstone.settings import Settings
 
 
 @run
@@ -38,8 +44,18 @@ async def serve(
     from ragstone.telemetry.redaction import Redactor
 
     configure_logs(settings.log.level, settings.log.json_lines, Redactor(settings.privacy.patterns))
-    await app.serve(settings, host, port, works=not no_worker, announce=_announce)
+    looking = asyncio.create_task(_suggest_a_model(settings))  # beside the start, which does not wait for it
+    try:
+        await app.serve(settings, host, port, works=not no_worker, announce=_announce)
+    finally:
+        looking.cancel()
     return ExitCode.OK
+
+
+async def _suggest_a_model(settings: Settings) -> None:
+    with suppress(ConfigurationError):  # the start reports it
+        if line := await suggestion(settings):
+            complain(line)
 
 
 def _announce(sentence: str) -> None:

@@ -20,7 +20,7 @@ from ragstone.llm.base import LanguageModel
 from ragstone.llm.guarded import GuardedModel
 from ragstone.resilience.upstream_policy import UpstreamPolicies
 from ragstone.retrieval.base import RetrievalOptions
-from ragstone.settings import Settings
+from ragstone.settings import AnswerSettings, Settings
 from ragstone.telemetry.tracing import bound_tenant
 
 if TYPE_CHECKING:
@@ -94,9 +94,13 @@ async def open_index(settings: Settings, folder: Path, embedder: Embedder, *, re
             assert_never(unknown)
 
 
-def language_model(settings: Settings, guards: UpstreamPolicies) -> LanguageModel | None:
-    """The model of the settings with the policy of its server; None if answers are extractive."""
-    answer = settings.answer
+def language_model(settings: Settings, answer: AnswerSettings, guards: UpstreamPolicies) -> LanguageModel | None:
+    """The model of `answer` with the policy of its server; None if answers are extractive.
+
+    `answer` are the settings in force, in which `auto` has become a model (`wiring.local_model`).
+    """
+    if answer.provider == "auto":
+        return None
     key = answer.api_key.get_secret_value() if answer.api_key else None
     entry = ModelEntry(
         id=answer.model or "", provider=answer.provider, model=answer.model or "", base_url=answer.base_url

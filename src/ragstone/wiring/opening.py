@@ -48,6 +48,7 @@ from ragstone.wiring.engines import (
 )
 from ragstone.wiring.infrastructure import Infrastructure, open_infrastructure, prepare_data_dir
 from ragstone.wiring.knowledge import routed
+from ragstone.wiring.local_model import answer_settings
 
 log = structlog.get_logger()
 
@@ -129,7 +130,7 @@ async def _open_engines(
     stack.push_async_callback(index.close)
     parser = sandboxed_parser(settings)
     stack.push_async_callback(parser.close)
-    model = language_model(settings, base.operations.policies)
+    model = language_model(settings, await answer_settings(settings, folder), base.operations.policies)
     if model:
         stack.push_async_callback(model.close)
     return Engines(embedder, index, parser, model, judge)

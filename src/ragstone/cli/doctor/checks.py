@@ -32,12 +32,15 @@ from ragstone.cli.doctor.rules import (
     is_loopback,
     warning,
 )
+from ragstone.cli.models import NAME_CHARS
+from ragstone.cli.output import one_line
 from ragstone.errors import PortInUse, RagstoneError
 from ragstone.http.server import listen
 from ragstone.settings import Settings
 from ragstone.vocabulary import DEFAULT_TENANT, JobState, Scope
 from ragstone.wiring import Infrastructure, check_address, open_embedder, open_index, open_records, prepare_data_dir
 from ragstone.wiring.engines import sandboxed_parser
+from ragstone.wiring.local_model import answer_settings, is_open, models_here
 
 MIN_SQLITE = (3, 38, 0)  # the first that has json_each in every build
 REACH_TIMEOUT_S = 5.0
@@ -166,7 +169,7 @@ async def search_index(settings: Settings) -> Finding:
 
 async def language_model(settings: Settings) -> Finding:
     """Check that the model's server can be reached and takes the key. Spends no tokens."""
-    answer = settings.answer
+    answer = await answer_settings(settings, settings.data_dir)
     if answer.provider == "extractive":
         return Finding("ok", "none configured: answers are extractive and need no key")
     if find_spec(answer.provider) is None:
@@ -182,6 +185,15 @@ async def language_model(settings: Settings) -> Finding:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return Finding("broken", f"{found}: the key is refused (HTTP {status})", "Set RAGSTONE_ANSWER__API_KEY.")
     return Finding("ok", f"{found}: reachable (HTTP {status})")
+
+
+async def local_models(settings: Settings) -> Finding:
+    """List the models that servers on this machine offer."""
+    found = await models_here(settings)
+    if not found:
+        return Finding("ok", "none found on loopback")
+    names = ", ".join(f"{one_line(one.name, max_chars=NAME_CHARS)} ({one.server})" for one in found)
+    return Finding("ok", names, "Let one write answers: ragstone models use NAME." if is_open(settings) else "")
 
 
 async def _status_of(url: str, key: str = "") -> int | str:
@@ -220,6 +232,7 @@ PARTS: dict[str, Callable[[Settings], Awaitable[Finding]]] = {
     "embedding model": embedding_model,
     "search index": search_index,
     "language model": language_model,
+    "local models": local_models,
     "server": server,
 }
 

@@ -64,7 +64,7 @@ def _upstreams(subject: Subject) -> Iterator[tuple[str, str | None, str, SecretS
     group = "RAGSTONE_INTERCEPTOR__"
     yield f"{group}UPSTREAM_URL", chat.upstream_url, f"{group}UPSTREAM_KEY", chat.upstream_key
     yield f"{group}ANTHROPIC_URL", chat.anthropic_url, f"{group}ANTHROPIC_KEY", chat.anthropic_key
-    if answer.provider != "extractive":
+    if answer.provider in {"openai", "anthropic"}:
         url = answer.base_url or f"https://api.{answer.provider}.com"
         yield "RAGSTONE_ANSWER__BASE_URL", url, "RAGSTONE_ANSWER__API_KEY", answer.api_key
     yield "RAGSTONE_VECTORIZE__URL", settings.vectorize.url, "RAGSTONE_VECTORIZE__TOKEN", settings.vectorize.token
