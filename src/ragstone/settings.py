@@ -531,7 +531,9 @@ def _example(path: tuple[str, ...], field: FieldInfo) -> list[str]:
 
 def _shown(field: FieldInfo) -> str:
     default = field.default
-    return "" if default is None or default in ((), {}, []) else str(default)
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return "" if default is None or default in ({}, []) else str(default)
 
 
 __all__ = [

@@ -11,7 +11,7 @@ import pytest
 from ragstone.llm.local_servers import MAX_LIST_BYTES, MAX_LISTED, listed, local_models
 from tests.llm.mock_upstreams import Exchange, Script, serving
 
-# What each server sends for GET /v1/models, as recorded; names and dates are changed.
+# The form of what each server sends for GET /v1/models; names, dates and sizes are made up.
 OLLAMA = {
     "object": "list",
     "data": [
