@@ -83,7 +83,8 @@ async def suggestion(settings: Settings) -> str | None:
     """One line that names a model on this machine, where nobody has chosen yet; `None` otherwise."""
     from ragstone.wiring.local_model import is_open, models_here, stored_choice
 
-    if not is_open(settings) or await asyncio.to_thread(stored_choice, settings.data_dir):
+    choice = await asyncio.to_thread(stored_choice, settings.data_dir)
+    if choice is not None or not is_open(settings):
         return None
     found = await models_here(settings)
     if not found:

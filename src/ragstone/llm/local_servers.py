@@ -12,6 +12,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 0.2
@@ -65,7 +69,7 @@ async def _models_at(port: int, timeout_s: float) -> list[LocalModel]:
     return [LocalModel(name, server, url) for name, server in listed(body, port)]
 
 
-async def _bounded(content: asyncio.StreamReader) -> bytes:
+async def _bounded(content: StreamReader) -> bytes:
     body = b""
     while piece := await content.read(1 << 16):
         body += piece
