@@ -20,7 +20,7 @@ Fuel in May:
 
 
 def verdict(claim, text=SHIPS, header=""):
-    return Evidence(text, "Fleet", header).verify(claim).verdict
+    return Evidence(text, "Fleet", table_header=header).verify(claim).verdict
 
 
 def test_a_row_reads_as_a_sentence():

@@ -131,3 +131,20 @@ def test_the_judge_reads_claim_and_evidence_in_canonical_text():
 def test_words_that_the_passage_does_not_have_are_an_addition():
     tail = "The tower was completed in March 1889, weighs 10,100 tonnes and attracts countless eager visitors daily."
     assert checked(tail).verdict is Verdict.DOUBTFUL
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param("The drug is larger than 500 Da.", id="figure of the sentence before"),
+        pytest.param("The drug is larger than 6000 Da, but not longer.", id="negation put in"),
+    ],
+)
+def test_a_near_copy_is_held_against_its_own_sentence(claim):
+    text = "Larger ones (500 Da) can do harm. The drug is larger than 6000 Da, and longer. It was sold in 1990."
+    assert Evidence(text).verify(claim).verdict is Verdict.CONTRADICTED
+
+
+def test_a_name_of_the_title_may_stand_for_a_pronoun():
+    evidence = Evidence("In 1990 he wrote about the harbour of Lund.", "Bo Holm")
+    assert evidence.verify("In 1990 Bo Holm wrote about the harbour of Lund.").verdict is Verdict.BORNE_OUT

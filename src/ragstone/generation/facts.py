@@ -88,11 +88,11 @@ _OPPOSED = (
     "active passive, guilty innocent, true untrue, known unknown, direct indirect, visible hidden, "
     "sweet bitter, vertical horizontal, urban rural, domestic foreign, national international, "
     "conservative liberal, surplus deficit, supply demand, acid alkaline, benign malignant, acute chronic, "
-    "activation inhibition, summer winter, spring autumn, dawn dusk, sunrise sunset, quiet loud, thick thin, "
-    "tall short, broad narrow, sharp blunt, smooth rough, tight loose, clean dirty, clear vague, "
-    "brave cowardly, wise foolish, beautiful ugly, honest dishonest, generous greedy, optimistic pessimistic, "
-    "introduced abolished, founded dissolved, established abolished, hired fired, employed unemployed, "
-    "elected defeated, single married"
+    "activation inhibition, promote inhibit, gain lose, gained lost, summer winter, spring autumn, dawn dusk, "
+    "sunrise sunset, quiet loud, thick thin, tall short, broad narrow, sharp blunt, smooth rough, "
+    "tight loose, clean dirty, clear vague, brave cowardly, wise foolish, beautiful ugly, honest dishonest, "
+    "generous greedy, optimistic pessimistic, introduced abolished, founded dissolved, established abolished, "
+    "hired fired, employed unemployed, elected defeated, single married"
 )
 _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non")
 MIN_PREFIXED_CHARS = 6

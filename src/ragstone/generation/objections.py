@@ -71,9 +71,12 @@ class Objection(StrEnum):
     """A figure, month or name stands near the sentence, but not in it: no contradiction, but no support either."""
 
 
-def objections(claim: Facts, span: Facts, near: Facts) -> Iterator[Objection]:
-    """What contradicts between a claim and the span; `near` are the span, its neighbours, title and headings."""
-    yield from _by_figures(claim, span, near)
+def objections(claim: Facts, span: Facts, near: Facts, context: Facts) -> Iterator[Objection]:
+    """What contradicts between a claim and the span.
+
+    `context` are title and headings, which name the subject; `near` are span, neighbours and context.
+    """
+    yield from _by_figures(claim, span, near, context)
     if _negation_differs(claim, span):
         yield Objection.NEGATION
     if opposed(claim.terms, span.terms):
@@ -81,7 +84,7 @@ def objections(claim: Facts, span: Facts, near: Facts) -> Iterator[Objection]:
     if _bounds_differ(claim.words, span.words):
         yield Objection.BOUND
     copied = len(claim.terms & span.terms) >= NEAR_COPY * len(claim.terms)
-    yield from _by_names(claim, span, near, copied=copied)
+    yield from _by_names(claim, span, near, context, copied=copied)
     if copied and _rearranged(claim.words, span.words):
         yield Objection.ORDER
     if copied:
@@ -101,8 +104,9 @@ def _by_words(mine: frozenset[str], theirs: frozenset[str], *, copied: bool) -> 
         yield Objection.CERTAINTY
 
 
-def _by_figures(claim: Facts, span: Facts, near: Facts) -> Iterator[Objection]:
-    missing = [figure for figure, units in claim.numbers.items() if _units_of(figure, units, span) is None]
+def _by_figures(claim: Facts, span: Facts, near: Facts, context: Facts) -> Iterator[Objection]:
+    absent = [figure for figure, units in claim.numbers.items() if _units_of(figure, units, span) is None]
+    missing = [figure for figure in absent if figure not in context.numbers]
     spare = span.numbers.keys() - claim.numbers.keys()
     if any(_units_of(figure, claim.numbers[figure], near) is None for figure in missing) or (missing and spare):
         yield Objection.FIGURE
@@ -140,10 +144,10 @@ def _shortest(figure: str) -> str:
     return figure.rstrip("0").rstrip(".") if figure.count(".") == 1 else figure
 
 
-def _by_names(claim: Facts, span: Facts, near: Facts, *, copied: bool) -> Iterator[Objection]:
+def _by_names(claim: Facts, span: Facts, near: Facts, context: Facts, *, copied: bool) -> Iterator[Objection]:
     """A name that is not near, or one of the neighbourhood in the place of another of the span."""
     names, here = set(claim.names), set(span.names) | set(span.words) | span.terms
-    missing = names - here
+    missing = names - here - set(context.names) - set(context.words)
     spare = set(span.names) - names - set(claim.words) - claim.terms
     if (
         _names_a_pronoun(claim, span, near)
@@ -237,10 +241,11 @@ _ONLY = _set("only solely exclusively merely always")
 _POSSIBLE = _set("may might could possibly perhaps can optional optionally")
 _NEEDED = _set("must shall should required mandatory")
 _HEDGED = _set(
-    "may might could possibly perhaps probably likely reportedly allegedly suggest suggests suggested "
+    "may might could possible possibly perhaps probably likely reportedly allegedly suggest suggests suggested "
     "indicate indicates indicated believed claimed planned proposed expected attempted tried hypothesized "
     "thought"
 )
+_DENYING = _set("not never hardly barely refused refuses refuse declined failed fails unable longer nowhere nothing")
 _CERTAIN = _set(
     "prove proves proved proven certain certainly definitely confirmed managed completed known undoubtedly did"
 )
@@ -294,7 +299,7 @@ def _bounds(words: Sequence[str]) -> dict[str, int]:
 
 def _rearranged(mine: Sequence[str], theirs: Sequence[str]) -> bool:
     """Whether words have changed places, other than by one move of a part, or between active and passive."""
-    if max(len(mine), len(theirs)) > MAX_WORDS or ("by" in mine) != ("by" in theirs):
+    if max(len(mine), len(theirs)) > MAX_WORDS or mine.count("by") != theirs.count("by"):
         return False
     places = _single_places(theirs)
     order = [places[word] for word in _single_places(mine) if word in places]
@@ -310,11 +315,14 @@ def _rearranged(mine: Sequence[str], theirs: Sequence[str]) -> bool:
 def _by_alignment(mine: Sequence[str], theirs: Sequence[str]) -> Iterator[Objection]:
     """Objections to words of what is otherwise a copy: each is compared with the words that it replaces."""
     matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
-    replaced = [
+    changed = [
         (mine[start:end], theirs[there:until], start, end)
         for kind, start, end, there, until in matcher.get_opcodes()
-        if kind == "replace" and max(end - start, until - there) <= MAX_REPLACED
+        if kind != "equal" and max(end - start, until - there) <= MAX_REPLACED
     ]
+    if any(_DENYING.isdisjoint(new) is not _DENYING.isdisjoint(old) for new, old, _, _ in changed):
+        yield Objection.NEGATION
+    replaced = [one for one in changed if one[0] and one[1]]
     for new, old, _, _ in replaced:
         yield from _by_words(frozenset(new), frozenset(old), copied=True)
         if frozenset((*new, *old)) in _TURNED:
@@ -328,7 +336,7 @@ def _by_alignment(mine: Sequence[str], theirs: Sequence[str]) -> Iterator[Object
             back == new
             and end < start
             and not set(mine[end:start]) <= {"and", "or"}
-            and ("by" in mine) == ("by" in theirs)
+            and mine.count("by") == theirs.count("by")
         ):
             yield Objection.ORDER
 

@@ -43,6 +43,9 @@ CONTRADICTED_AT = 0.75
 Of `MANY_TERMS` one may be missing whatever its share: it may be the one that is objected to.
 """
 
+COPIED_AT = 0.8
+"""The share of a claim's terms in one sentence from which the claim is held against that sentence alone, too."""
+
 MANY_TERMS = 3
 
 CONFLICT = 0.3
@@ -149,7 +152,9 @@ class Evidence:
             return Examination(Verification(Verdict.DOUBTFUL, 0.0, *self._first()))
         first, last = nearest
         covered = self._covered(stated, first, last)
-        found = tuple(dict.fromkeys(self._objections(claim, stated, first, last)))
+        found = tuple(
+            dict.fromkeys((*self._objections(claim, stated, first, last), *self._of_copied(claim, stated, first, last)))
+        )
         verdict = self._verdict(stated, covered, found, near=is_near(stated, self._terms(first, last)))
         score = covered * CONFLICT if found else covered
         checked = Verification(verdict, score, self._units[first].start, self._units[last].end, found)
@@ -230,11 +235,19 @@ class Evidence:
             [self._context, *(unit.facts for unit in self._units[max(0, first - SENTENCES_BEFORE) : last + 2])]
         )
         spoken = [unit.row for unit in self._units[first : last + 1] if unit.row]
-        for found in objections(stated, span, near):
+        for found in objections(stated, span, near, self._context):
             if not spoken or found is not Objection.ORDER:  # a table has the order of its columns
                 yield found
         if spoken and speaks_of_another(claim, spoken, self._rows):
             yield Objection.CELL
+
+    def _of_copied(self, claim: str, stated: Facts, first: int, last: int) -> Iterator[Objection]:
+        """Objections of the one sentence that the claim nearly copies: its neighbours may hold what was exchanged."""
+        best, place = max((self._covered(stated, at, at), -at) for at in range(first, last + 1))
+        added = stated.terms & self._terms(first, last) - self._terms(-place, -place)
+        if first < last and best >= COPIED_AT and len(added) <= MAX_ADDED:
+            found = self._objections(claim, stated, -place, -place)
+            yield from (one for one in found if one is not Objection.ELSEWHERE)
 
     def _windows(self, stated: Facts) -> Iterator[tuple[int, int]]:
         """Runs of one to three sentences whose first and last share a term with the claim, short ones first."""
