@@ -23,9 +23,10 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.verification.cases import SEED, Case, Source, lines, passages
-from benchmarks.verification.checking import check, seconds_of_answers
+from benchmarks.verification.checking import checked, seconds_of_answers
 from benchmarks.verification.figures import Judged
 from benchmarks.verification.report import figures_of, printed
+from ragstone.inference.judge import PairJudge
 
 GROUPS = ("built", "held_out", "natural")
 MOST = 250
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--only", choices=GROUPS, help="one group alone")
     parser.add_argument("--every", type=int, default=1, help="take every n-th case of a kind")
     parser.add_argument("--most", type=int, default=MOST, help="take at most so many cases of a kind")
+    parser.add_argument("--rules", action="store_true", help="check without the model that judges")
     parser.add_argument("--totals", action="store_true", help="print no figure of a single held-out kind")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--cases", type=Path, help="write every case with its score and verdict to this file")
@@ -91,12 +93,11 @@ def main() -> None:
     options = parser.parse_args()
     judged: list[Judged] = []
     told: list[dict] = []
-    for group, case, new in kept(options.read) if options.read else made(options):
-        judged.append(check(case, group, new=new))
-        told.append(
-            {**asdict(case), "group": group, "new": new, "score": judged[-1].score, "verdict": judged[-1].verdict}
-        )
-    found = figures_of(judged, seconds_of_answers(passages(held_out=True)[:MAX_PASSAGES]))
+    judge = None if options.rules else PairJudge.load()
+    for case, result in checked(kept(options.read) if options.read else made(options), judge):
+        judged.append(result)
+        told.append({**asdict(case), **asdict(result)})
+    found = figures_of(judged, seconds_of_answers(passages(held_out=True)[:MAX_PASSAGES], judge))
     print(printed(found, kinds_of_held_out=not options.totals))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")

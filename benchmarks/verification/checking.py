@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from benchmarks.verification.cases import Case, Source
 from benchmarks.verification.figures import Judged
 from benchmarks.verification.sentences_of import spots
 from ragstone.generation.citations import cite
-from ragstone.generation.verification import Evidence
+from ragstone.generation.verification import Evidence, Judge, settle
 from ragstone.vocabulary import Chunk, Hit, Passage
 
 ANSWERS = 200
 PASSAGES = 8
 SENTENCES = 3
+BATCH = 16
+"""Cases that are given to the judge at once."""
 
 
-def check(case: Case, group: str, *, new: bool = False) -> Judged:
-    """The case after its check."""
-    found = Evidence(case.text, case.title).verify(case.claim)
-    return Judged(group, case.kind, case.true, case.language, found.score, found.verified, found.verdict, new)
+def checked(cases: Iterable[tuple[str, Case, bool]], judge: Judge | None) -> Iterator[tuple[Case, Judged]]:
+    """Each case, given with its group and newness, after its check; by the rules alone where there is no judge."""
+    cases = iter(cases)
+    while batch := list(islice(cases, BATCH)):
+        examined = [Evidence(case.text, case.title).examine(case.claim) for _, case, _ in batch]
+        for (group, case, new), found in zip(batch, settle(examined, judge), strict=True):
+            told = (case.kind, case.true, case.language, found.score, found.verified, str(found.verdict))
+            yield case, Judged(group, *told, new)
 
 
-def seconds_of_answers(sources: Sequence[Source]) -> list[float]:
+def seconds_of_answers(sources: Sequence[Source], judge: Judge | None) -> list[float]:
     """Seconds of checking answers of three sentences, each cited to one of eight passages that were not read before."""
     taken: list[float] = []
     for first in range(0, len(sources) - PASSAGES, PASSAGES):
@@ -33,7 +40,7 @@ def seconds_of_answers(sources: Sequence[Source]) -> list[float]:
             answer = " ".join(f"{claim} [{place}]" for place, claim in cited)
             given = [_passage(place, source) for place, source in enumerate(row)]
             start = time.perf_counter()
-            cite(answer, given)
+            cite(answer, given, judge)
             taken.append(time.perf_counter() - start)
     return taken
 

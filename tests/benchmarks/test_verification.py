@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import random
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-from benchmarks.verification.__main__ import sampled
+from benchmarks.verification.__main__ import kept, sampled
 from benchmarks.verification.cases import Case, Source, key_of, sections
+from benchmarks.verification.checking import checked
 from benchmarks.verification.figures import Judged, Share, area, by_kind, calibration, macro, percentile
 from benchmarks.verification.held_out import MAKERS, NEW, pairs
 from benchmarks.verification.held_out_tables import table_cases
@@ -171,6 +174,24 @@ def test_a_sample_is_fixed_and_takes_no_more_of_a_kind_than_asked():
     assert first == sampled(iter(cases), 7, 2)
     assert sorted({case.kind: 0 for case in first}) == ["a", "b"]
     assert len(first) == 14
+
+
+def test_a_case_is_checked_as_an_answer_is():
+    claim = "The harbour was visited by a fishing fleet in the summer of the 1850s."
+    right = Case("a", True, claim, HARBOUR, "Brenn", "en")
+    wrong = Case("b", False, claim.replace("1850s", "1790s"), HARBOUR, "Brenn", "en")
+    found = [one for _, one in checked([("built", right, False), ("held_out", wrong, True)], None)]
+    assert [(one.group, one.kind, one.accepted, one.new) for one in found] == [
+        ("built", "a", True, False),
+        ("held_out", "b", False, True),
+    ]
+
+
+def test_cases_that_were_written_are_read_again(tmp_path: Path):
+    case = Case("a", True, "Brenn is a port.", HARBOUR, "Brenn", "en")
+    path = tmp_path / "cases.jsonl"
+    path.write_text(json.dumps({**asdict(case), "group": "built", "new": False, "score": 1.0}) + "\n", encoding="utf-8")
+    assert list(kept(path)) == [("built", case, False)]
 
 
 def judged(kind: str, *, true: bool, score: float) -> Judged:
