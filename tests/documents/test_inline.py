@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragstone.documents.inline import MAX_PARSED_CHARS, cut, plain_text
+from ragstone.documents.inline import MAX_PARSED_CHARS, cut, guarded, plain_text
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,6 @@ def test_a_cut_closes_emphasis_and_opens_it_again():
         ("See ![map](https://a.example/?q=1) and [the page](https://a.example).", "See  and the page."),
         ("<img src=x onerror=alert(1)>Danger <script>x</script>", "Danger x"),
         ("in [0, 1], as [3] says 【4】", "in \\[0, 1\\], as \\[3\\] says \\[4\\]"),
-        ("> 16 bar", "\\> 16 bar"),
-        ("1. May", "1\\. May"),
         ("`` a ` b ``, `c`", "``a ` b``, `c`"),
         ("R&amp;D &lt;b&gt;", "R&D \\<b>"),
     ],
@@ -75,6 +73,13 @@ def test_every_figure_sign_operator_and_code_span_stays(text):
 @given(st.text(alphabet="*_`~[]()<>!&\\ \nab1", max_size=60), st.integers(0, 60))
 def test_any_text_can_be_cut_anywhere(text, place):
     assert len(cut(text, [min(place, len(text))])) == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "safe"), [("> 16 bar", "\\> 16 bar"), ("1. May", "1\\. May"), ("- 5", "\\- 5"), ("-5", "-5"), ("#x", "#x")]
+)
+def test_what_would_begin_another_block_is_escaped_at_the_begin_of_a_line(part, safe):
+    assert guarded(part) == safe
 
 
 def test_a_text_that_is_too_long_to_parse_stays_as_it_is():

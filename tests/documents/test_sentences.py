@@ -20,6 +20,11 @@ def cut(text):
         "It cost $3.5 million, i.e. too much, on Jan. 5.",
         "See Fig. 3 and Sec. 2.4 of example.com for details.",
         "Wait... what happened there?",
+        "Ada Pumps Inc. (NASDAQ: PUMP) sells pumps.",
+        "Hard fruit, e. g. Apples, z. B. Birnen, keeps well.",
+        "Am 3. Oktober 1990 war es so.",
+        "Call `bus.stop. Now()` twice.",
+        "It takes 400\nhours.",
     ],
 )
 def test_a_full_stop_inside_a_sentence_does_not_end_it(text):
@@ -30,6 +35,55 @@ def test_each_script_ends_its_sentences_its_own_way():
     assert cut("这是第一句。这是第二句！") == ["这是第一句。", "这是第二句！"]
     assert cut("हिन्दी वाक्य। दूसरा वाक्य।") == ["हिन्दी वाक्य।", "दूसरा वाक्य।"]
     assert cut("هل هذا صحيح؟ نعم.") == ["هل هذا صحيح؟", "نعم."]
+    assert cut("یہ ایک ہے۔ یہ دو ہے۔") == ["یہ ایک ہے۔", "یہ دو ہے۔"]
+    assert cut("Il dit « Oui. » Puis il part.") == ["Il dit « Oui. »", "Puis il part."]
+    long, short = "เปลี่ยนซีลปั๊มทุกสี่ร้อยชั่วโมงและตรวจสอบแรงดัน", "แล้วจดบันทึกไว้"
+    assert cut(f"{long} {short} {short}") == [long, f"{short} {short}"]
+
+
+def test_an_abbreviation_that_may_end_a_sentence_ends_it_before_a_capital():
+    assert cut("It was sold to Ada Pumps Inc. The price is not known.") == [
+        "It was sold to Ada Pumps Inc.",
+        "The price is not known.",
+    ]
+
+
+def kinds(text):
+    return [(one.kind, text[one.start : one.end]) for one in sentences(text)]
+
+
+def test_a_table_without_outer_marks_has_a_head_and_rows():
+    assert kinds("Ship | Port\n--- | ---\nBo | Lund\n\nBo | Lund is no row.") == [
+        ("row", "Ship | Port"),
+        ("row", "Bo | Lund"),
+        ("prose", "Bo | Lund is no row."),
+    ]
+
+
+def test_the_row_that_names_the_columns_is_known():
+    text = "| Ship | Port |\n|---|---|\n| Bo | Lund |"
+    assert [text[one.start : one.end] for one in sentences(text) if one.header] == ["| Ship | Port |"]
+
+
+def test_bullets_letters_and_numbers_begin_items():
+    assert [kind for kind, _ in kinds("• one\n– two\n(a) three\nb) four\n12. five")] == ["item"] * 5
+    assert kinds("It holds about\n12. More is too much.") == [
+        ("prose", "It holds about\n12."),
+        ("prose", "More is too much."),
+    ]
+
+
+def test_a_sign_is_no_quote_mark_where_a_line_breaks_before_it():
+    assert kinds("Stop the pump at\n> 16 bar at once.") == [("prose", "Stop the pump at\n> 16 bar at once.")]
+    assert kinds("> A quote.\n> 16 bar.") == [("prose", "A quote."), ("prose", "16 bar.")]
+
+
+def test_fields_are_units_and_targets_of_links_are_none():
+    assert cut("From: Ana\nTo: Bo\nSubject: The lamp\n\n[lamp]: https://a.example/lamp") == [
+        "From: Ana",
+        "To: Bo",
+        "Subject: The lamp",
+    ]
 
 
 def test_a_quotation_and_a_marker_stay_with_their_sentence():

@@ -12,7 +12,7 @@ from ragstone.generation.base import Abstained, Delta
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.notices import notice
 from ragstone.telemetry.metrics import Metrics
-from ragstone.vocabulary import Answer, Citation, Usage
+from ragstone.vocabulary import Answer, Citation, Outcome, Usage
 from tests.generation.answerers import Scripted
 from tests.generation.passages import BRIDGE, TOWER
 
@@ -21,7 +21,7 @@ QUESTION = "When did the bridge open?"
 NOTHING_FOUND = notice("nothing_found", "en")
 
 
-async def answered(answerer, *, fallback=None, passages=(TOWER, BRIDGE), metrics=None, **options):
+async def answered(answerer, *, fallback=None, passages=(TOWER, BRIDGE), metrics=None, question=QUESTION, **options):
     """All events of one answer, the answer, and the text as a reader who heeds `restart` sees it."""
     generator = Generator(
         answerer=answerer,
@@ -29,7 +29,7 @@ async def answered(answerer, *, fallback=None, passages=(TOWER, BRIDGE), metrics
         metrics=metrics or Metrics(),
         options=AnswerOptions(**options),
     )
-    events = [event async for event in generator.answer(QUESTION, passages)]
+    events = [event async for event in generator.answer(question, passages)]
     shown = ""
     for event in events:
         if isinstance(event, Delta):
@@ -56,9 +56,24 @@ async def test_without_passages_nobody_is_asked():
     assert (answer.text, answer.abstained, scripted.asked) == (NOTHING_FOUND, True, 0)
 
 
-async def test_an_abstention_is_said_in_words_and_cites_nothing():
+async def test_an_abstention_shows_the_closest_sections_and_says_so():
     _, answer = await answered(Scripted(Abstained(), Usage("m")))
-    assert (answer.text, answer.abstained, answer.citations) == (NOTHING_FOUND, True, ())
+    assert answer.text.startswith("The documents do not answer this outright.")
+    assert "**The bridge opened in 1937** [2]." in answer.text
+    assert (answer.outcome, answer.abstained, answer.uncited_sentences) == (Outcome.CLOSEST, True, 0)
+    assert [one.marker for one in answer.closest][:1] == [2]
+    assert {one.marker for one in answer.citations} == {1, 2}
+    assert all(one.verified for one in answer.citations)
+
+
+async def test_an_abstention_without_evidence_says_that_there_is_nothing():
+    _, answer = await answered(Scripted(Abstained(), Usage("m")), question="🚀🚀 🛸")
+    assert (answer.text, answer.outcome, answer.citations, answer.closest) == (NOTHING_FOUND, Outcome.NOTHING, (), ())
+
+
+async def test_the_words_of_an_installation_stand_above_the_closest_sections():
+    _, answer = await answered(Scripted(Abstained(), Usage("m")), nothing_found="Call 555 0199.")
+    assert answer.text.startswith("Call 555 0199.\n\n### Golden Gate Bridge")
 
 
 async def test_a_model_that_is_down_is_replaced_in_the_open():
@@ -96,9 +111,9 @@ async def test_after_the_first_token_the_longer_limit_holds():
     assert answer.degraded == ()
 
 
-async def test_when_the_fallback_is_down_too_the_answer_is_that_there_is_none():
+async def test_when_the_fallback_is_down_too_the_closest_sections_are_shown():
     _, answer = await answered(Scripted(DOWN), fallback=Scripted("Half", DOWN))
-    assert (answer.text, answer.abstained, answer.degraded) == (NOTHING_FOUND, True, ("llm_unavailable",))
+    assert (answer.outcome, answer.degraded) == (Outcome.CLOSEST, ("llm_unavailable",))
 
 
 async def test_markers_that_point_nowhere_are_removed_and_counted():

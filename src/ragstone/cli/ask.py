@@ -56,7 +56,7 @@ async def ask(
     """Answer a question, with sources.
 
     Lists the source of each sentence. Exit code 6 means that the documents do not contain
-    the answer.
+    the answer: the text then shows the closest passages, or says that there is nothing.
     """
     text, scope = text_of(question), scope_of(collection)
     streams = sys.stdout.isatty() and not as_json
@@ -115,18 +115,25 @@ def _as_object(answer: Answer) -> dict[str, object]:
 
 
 def _list_sources(answer: Answer) -> None:
+    from ragstone.documents.inline import plain_text
+
     for policy in answer.degraded:
         complain(f"\nDegraded: {policy}. A part was not available for this answer; see docs/troubleshooting.md.")
     for warning in answer.warnings:
         complain(f"\nNote: {WARNINGS.get(warning, warning)}")
     if answer.citations:
         say("\nSources")
+    if answer.closest:  # the text shows what they say
+        for one in sorted(answer.closest, key=lambda one: one.marker):
+            say(f"[{one.marker}] {_place(one.source, one.page, one.title, one.heading_path)}")
+        return
     shown = 0
     for citation in _one_per_quote(answer.citations):
         if citation.marker != shown:
             shown = citation.marker
             say(f"[{shown}] {_place(citation.source, citation.page, citation.title, citation.heading_path)}")
-        say(f'    {VERDICTS[citation.verdict]}: "{one_line(citation.quote, max_chars=QUOTE_CHARS)}"')
+        quote = one_line(plain_text(citation.quote), max_chars=QUOTE_CHARS)
+        say(f'    {VERDICTS[citation.verdict]}: "{quote}"')
 
 
 def _one_per_quote(citations: Sequence[Citation]) -> list[Citation]:

@@ -57,20 +57,30 @@ def plain_text(text: str) -> str:
     return "".join(_plain(_tokens(text)))
 
 
-def cut(text: str, cuts: Sequence[int] = ()) -> list[str]:
+def cut(text: str, cuts: Sequence[int] = (), *, emphasis: bool = True) -> list[str]:
     """The parts of a paragraph between `cuts` (ascending offsets in `text`) as Markdown, each in one line.
 
     Emphasis that spans a cut is closed before it and opened again after it. A number in brackets is escaped, so that
-    it is no citation marker. A part is trimmed, and may be blank.
+    it is no citation marker. Without `emphasis` its marks go. A part is trimmed, and may be blank. One that begins a
+    line needs `guarded`.
     """
     space = next((space for space in _PLACES if space not in text), "")
     if len(text) > MAX_PARSED_CHARS or not space:
         return [text[start:end].strip() for start, end in pairwise((0, *cuts, len(text)))]
     pieces = [text[start:end] for start, end in pairwise((0, *cuts, len(text)))]
-    parts = _Parts(space).of(_tokens(space.join(pieces)))
+    parts = _Parts(space, emphasis=emphasis).of(_tokens(space.join(pieces)))
     if len(parts) != len(pieces):  # a cut within a tag or a target
-        return [part for piece in pieces for part in cut(piece)]
-    return [_guarded(part) for part in parts]
+        return [part for piece in pieces for part in cut(piece, emphasis=emphasis)]
+    return [part.strip() for part in parts]
+
+
+def guarded(part: str) -> str:
+    """A part that begins with a mark of blocks, such as `> 16 bar`, with that mark escaped."""
+    found = _BLOCK_MARK.match(part)
+    if not found:
+        return part
+    place = found.end() if found[0].isdigit() else 0
+    return f"{part[:place]}\\{part[place:]}"
 
 
 def _reference(state: StateInline, silent: bool) -> bool:
@@ -145,8 +155,9 @@ def _tag(tag: str, following: Token | None) -> str:
 class _Parts:
     """Writes tokens as Markdown again, in parts that are cut at a mark."""
 
-    def __init__(self, space: str) -> None:
+    def __init__(self, space: str, *, emphasis: bool) -> None:
         self._space = space
+        self._emphasis = emphasis
         self._open: list[tuple[str, int]] = []  # marks of emphasis, each with the place in the part that follows it
         self._parts = [""]
 
@@ -170,7 +181,7 @@ class _Parts:
             case "html_inline":
                 self._add(_tag(token.content, following))
             case "em_open" | "strong_open" | "s_open":
-                self._begin(token.markup)
+                self._begin(token.markup * self._emphasis)
             case "em_close" | "strong_close" | "s_close":
                 self._end(*self._open.pop())
 
@@ -206,13 +217,3 @@ def _special(token: Token) -> str:
 def _code(ticks: str, content: str) -> str:
     pad = " " if content.startswith("`") or content.endswith("`") else ""
     return f"{ticks}{pad}{content}{pad}{ticks}"
-
-
-def _guarded(part: str) -> str:
-    """A part that begins with a mark of blocks, such as `> 16 bar`, with that mark escaped."""
-    part = part.strip()
-    found = _BLOCK_MARK.match(part)
-    if not found:
-        return part
-    place = found.end() if found[0].isdigit() else 0
-    return f"{part[:place]}\\{part[place:]}"

@@ -1,7 +1,8 @@
 """ANSWER: turns a question and passages into an answer with checked citations.
 
 stream from the answerer, within its time → filter text and markers → check each sentence
-no passages: abstain · the answerer fails or is slow: the next one answers, and `degraded` says so
+no passages: abstain · no answer in them: show the closest sections
+the answerer fails or is slow: the next one answers, and `degraded` says so
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import structlog
 from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained, Answerer, Delta, SentenceWriter
 from ragstone.generation.citations import cite, cited_as, claims
+from ragstone.generation.closest import closest
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
 from ragstone.generation.repair import Repair, Rewrite, contradicted, repaired
@@ -24,7 +26,7 @@ from ragstone.generation.verification import Judge
 from ragstone.llm.token_usage import TokenUsage
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.tracing import span
-from ragstone.vocabulary import Answer, Citation, Outcome, Passage, Turn, Usage
+from ragstone.vocabulary import Answer, Citation, ClosestSection, Outcome, Passage, Turn, Usage
 
 log = structlog.get_logger()
 
@@ -57,6 +59,7 @@ class _Draft:
         self.outcome = Outcome.ANSWERED
         self.answerer: Answerer | None = None
         self.warnings: tuple[str, ...] = ()
+        self.closest: tuple[ClosestSection, ...] = ()
         self.degraded: tuple[str, ...] = ()
         self.removed_markers = 0
         self.usage = NO_USAGE
@@ -67,8 +70,9 @@ class _Draft:
         self.text, self._void = self.text + text, False
         return delta
 
-    def abstain(self, text: str) -> Delta:
-        self.outcome = Outcome.NOTHING
+    def abstain(self, text: str, closest: tuple[ClosestSection, ...]) -> Delta:
+        self.outcome = Outcome.CLOSEST if closest else Outcome.NOTHING
+        self.closest = closest
         return self.add(text)
 
     def use(self, usage: Usage, before: Usage = NO_USAGE) -> None:
@@ -85,7 +89,7 @@ class _Draft:
     def discard(self) -> None:
         """The next text replaces what was sent."""
         self._void = self._void or bool(self.text)
-        self.text = ""
+        self.text, self.outcome, self.closest = "", Outcome.ANSWERED, ()
 
     def start_again(self, policy: str) -> None:
         self.usage = NO_USAGE
@@ -122,8 +126,9 @@ class Generator:
     ) -> AsyncGenerator[Delta | Citation | Answer, None]:
         """Answer `question` from `passages`: yields text as it comes, then citations, then one `Answer`.
 
-        The deltas from the last `restart` on are the text of the answer. Without passages it
-        abstains, and calls no answerer. If an answerer fails or is slow, the next of `answerers`
+        The deltas from the last `restart` on are the text of the answer. Where the answerer finds
+        no answer, the text shows the closest sections, or says that there is nothing. Without
+        passages it says so, and calls no answerer. If an answerer fails or is slow, the next of `answerers`
         (by default those of the constructor) replaces it, and `degraded` says `llm_unavailable` or
         `llm_timeout`. `spent` is updated with the usage of each. Closing the iterator closes the
         connection to the model.
@@ -136,7 +141,7 @@ class Generator:
                 async for delta in deltas:
                     yield delta
         citations, uncited = await self._checked(draft, passages)
-        if self._options.repair != "off" and contradicted(citations):
+        if self._options.repair != "off" and not draft.closest and contradicted(citations):
             yield await self._repair(draft, citations, question, passages)
             citations, uncited = await self._checked(draft, passages)
         for citation in citations:
@@ -147,10 +152,11 @@ class Generator:
             passages=tuple(passages),
             usage=draft.usage,
             outcome=draft.outcome,
+            closest=draft.closest,
             warnings=draft.warnings,
             degraded=draft.degraded,
             removed_markers=draft.removed_markers,
-            uncited_sentences=uncited,
+            uncited_sentences=uncited if draft.outcome is Outcome.ANSWERED else 0,
         )
         self._count(answer)
         yield answer
@@ -185,7 +191,7 @@ class Generator:
                 log.warning("answer.fell_back", answerer=answerer.name, policy=policy, reason=error.message)
                 self._metrics.degraded.labels(policy).inc()
                 draft.start_again(policy)
-        yield draft.abstain(self._nothing_found(question, passages))
+        yield await self._abstention(draft, question, passages)
 
     async def _written(
         self,
@@ -195,14 +201,14 @@ class Generator:
         passages: Sequence[Passage],
     ) -> AsyncGenerator[Delta, None]:
         """The text of one answerer after the marker filter."""
-        markers = MarkerFilter([f"{passage.chunk.table_header}\n{passage.chunk.text}" for passage in passages])
+        markers = _filter(passages)
         async with aclosing(stream):
             async for piece in stream:
                 match piece:
                     case Usage():
                         draft.use(piece)
                     case Abstained():
-                        yield draft.abstain(self._nothing_found(question, passages))
+                        yield await self._abstention(draft, question, passages)
                     case str():
                         if text := markers.feed(piece):
                             yield draft.add(text)
@@ -212,7 +218,7 @@ class Generator:
 
     async def _checked(self, draft: _Draft, passages: Sequence[Passage]) -> tuple[tuple[Citation, ...], int]:
         """The citations of the text, and the number of its claims without one."""
-        if draft.outcome is not Outcome.ANSWERED:
+        if draft.outcome is Outcome.NOTHING:
             return (), 0
         with self._metrics.timed("verify"):
             try:
@@ -236,7 +242,7 @@ class Generator:
             self._metrics.repaired.labels(done).inc()
         draft.warnings = tuple(dict.fromkeys((*draft.warnings, *found.done)))
         draft.discard()
-        return draft.add(found.text) if claims(found.text) else draft.abstain(self._nothing_found(question, passages))
+        return draft.add(found.text) if claims(found.text) else await self._abstention(draft, question, passages)
 
     async def _rewritten(
         self, draft: _Draft, writer: SentenceWriter, passages: Sequence[Passage], sentence: str, marker: int
@@ -263,8 +269,16 @@ class Generator:
         checked, _ = await asyncio.to_thread(cite, new, passages)  # what contradicts is found by rules
         return new if checked and not contradicted(checked) else None
 
-    def _nothing_found(self, question: str, passages: Sequence[Passage]) -> str:
-        return self._options.nothing_found or notice("nothing_found", language_of(question, passages))
+    async def _abstention(self, draft: _Draft, question: str, passages: Sequence[Passage]) -> Delta:
+        """What the text says instead of an answer: the closest sections, or that there is nothing."""
+        found = await asyncio.to_thread(closest, question, passages)
+        language = language_of(question, passages)
+        if not found.sections:
+            return draft.abstain(self._options.nothing_found or notice("nothing_found", language), ())
+        said = self._options.nothing_found or notice("closest", language)
+        markers = _filter(passages)
+        shown = markers.feed(found.text) + markers.finish()
+        return draft.abstain(f"{said}\n\n{shown}", found.sections)
 
     def _count(self, answer: Answer) -> None:
         self._metrics.answers.labels(answer.usage.model, answer.outcome).inc()
@@ -283,6 +297,10 @@ class Generator:
             removed_markers=answer.removed_markers,
             degraded=answer.degraded,
         )
+
+
+def _filter(passages: Sequence[Passage]) -> MarkerFilter:
+    return MarkerFilter([f"{passage.chunk.table_header}\n{passage.chunk.text}" for passage in passages])
 
 
 async def within_time(

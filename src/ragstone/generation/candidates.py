@@ -10,7 +10,6 @@ from ragstone.documents.sentences import Kind, Sentence, sentences
 from ragstone.vocabulary import Passage
 
 _TAGS_ONLY = re.compile(r"\s*(?:</?[A-Za-z][^<>]*>\s*)+")
-_RULE_BELOW = re.compile(r"[ \t]*\n[ \t>]*\|?[ \t]*:?-+:?[ \t]*\|[-:| \t]*(?=\n|$)")
 _FIELD = re.compile(r"[^:\n]{1,60}: ?\S")
 MOST_CONTEXT_CHARS = 400
 """So many characters of a heading path, a lead or a header row count."""
@@ -42,23 +41,21 @@ def candidates(passages: Sequence[Passage]) -> list[SentenceCandidate]:
 
 def _of_passage(number: int, passage: Passage) -> Iterator[SentenceCandidate]:
     chunk, text = passage.chunk, passage.chunk.text
-    lead, record, header, before = "", "", chunk.table_header, ""
+    lead, record, header = "", "", chunk.table_header
     for place, unit in enumerate(_saying_something(text)):
         said = text[unit.start : unit.end]
-        is_header = unit.kind == "row" and before != "row" and _RULE_BELOW.match(text, unit.end) is not None
         if unit.kind == "prose":
             lead = said
         elif unit.kind == "heading":
             lead = ""
-        elif is_header:
+        elif unit.header:
             header = said
-        own = header if unit.kind == "row" and not is_header else lead if unit.kind in ("item", "code") else ""
+        own = header if unit.kind == "row" and not unit.header else lead if unit.kind in ("item", "code") else ""
         is_field = unit.kind == "item" and _FIELD.match(said) is not None
         parts = (*chunk.heading_path_at(chunk.start + unit.start), own, record if is_field else "")
         record = record or (said if is_field else "")
         context = "\n".join(" ".join(part.split())[:MOST_CONTEXT_CHARS] for part in parts if part)
-        yield SentenceCandidate(number, place, unit.start, unit.end, unit.kind, said, context, is_header)
-        before = unit.kind
+        yield SentenceCandidate(number, place, unit.start, unit.end, unit.kind, said, context, unit.header)
 
 
 def _saying_something(text: str) -> list[Sentence]:

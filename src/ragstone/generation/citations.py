@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ragstone.documents.inline import plain_text
 from ragstone.documents.sentences import sentences
 from ragstone.generation.verification import Evidence, Judge, Verification, settle
 from ragstone.vocabulary import Citation, Passage
@@ -30,12 +31,13 @@ class Claim:
 def claims(text: str) -> tuple[Claim, ...]:
     """The claims of an answer in order: its sentences, split again at markers inside them.
 
-    Code and headings are no claims, nor is text without a letter or digit.
+    Code, headings and the head of a table are no claims, nor is text without a letter or digit, nor what says that
+    something was left out.
     """
     return tuple(
         claim
         for unit in sentences(text)
-        if unit.kind not in ("code", "heading")
+        if unit.kind not in ("code", "heading") and not unit.header and not text.startswith("…", unit.start)
         for claim in _within(text, unit.start, unit.end)
     )
 
@@ -54,7 +56,11 @@ def cite(text: str, passages: Sequence[Passage], judge: Judge | None = None) -> 
         uncited += not known
         cited += [(claim, marker) for marker in known]
         evidence |= {marker: _evidence(passages[marker - 1]) for marker in known if marker not in evidence}
-    checked = settle([evidence[marker].examine(text[one.start : one.end]) for one, marker in cited], judge)
+    examined = [
+        evidence[marker].examine(_without_name(text[one.start : one.end], passages[marker - 1]))
+        for one, marker in cited
+    ]
+    checked = settle(examined, judge)
     found = (
         _citation(claim, marker, passages[marker - 1], result)
         for (claim, marker), result in zip(cited, checked, strict=True)
@@ -87,6 +93,13 @@ def _with_stop(text: str, place: int, end: int) -> int:
 
 def _says_something(text: str) -> bool:
     return any(letter.isalnum() for letter in text)
+
+
+def _without_name(said: str, passage: Passage) -> str:
+    """A claim like `Pump P-7 › specs — weight: 41 kg` without the title and headings of the passage before the dash."""
+    before, dash, rest = said.partition(" — ")
+    names = {passage.title, *(name for heading in passage.chunk.headings for name in heading.path)}
+    return rest if dash and names.issuperset(map(plain_text, before.split(" › "))) else said
 
 
 def _evidence(passage: Passage) -> Evidence:

@@ -1,17 +1,17 @@
-"""The extractive answerer: quotes the sentences of the passages that answer best, each with its marker."""
+"""The extractive answerer: quotes the sentences that answer best, each with what belongs to it and its marker."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 
 from ragstone.generation.base import Abstained
+from ragstone.generation.blocks import blocks
 from ragstone.generation.candidates import SentenceCandidate, candidates
-from ragstone.generation.facts import Facts, content_terms, facts, plain_text
+from ragstone.generation.facts import Facts, content_terms, facts
 from ragstone.generation.follow_up import follow_up
 from ragstone.generation.relevance import relevance
 from ragstone.vocabulary import Passage, Turn, Usage, parts_of_question
@@ -19,12 +19,6 @@ from ragstone.vocabulary import Passage, Turn, Usage, parts_of_question
 NAME = "extractive"
 SAME_QUESTION = 0.8
 """The share of common words from which a heading asks the question; by hand, as the open sets have no headings."""
-
-_IMAGE = re.compile(r"!\[[^\]\n]*\]\([^()\n]*\)")
-_CELLS = re.compile(r"\s*\|\s*")
-_STOPS = (".", "!", "?", "。", "！", "？", "।")
-_CLOSED = re.compile(r"[.!?。！？।][\"'”’»)\]]+$")
-_SPACE = re.compile(r"\s+>?\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +54,15 @@ class ExtractiveAnswerer:
         picked = await asyncio.to_thread(pick, question, passages, self._options, history)
         if not picked:
             yield Abstained()
-        for place, candidate in enumerate(picked):
-            yield (" " if place else "") + shown(candidate)
+        for place, block in enumerate(blocks(passages, [(one.passage, one.start) for one in picked], question)):
+            yield ("\n\n" if place else "") + block
         yield Usage(NAME)
 
 
 def pick(
     question: str, passages: Sequence[Passage], options: ExtractiveOptions, history: Sequence[Turn] = ()
 ) -> list[SentenceCandidate]:
-    """The sentences that answer, in reading order; none if there seems to be no answer.
+    """The sentences that answer, best first; none if there seems to be no answer.
 
     If a heading asks the question, the sentences below it answer.
     """
@@ -88,7 +82,7 @@ def pick(
             break
         if not any(_same(candidate, other, options.same_at) for other in chosen):
             chosen.append(candidate)
-    return sorted(chosen, key=lambda candidate: (candidate.passage, candidate.place))
+    return chosen
 
 
 def section_opening(question: str, found: Sequence[SentenceCandidate]) -> list[SentenceCandidate]:
@@ -104,18 +98,6 @@ def section_opening(question: str, found: Sequence[SentenceCandidate]) -> list[S
             if opening := [one for one in below if one.kind in ("prose", "item")]:
                 return opening
     return []
-
-
-def shown(candidate: SentenceCandidate) -> str:
-    """The sentence as a reader sees it, without Markdown's marks, and with its own marker."""
-    text = _IMAGE.sub("", candidate.text)
-    if candidate.kind != "code":
-        text = plain_text(text)
-    if candidate.kind == "row":
-        text = _CELLS.sub(" · ", text.strip().strip("|").strip())
-    text = _SPACE.sub(" ", text).strip()
-    body, stop = (text[:-1], text[-1]) if text.endswith(_STOPS) else (text, "" if _CLOSED.search(text) else ".")
-    return f"{body.rstrip()} [{candidate.passage + 1}]{stop}"
 
 
 def _below(heading: SentenceCandidate, one: SentenceCandidate) -> bool:

@@ -42,7 +42,11 @@ _CONSTRUCT = re.compile(
     rf"|(?P<address>{_ADDRESS})",
     re.IGNORECASE,
 )
-_IN_CODE = re.compile(rf"(?P<join>\](?=[(:]))|(?P<address>{_ADDRESS})", re.IGNORECASE)
+# In code `a[0]:` and `f[0](x)` stay; what would define or follow a link to elsewhere does not.
+_IN_CODE = re.compile(
+    rf"(?P<join>(?<=\])(?=\([^()\n]{{0,200}}[/:\\&])|^[ \t>]*!?\[[^\[\]\n]{{0,200}}\](?=:))|(?P<address>{_ADDRESS})",
+    re.IGNORECASE | re.MULTILINE,
+)
 _FENCE = re.compile(r"[ ]{0,3}(?P<ticks>`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n")
 _PERHAPS_FENCE = re.compile(r"[ ]{0,3}(?:`+[^`\n]*|~+[^\n]*)?\Z")
 # Where a construct begins, or, at the end of what has come, may begin.
@@ -201,7 +205,9 @@ class MarkerFilter:
                 return found[0]
 
     def _code(self, code: str) -> str:
-        return _IN_CODE.sub(lambda found: found[0] + " " if found["join"] else self._address(found[0]), code)
+        return _IN_CODE.sub(
+            lambda found: found[0] + " " if found["join"] is not None else self._address(found[0]), code
+        )
 
     def _marker(self, found: re.Match[str]) -> str:
         numbers = [int(number) for number in _NUMBER.findall(found[0])]

@@ -156,9 +156,12 @@ def bears_on(question: str, passages: Sequence[Passage], candidates: Candidates,
     Coverage is the share of the question's terms that the passage holds, in [0, 1]; for
     a passage outside the dense candidates, the cosine of the last of them is an upper
     bound. The list is kept or dropped as a whole: where one passage bears on the question,
-    the ranking judges the others better.
+    the ranking judges the others better. A question without any term, such as one of nothing
+    but emojis, is unknown to the embedding model: its cosine says nothing.
     """
     asked = content_terms(question)
+    if not asked:
+        return False
     bound = min((c.standing.score for c in candidates.dense), default=1.0)
     return any(evidence(asked, passage, bound) >= floor for passage in passages)
 
