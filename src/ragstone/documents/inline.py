@@ -22,7 +22,7 @@ MAX_PARSED_CHARS = 8_000
 """A longer text stays as it is: for 8,000 opening brackets the parser needs half a second, for twice as many four times
 that. Sentences are shorter."""
 
-_PERHAPS_MARKED = re.compile(r"[*_`~\\\[<&\n]")
+_PERHAPS_MARKED = re.compile(r"[*_`~\\\[<&]")
 _QUOTE_MARK = re.compile(r"\n[ \t]*(?:>[ \t]?)+(?![ \t]*[\d=])")
 _LITERAL = re.compile(
     r"(?<=[A-Za-z0-9)])\*(?=[A-Za-z0-9(])"  # 2*3*4
@@ -52,8 +52,10 @@ _PLACES = "\u2004\u2005\u2006\u2008\u2000\u2001"
 @lru_cache(maxsize=1 << 12)
 def plain_text(text: str) -> str:
     """What a reader of the rendered `text` sees, in one line; a link keeps its text, an image has none."""
-    if len(text) > MAX_PARSED_CHARS or not _PERHAPS_MARKED.search(text):
+    if len(text) > MAX_PARSED_CHARS:
         return text
+    if not _PERHAPS_MARKED.search(text):
+        return " ".join(line.strip(" \t") for line in _QUOTE_MARK.sub("\n", text).split("\n"))
     return "".join(_plain(_tokens(text)))
 
 
