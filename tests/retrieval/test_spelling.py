@@ -23,6 +23,7 @@ TEXTS = {
     "backups": "A backup of the database is made every night. Encryption is required for it.",
     "urlaub": "Jeder Angestellte hat dreißig Tage Urlaub. Die Kündigungsfrist beträgt vier Wochen.",
     "reise": "Das Reisekostenformular liegt im Sekretariat.",
+    "tasks": "A worker takes tasks from the queue. They take a minute each.",
     "vacaciones": "Cada empleado tiene treinta días de vacaciones.",
 }
 
@@ -55,6 +56,7 @@ async def searched(platform: OpenedPlatform, question: str, scope: Scope = ACME)
         ("How long does a session cookei last?", "cookei", "cookie"),
         ("When must the pasword be changed?", "pasword", "password"),
         ("How often is the databse saved?", "databse", "database"),
+        ("Which queue holds the taks?", "taks", "tasks"),  # a missing letter is likelier than another one
         ("Is encription required?", "encription", "Encryption"),
         ("Wie viele Tage Urlab gibt es?", "Urlab", "Urlaub"),
         ("Wo liegt das Reisekostnformluar?", "Reisekostnformluar", "Reisekostenformular"),

@@ -25,8 +25,9 @@ _DE = """aber alle als also am an auch auf aus bei beim bin bis bitte da damit d
     einer eines er es etwas für gibt habe haben hat hatte hier ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im
     in ist ja jede jeder jedes kann kein keine können lange man mehr mein mich mir mit muss müssen nach nicht
     noch nur ob oder ohne sein seine seinem seinen seiner sich sie sind so soll sollte über um und uns unser
-    unter vom von vor wann war waren warum was weil welche welchem welchen welcher welches wem wen wenn wer
-    werde werden wie wieso wieviel wir wird wirst wo wofür woher wohin worden wurde wurden zu zum zur zwischen"""
+    unter viel viele vielen vom von vor wann war waren warum was weil welche welchem welchen welcher welches wem wen
+    wenn wer werde werden wie wieso wieviel wir wird wirst wo wofür woher wohin worden wurde wurden zu zum zur
+    zwischen"""
 _ES = """a al algo alguna alguno antes aquel aquella aquí así aunque cada como cómo con cual cuál cuáles
     cuando cuándo cuanta cuánta cuántas cuanto cuánto cuántos de del desde donde dónde dos durante e el él
     ella ellas ellos en entonces entre era eran es esa ese eso esta está están estas este esto estos fue

@@ -157,17 +157,24 @@ def _same_language(spoken: str | None, text: str) -> bool:
 
 
 def _nearest(word: str, counts: Counter[str], most: int) -> str:
-    """The nearest of the counted words, written as they have it; empty where none is near."""
+    """The nearest of the counted words, of equals the likeliest slip, then the most frequent; empty where none is."""
     typed = folded(word)
     most = most if len(typed) >= LONG_LETTERS else 1
     near = [
-        (distance, -count, other)
+        (distance, _slip(typed, plain), -count, other)
         for other, count in counts.items()
         if abs(len(word) - len(other)) <= most
         and _may_be_near(typed, plain := folded(other), most)
         and (distance := edits(typed, plain, most)) <= most
     ]
-    return min(near)[2] if near else ""
+    return min(near)[-1] if near else ""
+
+
+def _slip(typed: str, meant: str) -> int:
+    """How likely the edit between two words is a slip, the likeliest first: letters exchanged, one missing, another."""
+    if sorted(typed) == sorted(meant):
+        return 0
+    return 1 if len(typed) != len(meant) else 2
 
 
 def _may_be_near(typed: str, other: str, most: int) -> bool:
