@@ -88,27 +88,35 @@ def read_model_file(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_FIX}") from error
-    _verify(path, content)
+        raise _unreadable(path, error) from error
+    _compare(path, hashlib.sha256(content).hexdigest())
     return content
 
 
 def mapped_model_file(path: Path) -> NDArray[np.uint8]:
-    """The same as a read-only map: pages that are used lie in the system's file cache, once for all who map it.
+    """The same as a read-only map: only pages that are used take memory, in the system's file cache.
+
+    The hash is that of the file when it is opened: overwriting the file later changes the map.
 
     Raises:
         ModelFileError: as `read_model_file`.
     """
     try:
-        content = np.memmap(path, np.uint8, mode="r")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            content = np.memmap(file, np.uint8, mode="r")
     except OSError as error:
-        raise ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_FIX}") from error
-    _verify(path, content.data)
+        raise _unreadable(path, error) from error
+    _compare(path, digest)
     return content
 
 
-def _verify(path: Path, content: bytes | memoryview) -> None:
-    if hashlib.sha256(content).hexdigest() != SHA256[path.name]:
+def _unreadable(path: Path, error: OSError) -> ModelFileError:
+    return ModelFileError(f"Cannot read the model file {path} ({error.strerror}). {_FIX}")
+
+
+def _compare(path: Path, digest: str) -> None:
+    if digest != SHA256[path.name]:
         raise ModelFileError(f"The model file {path} is not the pinned one: its SHA-256 differs. {_FIX}")
 
 
