@@ -30,12 +30,14 @@ def main() -> None:
     """Make, tokenise and store all rows."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--out", type=Path, required=True)
-    out = arguments.parse_args().out
+    arguments.add_argument("--second", action="store_true", help="the rows of the second, shorter phase")
+    chosen = arguments.parse_args()
+    out = chosen.out
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_buffer(read_model_files(None).tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    made = every_row(random.Random(SEED))
+    made = (later_rows if chosen.second else every_row)(random.Random(SEED + chosen.second))
     for name, dev in (("train", False), ("dev", True)):
         kept = [row for row in made if row.dev is dev]
         store(out / name, kept, tokenizer)
@@ -60,9 +62,38 @@ def every_row(chance: random.Random) -> list[Row]:
         *rows.echoes(asked, chance, 700),
         *rows.headings(chance, 900),
     ]
-    made = list({(row.task, row.left, row.right): row for row in made}.values())
-    chance.shuffle(made)
-    return made
+    return shuffled(made, chance)
+
+
+def later_rows(chance: random.Random) -> list[Row]:
+    """Rows of the second phase: mostly questions whose negatives are any sentence, and wrong answers as statements."""
+    qa, verify = rows.stored("qa"), rows.stored("verify")
+    more = [row for row in rows.stored("qa_large") if row["lang"] == "en"]
+    asked, again = rows.asked(qa), rows.asked(more)
+    statements = [*rows.statements(again, chance), *rows.statements(asked, chance)]
+    other = [row for row in rows.questions(chance.sample(qa, 1500), [], chance) if row.language != "en"]
+    supports = [*rows.edits(chance.sample(qa, 2500), chance, 25), *rows.natural(verify, chance)]
+    made = [
+        *_some(list(rows.questions_again(asked, chance)), 6000, chance),
+        *_some(other, 1000, chance),
+        *_some(statements, 2600, chance),
+        *_some([row for row in supports if row.kind.startswith("edit")], 1800, chance),
+        *_some([row for row in supports if row.kind in rows.CAPS], 900, chance),
+        *rows.aims(chance, 300),
+        *rows.echoes(asked, chance, 100),
+    ]
+    return shuffled(made, chance)
+
+
+def _some(made: list[Row], count: int, chance: random.Random) -> list[Row]:
+    return chance.sample(made, min(count, len(made)))
+
+
+def shuffled(made: Sequence[Row], chance: random.Random) -> list[Row]:
+    """The rows in random order, without repetitions."""
+    once = list({(row.task, row.left, row.right): row for row in made}.values())
+    chance.shuffle(once)
+    return once
 
 
 def store(path: Path, made: Sequence[Row], tokenizer: Tokenizer) -> None:

@@ -275,6 +275,28 @@ def answering(
         yield candidate(found, chance.choice(rest[1:]), title, chance), NO, "other"
 
 
+def every_sentence(
+    question: str, passage: str, spans: Sequence[str], title: str, chance: random.Random
+) -> Iterator[tuple[str, int, str]]:
+    """As `answering`, with any other sentences as negatives: where only the likest are, likeness misleads."""
+    found = plain_sentences(passage)
+    holds = [place for place, one in enumerate(found) if any(span.strip() and span.strip() in one for span in spans)]
+    if holds and len(found) > 2:
+        best = max(holds, key=lambda place: _overlap(question, found[place]))
+        yield candidate(found, best, title, chance), YES, "gold"
+    rest = [place for place in range(len(found)) if place not in holds]
+    for place in chance.sample(rest, min(2 if holds else 1, len(rest))):
+        yield candidate(found, place, title, chance), NO, "any"
+
+
+def questions_again(asked_: Sequence[tuple], chance: random.Random) -> Iterator[Row]:
+    """Rows of English questions with sentences that are not chosen by their likeness."""
+    for question, answer, passage, title, source, dev in asked_:
+        spans = [answer] if answer else []
+        for text, label, kind in every_sentence(question, passage, spans, title, chance):
+            yield Row("answers", question, text, label, f"{kind} {source}", "en", dev)
+
+
 def questions(qa: Sequence[dict], rank: Sequence[dict], chance: random.Random) -> Iterator[Row]:
     """Rows of every language: gold sentences, the likest other ones of the passage, and those of other passages."""
     for row in qa:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ CLASSES = 4
 SEED = 20261129
 BATCH_TOKENS = 1200
 RATE, WARM_STEPS, DECAY = 1.6e-4, 150, 0.01
+WARM_AGAIN_STEPS = 40  # from a checkpoint
 HEAD_SHARE = 0.3
 """Of the rate, for the head: it adds 1,152 features, many of one sign."""
 
@@ -107,6 +109,19 @@ def _both(weights: dict[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
 def _largest(x: Tensor, where: Tensor) -> Tensor:
     # Zero for tokens of the other side, so that an empty side gives zeros and no huge value.
     return x.masked_fill(~where[..., None], 0.0).amax(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long, at which highest rate, with how many steps to reach it."""
+
+    seconds: float
+    rate: float
+    warm_steps: int
+
+    def rate_at(self, step: int, passed: float) -> float:
+        """The learning rate after `passed` seconds."""
+        return self.rate * min((step + 1) / self.warm_steps, 1) * max(1 - passed / self.seconds, 0.0)
 
 
 class Rows:
@@ -198,15 +213,20 @@ def main() -> None:
     arguments.add_argument("--layers", type=int, default=4)
     arguments.add_argument("--minutes", type=float, default=75)
     arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--start", type=Path, help="a checkpoint to go on from")
+    arguments.add_argument("--rate", type=float, default=RATE)
     chosen = arguments.parse_args()
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(SEED)
     train, dev = Rows(chosen.data / "train.npz"), Rows(chosen.data / "dev.npz")
     model = Judge(load_file(chosen.original), chosen.layers)
-    run(model, train, dev, chosen.out, chosen.minutes * 60)
+    if chosen.start:
+        model.load_state_dict(load_file(chosen.start), strict=False)
+    pace = Pace(chosen.minutes * 60, chosen.rate, WARM_AGAIN_STEPS if chosen.start else WARM_STEPS)
+    run(model, train, dev, chosen.out, pace)
 
 
-def run(model: Judge, train: Rows, dev: Rows, out: Path, seconds: float) -> None:
+def run(model: Judge, train: Rows, dev: Rows, out: Path, pace: Pace) -> None:
     """Steps until the time is over; checkpoints and figures on the way."""
     chance = np.random.default_rng(SEED)
     learned = [one for one in model.parameters() if one.requires_grad]
@@ -222,10 +242,10 @@ def run(model: Judge, train: Rows, dev: Rows, out: Path, seconds: float) -> None
     )
     for step, batch in enumerate(endless(train, chance)):
         passed = time.monotonic() - started
-        if passed > seconds:
+        if passed > pace.seconds:
             break
         for group in optimiser.param_groups:
-            group["lr"] = RATE * group["share"] * min((step + 1) / WARM_STEPS, 1) * max(1 - passed / seconds, 0.0)
+            group["lr"] = group["share"] * pace.rate_at(step, passed)
         logits = model(*train.tensors(batch))
         found = loss(logits, *(torch.from_numpy(of[batch].astype(np.int64)) for of in (train.tasks, train.labels)))
         found.backward()
