@@ -80,7 +80,8 @@ def line(scores: np.ndarray, true: np.ndarray, at: float) -> str:
     """AUC, recall and false accepts at a threshold."""
     ranks = scores.argsort().argsort()
     positives, negatives = int(true.sum()), int((~true).sum())
-    area = (ranks[true].sum() - positives * (positives - 1) / 2) / max(positives * negatives, 1)
+    pairs = positives * negatives
+    area = (ranks[true].sum() - positives * (positives - 1) / 2) / pairs if pairs else float("nan")
     recall = (scores[true] > at).mean() if positives else float("nan")
     false = (scores[~true] > at).mean() if negatives else float("nan")
     return f"AUC {area:.3f} recall {recall:.3f} of {positives} false accepts {false:.3f} of {negatives}"

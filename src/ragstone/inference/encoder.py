@@ -32,7 +32,7 @@ SHA256 = {
     TOKENIZER_FILE: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     # What `judge.py` reads; it holds the names.
     "judge.onnx": "9e643af8ab50f48380507bb594411316a28b89a3a7eb98eae429d916a169f640",
-    "judge.onnx.data": "01b9d216adedb497e5629189428d3c9c0a2402e269762b07ff846448e500c6ee",
+    "judge.onnx.data": "ff0198b8ce259189a5a2f6e01b27ade56adda02a2cc1a37cbc393e08ff7c81ca",
 }
 
 _FIX = (
