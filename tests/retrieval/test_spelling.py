@@ -23,7 +23,7 @@ TEXTS = {
     "backups": "A backup of the database is made every night. Encryption is required for it.",
     "urlaub": "Jeder Angestellte hat dreißig Tage Urlaub. Die Kündigungsfrist beträgt vier Wochen.",
     "reise": "Das Reisekostenformular liegt im Sekretariat.",
-    "tasks": "A worker takes tasks from the queue. They take a minute each.",
+    "tasks": "A worker picks up tasks from the queue. They take a minute each.",
     "vacaciones": "Cada empleado tiene treinta días de vacaciones.",
 }
 
