@@ -145,6 +145,12 @@ def test_a_near_copy_is_held_against_its_own_sentence(claim):
     assert Evidence(text).verify(claim).verdict is Verdict.CONTRADICTED
 
 
+def test_what_is_stated_under_a_condition_is_doubtful_without_it():
+    evidence = Evidence("If the storms are heavy, the ferry leaves after ten hours.")
+    assert evidence.verify("The ferry leaves after ten hours.").verdict is Verdict.DOUBTFUL
+    assert evidence.verify("The ferry leaves after ten hours if the storms are heavy.").verdict is Verdict.BORNE_OUT
+
+
 def test_a_name_of_the_title_may_stand_for_a_pronoun():
     evidence = Evidence("In 1990 he wrote about the harbour of Lund.", "Bo Holm")
     assert evidence.verify("In 1990 Bo Holm wrote about the harbour of Lund.").verdict is Verdict.BORNE_OUT

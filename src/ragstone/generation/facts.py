@@ -92,7 +92,14 @@ _OPPOSED = (
     "sunrise sunset, quiet loud, thick thin, tall short, broad narrow, sharp blunt, smooth rough, "
     "tight loose, clean dirty, clear vague, brave cowardly, wise foolish, beautiful ugly, honest dishonest, "
     "generous greedy, optimistic pessimistic, introduced abolished, founded dissolved, established abolished, "
-    "hired fired, employed unemployed, elected defeated, single married"
+    "hired fired, employed unemployed, elected defeated, single married, más menos, mayor menor, "
+    "siempre nunca, todos algunos, todo nada, antes después, primero último, puede debe, mejor peor, "
+    "aumenta disminuye, grande pequeño, alto bajo, abierto cerrado, verdadero falso, norte sur, "
+    "público privado, obligatorio opcional, nuevo viejo, mehr weniger, größer kleiner, immer nie, "
+    "alle einige, vor nach, erste letzte, kann muss, besser schlechter, steigt sinkt, groß klein, "
+    "hoch niedrig, offen geschlossen, wahr falsch, neu alt, plus moins, toujours jamais, tous certains, "
+    "avant après, premier dernier, peut doit, meilleur pire, augmente diminue, grand petit, haut bas, "
+    "ouvert fermé, vrai faux, nouveau ancien"
 )
 _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non")
 MIN_PREFIXED_CHARS = 6

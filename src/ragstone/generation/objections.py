@@ -67,8 +67,14 @@ class Objection(StrEnum):
     CLASS = "class"
     ORDER = "order"
     CELL = "cell"
+    CONDITION = "condition"
+    """The sentence states it under a condition, or as another's word, and the claim does not: no contradiction."""
     ELSEWHERE = "elsewhere"
     """A figure, month or name stands near the sentence, but not in it: no contradiction, but no support either."""
+
+
+SOFT = frozenset((Objection.CONDITION, Objection.ELSEWHERE))
+"""Objections that make a claim doubtful, and never contradicted."""
 
 
 def objections(claim: Facts, span: Facts, near: Facts, context: Facts) -> Iterator[Objection]:
@@ -79,7 +85,7 @@ def objections(claim: Facts, span: Facts, near: Facts, context: Facts) -> Iterat
     yield from _by_figures(claim, span, near, context)
     if _negation_differs(claim, span):
         yield Objection.NEGATION
-    if opposed(claim.terms, span.terms):
+    if opposed(claim.terms, span.terms) or _opposed_within(claim.terms, span.terms):
         yield Objection.OPPOSITE
     if _bounds_differ(claim.words, span.words):
         yield Objection.BOUND
@@ -89,6 +95,8 @@ def objections(claim: Facts, span: Facts, near: Facts, context: Facts) -> Iterat
         yield Objection.ORDER
     if copied:
         yield from _by_alignment(claim.words[:MAX_WORDS], span.words[:MAX_WORDS])
+    if copied and _drops_a_condition(claim.words, span.words):
+        yield Objection.CONDITION
     yield from _by_words(frozenset(claim.words), frozenset(span.words), copied=copied)
 
 
@@ -246,6 +254,22 @@ _HEDGED = _set(
     "thought"
 )
 _DENYING = _set("not never hardly barely refused refuses refuse declined failed fails unable longer nowhere nothing")
+_CONDITIONS = _set("if unless provided wenn falls si sauf")
+_SAYING = _set(
+    "suggest suggests suggested claim claims claimed believe believes believed argue argues argued allege alleged "
+    "think thought say says said hypothesize hypothesized propose proposed hope hoped fear feared report reported "
+    "assume assumed"
+)
+_OPPOSED_WORDS = """
+    增加/减少 上升/下降 之前/之后 以前/以后 必须/可以 总是/从不 所有/部分 全部/部分 所有/某些
+    大于/小于 最大/最小 最多/最少 最高/最低 至少/至多 至少/最多 开始/结束 打开/关闭 成功/失败
+    允许/禁止 启用/禁用 正确/错误 公有/私有 支持/反对 可选/必需 可选/必须 第一/第二 第二/第三
+    更多/更少 更大/更小 更快/更慢 提高/降低 增长/下降 南部/北部 东部/西部 内部/外部 输入/输出
+    同步/异步 相同/不同 容易/困难 简单/复杂 安全/危险 增大/减小 早期/晚期 男性/女性 父亲/母亲
+    胜利/失败 购买/出售 真的/假的 旧的/新的
+"""
+_OPPOSED_PAIRS = tuple((pair[:2], pair[3:]) for pair in _OPPOSED_WORDS.split())
+"""In scripts without spaces a term is a pair of letters, as these words are."""
 _CERTAIN = _set(
     "prove proves proved proven certain certainly definitely confirmed managed completed known undoubtedly did"
 )
@@ -339,6 +363,24 @@ def _by_alignment(mine: Sequence[str], theirs: Sequence[str]) -> Iterator[Object
             and mine.count("by") == theirs.count("by")
         ):
             yield Objection.ORDER
+
+
+def _drops_a_condition(mine: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether the claim leaves out an "if", or who says so."""
+    if _CONDITIONS & set(theirs) and not _CONDITIONS & set(mine):
+        return True
+    return bool(_attributions(theirs)) and not _attributions(mine) and not _HEDGED & set(mine)
+
+
+def _attributions(words: Sequence[str]) -> list[str]:
+    said = [left for left, right in pairwise(words) if right == "that" and left in _SAYING]
+    return said + ["according" for couple in pairwise(words) if couple == ("according", "to")]
+
+
+def _opposed_within(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Whether one has the opposite of a word of the other, in scripts without spaces."""
+    new, lost = mine - theirs, theirs - mine
+    return any((one in new and other in lost) or (other in new and one in lost) for one, other in _OPPOSED_PAIRS)
 
 
 def _single_places(words: Sequence[str]) -> dict[str, int]:

@@ -84,6 +84,15 @@ _DENIES = re.compile(
     re.IGNORECASE,
 )
 
+MAX_SENTENCE_CHARS = 300
+_SAID = (
+    r"(?:suggest|claim|believ|argu|alleg|thought|think|said|say|hypothes|propos|hope|fear|report|assum)\w{0,5} that\b"
+)
+_CONDITION = re.compile(
+    rf"^\s?(?:if|unless|provided|wenn|falls|si|如果|若|假如)\b|\baccording to\b|\b{_SAID}", re.IGNORECASE
+)
+_CONDITION_BEHIND = re.compile(r",? ?(?:if|unless|except|provided|only if|wenn|falls|sauf si)\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
@@ -173,7 +182,16 @@ def _is_whole(text: str, start: int, end: int) -> bool:
         return False
     if last.isdigit() and (_CUT_UNIT.match(after) or (after[:1] in (".", ",") and after[1:2].isdigit())):
         return False
-    return not _DENIES.search(before)
+    return not _DENIES.search(before) and not _is_conditional(text, start, end)
+
+
+def _is_conditional(text: str, start: int, end: int) -> bool:
+    """Whether the rest of the sentence makes the quote a condition's consequence, or another's word."""
+    stops = [
+        text.rfind(stop, max(0, start - MAX_SENTENCE_CHARS), start) for stop in (". ", ".", "!", "?", "。", "\n", "|")
+    ]
+    head = text[max(0, start - MAX_SENTENCE_CHARS, *(stop + 1 for stop in stops)) : start]
+    return bool(_CONDITION.search(head) or _CONDITION_BEHIND.match(text[end : end + MARGIN_CHARS]))
 
 
 def _are_joined(left: str, right: str) -> bool:

@@ -14,16 +14,17 @@ The rules read canonical text; they know no synonyms, and doubt a free paraphras
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ragstone.documents import inline
 from ragstone.documents.sentences import sentences
-from ragstone.embedding.sparse import STOPWORDS
+from ragstone.embedding.sparse import STOPWORDS, UNSPACED
 from ragstone.generation.evidence import support_pair
 from ragstone.generation.facts import Facts, content_terms, facts, merged
-from ragstone.generation.objections import Objection, objections
+from ragstone.generation.objections import SOFT, Objection, objections
 from ragstone.generation.quotes import find_quote, fold, without_markers
 from ragstone.generation.tables import Row, rows, speaks_of_another
 from ragstone.vocabulary import Verdict
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 COVERAGE_FLOOR = 0.6
 """The share of a claim's terms that its evidence must hold to be borne out."""
+
+UNSPACED_FLOOR = 0.92
+"""The floor in scripts without spaces: their terms are pairs of letters, and another word changes few of them.
+
+There, terms that stand only around the evidence do not count.
+"""
 
 SUPPORTED_AT = 0.1
 """The judge's probability from which a claim is borne out; `benchmarks.verification.thresholds` fits it."""
@@ -60,6 +67,9 @@ SENTENCES_BEFORE = 3
 
 MAX_ADDED = 2
 """Words in a row that the passage does not have, at most; more is an addition, not another wording."""
+
+
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +168,7 @@ class Evidence:
         verdict = self._verdict(stated, covered, found, near=is_near(stated, self._terms(first, last)))
         score = covered * CONFLICT if found else covered
         checked = Verification(verdict, score, self._units[first].start, self._units[last].end, found)
-        is_open = verdict is Verdict.BORNE_OUT or (covered >= COVERAGE_FLOOR and found == (Objection.ELSEWHERE,))
+        is_open = verdict is Verdict.BORNE_OUT or (covered >= floor_of(stated) and found == (Objection.ELSEWHERE,))
         return Examination(checked, self._pair(claim) if is_open else None, covered)
 
     def _pair(self, claim: str) -> tuple[str, str]:
@@ -188,8 +198,8 @@ class Evidence:
 
     def _verdict(self, stated: Facts, covered: float, found: tuple[Objection, ...], *, near: bool) -> Verdict:
         if found:
-            return Verdict.CONTRADICTED if near and found != (Objection.ELSEWHERE,) else Verdict.DOUBTFUL
-        if covered < COVERAGE_FLOOR or self._adds(stated):
+            return Verdict.CONTRADICTED if near and set(found) - SOFT else Verdict.DOUBTFUL
+        if covered < floor_of(stated) or self._adds(stated):
             return Verdict.DOUBTFUL
         return Verdict.BORNE_OUT
 
@@ -256,6 +266,16 @@ class Evidence:
             yield from ((first, first + length) for first in sorted(sharing) if first + length in sharing)
 
 
+def floor_of(claim: Facts) -> float:
+    """The coverage that this claim needs."""
+    return UNSPACED_FLOOR if is_unspaced(claim) else COVERAGE_FLOOR
+
+
+def is_unspaced(claim: Facts) -> bool:
+    """Whether most terms are of a script without spaces between words."""
+    return sum(bool(_UNSPACED.match(term)) for term in claim.terms) > len(claim.terms) / 2
+
+
 def is_near(claim: Facts, span: frozenset[str]) -> bool:
     """Whether the span is about what the claim is about, so that an objection is a contradiction."""
     words = frozenset(term for term in claim.terms if not term[0].isdigit())
@@ -264,9 +284,9 @@ def is_near(claim: Facts, span: frozenset[str]) -> bool:
 
 
 def coverage(claim: Facts, span: frozenset[str], around: frozenset[str]) -> float:
-    """The share of the claim's terms that the span holds; terms that are only around it count half."""
+    """The share of the claim's terms that the span holds; terms that are only around it count half, if of words."""
     if not claim.terms:
         return 0.0
     here = len(claim.terms & span)
-    nearby = len((claim.terms - span) & around)
+    nearby = 0 if is_unspaced(claim) else len((claim.terms - span) & around)
     return (here + nearby / 2) / len(claim.terms)
