@@ -2,9 +2,9 @@
 
 It reads what the judge's training kept back: built edits and rewrites (`built.py`) of documentation, and claims that
 people wrote about a text, with SciFact's of the half that trains. What the figures of docs/citations.md are measured
-on is not read. For each coverage floor and threshold of the judge it prints the share of true and false edits, and of
-supported and contradicted claims, that would be accepted, each as a mean over kinds. The values chosen stand in
-`ragstone.generation.verification`.
+on is not read. For each coverage below which a claim is a paraphrase, and each pair of thresholds of the judge, it
+prints the share of true and false edits, and of supported and contradicted claims, that would be accepted, each as a
+mean over kinds. The values chosen stand in `ragstone.generation.verification`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from ragstone.generation.verification import Evidence
 from ragstone.inference.judge import PairJudge
 from ragstone.vocabulary import Verdict
 
-FLOORS = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8)
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+BELOW = (0.75, 0.8, 0.85, 0.9)
+NEEDED = (0.2, 0.25, 0.3, 0.4, 0.5)
+NEEDED_OF_PARAPHRASES = (0.6, 0.7, 0.8, 0.9)
 PARAPHRASES = ("vitaminc-real", "wice", "fever-symmetric")
 """Sets of `training/verify` whose claims people wrote about a text, with claims that the text refutes."""
 
@@ -43,11 +44,11 @@ class Weighed:
     coverage: float
     supported: float
 
-    def is_accepted(self, floor: float, threshold: float) -> bool:
+    def is_accepted(self, below: float, needed: float, of_paraphrases: float) -> bool:
         """Whether it would be quoted or borne out with these thresholds."""
         if self.verdict is not Verdict.BORNE_OUT:
             return self.verdict is Verdict.QUOTED
-        return self.coverage >= floor and self.supported >= threshold
+        return self.supported >= (of_paraphrases if self.coverage < below else needed)
 
 
 def main() -> None:
@@ -57,17 +58,17 @@ def main() -> None:
     each = arguments.parse_args().each
     edits = list(weighed(sampled(built.pairs(kept_back(), random.Random(SEED)), each)))
     written = list(weighed([*sampled(scifact(), 4 * each), *sampled(paraphrases(), 2 * each)]))
-    print("floor  judge   true edits  false edits   supported  contradicted")
-    for floor, threshold in product(FLOORS, THRESHOLDS):
-        shares = [*by_kind(edits, floor, threshold), *by_kind(written, floor, threshold)]
-        print(f"{floor:5.2f}  {threshold:5.2f}  " + "  ".join(f"{share:11.3f}" for share in shares))
+    print("below  needed  of paraphrases   true edits  false edits   supported  contradicted")
+    for chosen in product(BELOW, NEEDED, NEEDED_OF_PARAPHRASES):
+        shares = [*by_kind(edits, *chosen), *by_kind(written, *chosen)]
+        print("{:5.2f}  {:6.2f}  {:14.2f}".format(*chosen) + "".join(f"  {share:11.3f}" for share in shares))
 
 
-def by_kind(found: Sequence[Weighed], floor: float, threshold: float) -> tuple[float, float]:
+def by_kind(found: Sequence[Weighed], below: float, needed: float, of_paraphrases: float) -> tuple[float, float]:
     """The share of true and of false cases that are accepted, as means over kinds."""
     kinds: dict[tuple[bool, str], list[bool]] = defaultdict(list)
     for one in found:
-        kinds[one.case.true, one.case.kind].append(one.is_accepted(floor, threshold))
+        kinds[one.case.true, one.case.kind].append(one.is_accepted(below, needed, of_paraphrases))
     means = [[fmean(accepted) for (true, _), accepted in kinds.items() if true is side] for side in (True, False)]
     return fmean(means[0] or [0.0]), fmean(means[1] or [0.0])
 

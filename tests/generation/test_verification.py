@@ -104,6 +104,18 @@ def test_the_judge_decides_what_the_rules_leave_open():
     assert (doubted.verdict, doubted.score) == (Verdict.DOUBTFUL, 0.01)
 
 
+def test_the_judge_must_be_surer_of_a_paraphrase():
+    evidence = Evidence(TOWER.chunk.text, TOWER.title)
+    near, free = (
+        "It is 330 metres tall and weighs 10100 tonnes.",
+        "The high tower weighs 10,100 tonnes and is 330 metres tall.",
+    )
+    assert evidence.verify(near, Opinion(0.6)).verdict is Verdict.BORNE_OUT
+    assert evidence.verify(free).verdict is Verdict.BORNE_OUT
+    assert evidence.verify(free, Opinion(0.6)).verdict is Verdict.DOUBTFUL
+    assert evidence.verify(free, Opinion(0.9)).verdict is Verdict.BORNE_OUT
+
+
 @pytest.mark.parametrize(
     ("claim", "verdict"),
     [
