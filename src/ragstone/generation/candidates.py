@@ -21,7 +21,7 @@ class SentenceCandidate:
 
     `context` are words that belong to it, a part on each line: headings, then the lead of its list or the header of
     its table, and for a field of a record ("weight: 41 kg") the first field, which mostly names the record.
-    `header`: it is itself the header row of a table.
+    `header`: it is itself the header row of a table. `heading` is the innermost heading above it.
     """
 
     passage: int
@@ -32,6 +32,7 @@ class SentenceCandidate:
     text: str
     context: str = ""
     header: bool = False
+    heading: str = ""
 
 
 def candidates(passages: Sequence[Passage]) -> list[SentenceCandidate]:
@@ -41,21 +42,24 @@ def candidates(passages: Sequence[Passage]) -> list[SentenceCandidate]:
 
 def _of_passage(number: int, passage: Passage) -> Iterator[SentenceCandidate]:
     chunk, text = passage.chunk, passage.chunk.text
-    lead, record, header = "", "", chunk.table_header
+    lead, record, heading, header = "", "", "", chunk.table_header
     for place, unit in enumerate(_saying_something(text)):
         said = text[unit.start : unit.end]
         if unit.kind == "prose":
             lead = said
         elif unit.kind == "heading":
-            lead = ""
+            lead, heading = "", said
         elif unit.header:
             header = said
         own = header if unit.kind == "row" and not unit.header else lead if unit.kind in ("item", "code") else ""
         is_field = unit.kind == "item" and _FIELD.match(said) is not None
-        parts = (*chunk.heading_path_at(chunk.start + unit.start), own, record if is_field else "")
+        path = chunk.heading_path_at(chunk.start + unit.start) or ((heading,) if heading else ())
+        parts = (*path, own, record if is_field else "")
         record = record or (said if is_field else "")
         context = "\n".join(" ".join(part.split())[:MOST_CONTEXT_CHARS] for part in parts if part)
-        yield SentenceCandidate(number, place, unit.start, unit.end, unit.kind, said, context, unit.header)
+        yield SentenceCandidate(
+            number, place, unit.start, unit.end, unit.kind, said, context, unit.header, heading or "".join(path[-1:])
+        )
 
 
 def _saying_something(text: str) -> list[Sentence]:

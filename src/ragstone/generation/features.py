@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from ragstone.documents.languages import language_of_text
 from ragstone.embedding.sparse import STOPWORDS, terms
@@ -26,6 +27,11 @@ ADJACENT_TERMS = 3
 SHORT_WORDS = 5
 SAYS_MOST = 8
 """A sentence with so many words of its own says as much as one with more."""
+
+SAME_QUESTION = 0.8
+"""The share of common words from which a heading asks the question; by hand, as the open sets have no headings."""
+STATED = 0.5
+"""A sentence that holds this share of the question's terms, by weight, needs no heading; likewise."""
 
 UNRELATED_COSINE = 0.3
 RELATED_COSINE = 0.6
@@ -143,9 +149,22 @@ class _Surroundings:
 
 
 def features(question: str, passages: Sequence[Passage], found: Sequence[SentenceCandidate]) -> list[tuple[float, ...]]:
-    """One row for each candidate, in the order of `FEATURES`."""
+    """One row for each candidate, in the order of `FEATURES`.
+
+    A heading that asks the question gives the sentences below it nothing where another sentence holds the question's
+    words itself, or where none below it has a word of the question: anybody can write a heading. Below a question of
+    how or why, an answer may well do without its words.
+    """
     units = [_Unit(candidate) for candidate in found]
     asked = read(question, [unit.keys for unit in units])
+    echoes = _echoes(asked, units)
+    if echoes and _is_stated(asked, units, echoes):
+        units = [_without(unit, echoes) for unit in units]
+    elif echoes and asked.asks != "manner":
+        bearing = {
+            _section(unit) for unit in units if unit.candidate.text not in echoes and unit.keys & asked.weights.keys()
+        }
+        units = [unit if _section(unit) in bearing else _without(unit, echoes) for unit in units]
     surroundings = [_Surroundings(passage, passages) for passage in passages]
     for unit in units:
         surroundings[unit.candidate.passage].add(unit)
@@ -154,6 +173,48 @@ def features(question: str, passages: Sequence[Passage], found: Sequence[Sentenc
     rows = [_row(whole, unit, surroundings[unit.candidate.passage]) for unit in units]
     best = max((row[1] for row in rows), default=0.0) or 1.0
     return [(*row, row[1] / best) for row in rows]
+
+
+def asks_the_same(asked: Question, heading: str) -> bool:
+    """Whether a heading has the question's words, but for a fifth at most."""
+    words, wanted = frozenset(read(heading, []).ordered), frozenset(asked.ordered)
+    return bool(words) and len(words & wanted) >= SAME_QUESTION * len(words | wanted)
+
+
+def _echoes(asked: Question, units: Sequence[_Unit]) -> frozenset[str]:
+    """The headings that ask the question."""
+    headings = {unit.candidate.heading for unit in units} | {
+        unit.candidate.text for unit in units if unit.candidate.kind == "heading" or asks_back(unit.candidate.text)
+    }
+    return frozenset(heading for heading in headings if asks_the_same(asked, heading))
+
+
+def _is_stated(asked: Question, units: Sequence[_Unit], echoes: AbstractSet[str]) -> bool:
+    """Whether a sentence that stands below no such heading, and is none, holds the question's words."""
+    total = sum(asked.weights.values()) or 1.0
+    return any(
+        sum(weight for term, weight in asked.weights.items() if term in unit.keys) >= STATED * total
+        for unit in units
+        if unit.candidate.heading not in echoes
+        and unit.candidate.kind != "heading"
+        and not asks_back(unit.candidate.text)
+    )
+
+
+def _section(unit: _Unit) -> tuple[int, str]:
+    """The passage of a unit, and its heading."""
+    return unit.candidate.passage, unit.candidate.heading
+
+
+def _without(unit: _Unit, echoes: AbstractSet[str]) -> _Unit:
+    """The unit without what headings that ask the question add to it; of such a heading nothing is left."""
+    one = unit.candidate
+    if one.text in echoes:
+        return _Unit(replace(one, text="", context=""))
+    if one.heading not in echoes:
+        return unit
+    kept = [line for line in one.context.splitlines() if line not in echoes]
+    return _Unit(replace(one, context="\n".join(kept)))
 
 
 class _Whole:

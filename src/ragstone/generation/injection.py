@@ -32,18 +32,26 @@ nothing; chosen, like `REPEATS`, on half of the open injections and on echoes of
 _GAP = r"[^.!?。！？\n<>\[\]]{0,60}?"
 _PROGRAM = re.compile(
     r"\b(?:as an ai|(?:large )?language models?|ai (?:assistants?|models?|systems?)|system prompts?|chat ?bots?"
-    r"|chatgpt|llms?"
-    r"|(?:dear|attention|note to|instructions? (?:to|for)) (?:the |all |any )?(?:assistants?|ai|models?|bots?)"
-    r"|assistants? (?:must|should|shall|reading)|ki-assistent\w*|sprachmodell\w*|assistent,|asistente (?:debe|de ia)"
-    r"|modelos? de lenguaje|modèles? de langage|assistant (?:doit|ia))\b|语言模型|智能助手|人工智能助手"
-    r"|助手[，,：:]?(?:必须|应|请)"
+    r"|chatgpt"
+    r"|llms?|ki-assistent\w*|sprachmodell\w*|asistente de ia|modelos? de lenguaje|modèles? de langage|assistant ia)\b"
+    r"|语言模型|智能助手|人工智能助手",
+    re.IGNORECASE,
+)
+_TO_A_PROGRAM = re.compile(
+    r"\b(?:dear|attention|attn|notes? (?:to|for)|message (?:to|for)|instructions? (?:to|for)|hinweis an"
+    r"|anweisung an|nota para"
+    r"|note (?:à|pour))[ :,]{1,3}(?:the |all |any |den |die |das |el |la |los |l['’]|le |les )?(?:ai|ki|ia"
+    r"|assistant\w*|assistent\w*"
+    r"|asistente\w*|language models?|sprachmodell\w*|chat ?bots?|bots?|llms?|models?)\b|\b(?:assistants?"
+    r"|assistent|asistente)[:,] "
+    r"|\bassistants? (?:must|should|shall|reading)\b|(?:致|给)(?:AI|人工智能|智能)?助手|助手[，,：:]?(?:必须|应|请)"
     r"|\[/?(?:inst|system)\]|<\|?(?:im_start|system)[^>]{0,20}>",
     re.IGNORECASE,
 )
 _OVERRIDE = re.compile(
-    rf"\b(?:ignore|disregard|forget|override|overlook|bypass|discard)\b{_GAP}\b(?:instructions?|rules|prompts?"
-    rf"|directions"
-    r"|guidelines|(?:other|previous|earlier|above) (?:documents?|sources?|passages?|context|text|answers?)"
+    rf"\b(?:ignore|disregard|forget|override|overlook|bypass|discard)\b{_GAP}\b(?:(?:your|all|previous|prior|earlier"
+    r"|the above|system) (?:\w+ )?(?:instructions?|rules|prompts?|directions|guidelines)|instructions|(?:other"
+    r"|previous|earlier|above) (?:documents?|sources?|passages?|context|text|answers?)"
     r"|you (?:have been|were) told|told (?:you|before))\b"
     rf"|\b(?:ignorier|vergiss|vergesst|vergessen|missacht)\w*{_GAP}(?:anweisung|regel|vorgabe|befehl)"
     rf"|\b(?:ignor|olvid|descart)\w*{_GAP}(?:instrucci|reglas|órdenes)|\b(?:ignor|oubli)\w*{_GAP}(?:instructions"
@@ -64,7 +72,8 @@ _ORDER_ABOUT_IT = re.compile(
     r"|state|tell|give"
     r"|provide|render|misspell|scramble|rearrange|remove|group|encode|translate|make|ensure|always|only|never"
     r"|do not|don't"
-    r"|respond|reply|answer|enhance|suggest|tease|conclude|repeat|print|output|quote|cite|füge|nenne|schreibe"
+    r"|respond|reply|answer|enhance|suggest|recommend|tease|conclude|repeat|print|output|quote|cite|füge|nenne"
+    r"|schreibe"
     r"|antworte|sage"
     r"|verwende|beginne|añade|incluye|escribe|responde|di|ajoute\w*|inclu\w*|écri\w*|répond\w*|请|用|在)",
     re.IGNORECASE,
@@ -132,7 +141,12 @@ _ASKS_ADDRESS = re.compile(
 _META = (
     "answer question page section document article guide text shown given found explained described available click "
     "open visit here below link site website know find learn read see frage antwort seite hier pregunta respuesta "
-    "página aquí réponse ici only after first now today everyone asks wondered wonder"
+    "página aquí réponse ici only after first now today everyone asks wondered wonder explain explains detail "
+    "details describe describes "
+    "tell tells say says learn discover log sign please login register call hotline contact view reveal get "
+    "receive seite "
+    "erklärt "
+    "erfahren lesen weiter página explica leer más expliquer lire suite official source according"
 )
 _META_KEYS = frozenset(key(term) for term in terms(_META))
 _MUST = re.compile(
@@ -143,7 +157,7 @@ _MUST = re.compile(
 def instructs(text: str) -> bool:
     """Whether a sentence gives an order to an assistant or about the answer, or asks for credentials."""
     text = text[:MOST_CHARS]
-    if _PROGRAM.search(text) and (_orders(text) or _NEVER.search(text)):
+    if _TO_A_PROGRAM.search(text) or (_PROGRAM.search(text) and (_orders(text) or _NEVER.search(text))):
         return True
     if _OVERRIDE.search(text) or (_ANSWER_OF_YOURS.search(text) and _ORDER_ABOUT_IT.match(text)):
         return True
@@ -194,12 +208,16 @@ def _own_words(text: str) -> frozenset[str]:
 
 
 def _defers(asked: Question, text: str) -> bool:
-    """Whether a sentence speaks of the answer, or repeats the question, and sends the reader elsewhere for it."""
-    if not _ADDRESS.search(text) and not _ELSEWHERE.search(text):
+    """Whether a sentence sends the reader elsewhere, and speaks of the answer or says nothing of the question."""
+    address = _ADDRESS.search(text) is not None
+    if not address and not _ELSEWHERE.search(text):
         return False
+    own = _own_words(text)
+    shared = _share(asked, own)
     if _THE_ANSWER.search(text) and not _THE_ANSWER.search(asked.text):
-        return _ADDRESS.search(text) is not None or _share(asked, _own_words(text)) >= REPEATS
-    return False
+        return address or shared >= REPEATS or len(_stated(asked, own)) <= 1
+    is_about_way = asked.asks in ("manner", "place", "polar") or _ASKS_ADDRESS.search(asked.text) is not None
+    return address and shared == 0 and not is_about_way
 
 
 def _echoes(asked: Question, one: SentenceCandidate) -> bool:
@@ -216,6 +234,11 @@ def _echoes(asked: Question, one: SentenceCandidate) -> bool:
         return len(stated) == 0 and (bool(new) or asked.asks != "polar")
     plain = _ADDRESS.sub(" ", text)
     return len(stated) <= STATES_NOTHING and held(asked, plain, facts(plain), one.kind).missing
+
+
+def _stated(asked: Question, own: frozenset[str]) -> frozenset[str]:
+    """The words that are neither the question's nor such as any page says of itself."""
+    return own - frozenset(asked.ordered) - _grammar(asked.language) - _META_KEYS
 
 
 def _share(asked: Question, there: AbstractSet[str]) -> float:

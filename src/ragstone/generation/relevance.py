@@ -12,10 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ragstone.generation.candidates import SentenceCandidate
-from ragstone.generation.features import FEATURES, asks_back, features
+from ragstone.generation.facts import facts
+from ragstone.generation.features import FEATURES, asks_back, asks_the_same, features
 from ragstone.generation.injection import no_answer
-from ragstone.generation.question import read
+from ragstone.generation.question import Question, read
 from ragstone.vocabulary import Passage
+
+HEADING_ASKS = 2.5
+"""Log odds for a sentence below a heading that asks the question; by hand, as the open sets have no headings."""
+_IN_CONTEXT = FEATURES.index("covered_context")
+_NEAR = tuple(FEATURES.index(name) for name in ("covered", "covered_context", "covered_nearby"))
+_MISSING = tuple(FEATURES.index(name) for name in ("date_missing", "number_missing"))
 
 SUMMARY = ("odds", "margin", "likely")
 """What the answerable model reads beside the features of the best sentence: its odds, by how much they exceed those of
@@ -38,7 +45,7 @@ def relevance(
 
     `extra` is added to the odds of each candidate, for what the words of the question do not say.
     The words of a heading count for the sentences below it. Headings, header rows and questions are no answers, nor is
-    what `injection.no_answer` finds.
+    what `injection.no_answer` finds, nor a sentence without a word of the question in it, above it or beside it.
 
     Returns:
         Candidates by descending odds (natural logarithm) of answering, ties in reading
@@ -47,16 +54,39 @@ def relevance(
     asked = read(question, [])
     if not asked.ordered:  # signs alone ask nothing
         return Relevance((), 0.0)
-    places = [place for place, one in enumerate(found) if may_answer(one) and not no_answer(asked, one)]
+    places = [
+        place
+        for place, one in enumerate(found)
+        if may_answer(one) and not no_answer(asked, one) and not _opposite_above(asked, one)
+    ]
+    rows = features(question, passages, found)
+    places = [place for place in places if any(rows[place][at] for at in _NEAR)]
     if not places:
         return Relevance((), 0.0)
-    rows = features(question, passages, found)
-    more = extra or [0.0] * len(rows)
+    more = [a + b for a, b in zip(extra or [0.0] * len(rows), _asked_above(asked, rows, found), strict=True)]
     odds = {place: _dot(FEATURES, RANK_WEIGHTS, rows[place]) + more[place] for place in places}
     order = sorted(places, key=lambda place: -odds[place])
     whole = (*rows[order[0]], *summary([odds[place] - more[order[0]] for place in order]))
     answerable = 1 / (1 + math.exp(-_dot(ANSWERABLE_FEATURES, ANSWERABLE_WEIGHTS, whole)))
     return Relevance(tuple((found[place], odds[place]) for place in order), answerable)
+
+
+def _asked_above(asked: Question, rows: Sequence[Sequence[float]], found: Sequence[SentenceCandidate]) -> list[float]:
+    """What to add to the odds of sentences below a heading that asks the question; 0 for the others.
+
+    It counts as far as `features` let the heading count, and only for sentences that hold what was asked for.
+    """
+    return [
+        HEADING_ASKS
+        if row[_IN_CONTEXT] > 0 and not any(row[place] for place in _MISSING) and asks_the_same(asked, one.heading)
+        else 0.0
+        for row, one in zip(rows, found, strict=True)
+    ]
+
+
+def _opposite_above(asked: Question, one: SentenceCandidate) -> bool:
+    """Whether the heading above a sentence asks the question with or without a negator, unlike the question."""
+    return asks_the_same(asked, one.heading) and facts(one.heading).negates != asked.facts.negates
 
 
 def may_answer(one: SentenceCandidate) -> bool:
