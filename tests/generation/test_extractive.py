@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ragstone.generation.candidates import candidates
-from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions, section_opening
+from ragstone.errors import ModelUnavailable
+from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions, pick
 from ragstone.vocabulary import Usage
 from tests.generation.passages import BRIDGE, TOWER, passage
 
@@ -47,9 +47,34 @@ async def test_a_heading_that_asks_the_question_is_answered_by_what_follows_it()
     assert text == "Open the account page and press the red button [2]. A mail confirms it [2]."
 
 
-def test_a_heading_that_asks_the_opposite_is_not():
-    assert section_opening("Why is the lamp not safe?", candidates([GUIDE]))
-    assert not section_opening("Why is the lamp safe?", candidates([GUIDE]))
+async def test_a_heading_that_asks_the_opposite_is_not():
+    assert "Its cable is thin" in await said("Why is the lamp not safe?", [GUIDE])
+    assert "Its cable is thin" not in await said("Why is the lamp safe?", [GUIDE])
+
+
+class Opinions:
+    """A judge that prefers sentences with a word, or that fails."""
+
+    def __init__(self, word: str, *, fails: bool = False) -> None:
+        self.word, self.fails, self.read = word, fails, []
+
+    def answers(self, question, candidates):
+        if self.fails:
+            raise ModelUnavailable("The judge failed.")
+        self.read += candidates
+        return [9.0 if self.word in one.splitlines()[-1] else -9.0 for one in candidates]
+
+
+def test_a_judge_reads_the_best_sentences_and_changes_their_order():
+    judge = Opinions("Eiffel")
+    best = pick("Which company built the tower and how tall is it?", [TOWER, BRIDGE], ExtractiveOptions(), judge=judge)
+    assert "Eiffel" in best[0].text
+    assert 0 < len(judge.read) <= 8
+
+
+def test_the_words_decide_where_the_judge_fails():
+    asked = ("When did the bridge open?", [TOWER, BRIDGE], ExtractiveOptions())
+    assert pick(*asked, judge=Opinions("x", fails=True)) == pick(*asked)
 
 
 async def test_a_heading_itself_is_never_the_answer():

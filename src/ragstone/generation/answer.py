@@ -19,6 +19,7 @@ from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained, Answerer, Delta, SentenceWriter
 from ragstone.generation.citations import cite, cited_as, claims
 from ragstone.generation.closest import closest
+from ragstone.generation.injection import instructions_in
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
 from ragstone.generation.repair import Repair, Rewrite, contradicted, repaired
@@ -30,6 +31,8 @@ from ragstone.vocabulary import Answer, Citation, ClosestSection, Outcome, Passa
 
 log = structlog.get_logger()
 
+INSTRUCTIONS_IN_SOURCE = "instructions_in_source"
+"""The warning that a passage holds orders to an assistant, asks for credentials or lures the reader away."""
 JUDGE_UNAVAILABLE = "judge_unavailable"
 """The policy under which the rules of the check decide alone, as the judge failed."""
 
@@ -146,6 +149,8 @@ class Generator:
             citations, uncited = await self._checked(draft, passages)
         for citation in citations:
             yield citation
+        if await asyncio.to_thread(instructions_in, question, passages):
+            draft.warnings = (*draft.warnings, INSTRUCTIONS_IN_SOURCE)
         answer = Answer(
             text=draft.text,
             citations=citations,

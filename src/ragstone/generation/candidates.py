@@ -53,8 +53,9 @@ def _of_passage(number: int, passage: Passage) -> Iterator[SentenceCandidate]:
             header = said
         own = header if unit.kind == "row" and not unit.header else lead if unit.kind in ("item", "code") else ""
         is_field = unit.kind == "item" and _FIELD.match(said) is not None
-        path = chunk.heading_path_at(chunk.start + unit.start) or ((heading,) if heading else ())
-        parts = (*path, own, record if is_field else "")
+        path = chunk.heading_path_at(chunk.start + unit.start)
+        inner = heading if heading not in path else ""
+        parts = (*path, inner, own, record if is_field else "")
         record = record or (said if is_field else "")
         context = "\n".join(" ".join(part.split())[:MOST_CONTEXT_CHARS] for part in parts if part)
         yield SentenceCandidate(

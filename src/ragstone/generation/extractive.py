@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import takewhile
 
+import structlog
+
+from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained
 from ragstone.generation.blocks import blocks
 from ragstone.generation.candidates import SentenceCandidate, candidates
-from ragstone.generation.facts import Facts, content_terms, facts
+from ragstone.generation.facts import content_terms
 from ragstone.generation.follow_up import follow_up
-from ragstone.generation.relevance import relevance
+from ragstone.generation.relevance import AnswerJudge, judged, relevance
 from ragstone.vocabulary import Passage, Turn, Usage, parts_of_question
 
+log = structlog.get_logger()
+
 NAME = "extractive"
-SAME_QUESTION = 0.8
-"""The share of common words from which a heading asks the question; by hand, as the open sets have no headings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,10 @@ class ExtractiveOptions:
 class ExtractiveAnswerer:
     """An `Answerer` that quotes sentences; it needs no key and no network."""
 
-    def __init__(self, options: ExtractiveOptions = ExtractiveOptions()) -> None:
+    def __init__(self, options: ExtractiveOptions = ExtractiveOptions(), judge: AnswerJudge | None = None) -> None:
+        """`judge` reads the best sentences with the question; without one their words alone decide."""
         self._options = options
+        self._judge = judge
 
     @property
     def name(self) -> str:
@@ -51,7 +54,7 @@ class ExtractiveAnswerer:
         self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
         """See `Answerer.stream`. A follow-up arrives condensed; `history` tells its new words from the carried ones."""
-        picked = await asyncio.to_thread(pick, question, passages, self._options, history)
+        picked = await asyncio.to_thread(pick, question, passages, self._options, history, self._judge)
         if not picked:
             yield Abstained()
         for place, block in enumerate(blocks(passages, [(one.passage, one.start) for one in picked], question)):
@@ -60,19 +63,26 @@ class ExtractiveAnswerer:
 
 
 def pick(
-    question: str, passages: Sequence[Passage], options: ExtractiveOptions, history: Sequence[Turn] = ()
+    question: str,
+    passages: Sequence[Passage],
+    options: ExtractiveOptions,
+    history: Sequence[Turn] = (),
+    judge: AnswerJudge | None = None,
 ) -> list[SentenceCandidate]:
     """The sentences that answer, best first; none if there seems to be no answer.
 
-    If a heading asks the question, the sentences below it answer.
+    If the judge fails, the words alone decide.
     """
     sentences = candidates(passages)
-    if opening := section_opening(question, sentences):
-        return opening[: options.max_sentences]
     asked, carried = parts_of_question(question) if history else (question, "")
     turn = follow_up(asked, carried, history)
     extra = [turn.odds(one, passages[one.passage]) for one in sentences] if turn else ()
     found = relevance(asked, passages, sentences, extra)
+    if judge is not None:
+        try:
+            found = judged(asked, passages, found, judge)
+        except ModelUnavailable as error:
+            log.warning("answer.judge_failed", reason=error.message)
     if not found.ranked or found.answerable < options.answer_at:
         return []
     best = found.ranked[0][1]
@@ -83,30 +93,6 @@ def pick(
         if not any(_same(candidate, other, options.same_at) for other in chosen):
             chosen.append(candidate)
     return chosen
-
-
-def section_opening(question: str, found: Sequence[SentenceCandidate]) -> list[SentenceCandidate]:
-    """The sentences below the first heading that repeats the question, up to the next heading.
-
-    Both have the same content words, but for a fifth at most, and agree in negation.
-    Empty where there is no such heading.
-    """
-    asked = facts(question)
-    for place, heading in enumerate(found):
-        if heading.kind == "heading" and _alike(asked, facts(heading.text)):
-            below = takewhile(partial(_below, heading), found[place + 1 :])
-            if opening := [one for one in below if one.kind in ("prose", "item")]:
-                return opening
-    return []
-
-
-def _below(heading: SentenceCandidate, one: SentenceCandidate) -> bool:
-    return one.passage == heading.passage and one.kind != "heading"
-
-
-def _alike(asked: Facts, heading: Facts) -> bool:
-    shared, either = asked.terms & heading.terms, asked.terms | heading.terms
-    return bool(either) and len(shared) >= SAME_QUESTION * len(either) and asked.negates == heading.negates
 
 
 def _same(one: SentenceCandidate, other: SentenceCandidate, same_at: float) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ragstone.generation.candidates import SentenceCandidate
 from ragstone.generation.facts import facts
@@ -23,6 +24,14 @@ HEADING_ASKS = 2.5
 _IN_CONTEXT = FEATURES.index("covered_context")
 _NEAR = tuple(FEATURES.index(name) for name in ("covered", "covered_context", "covered_nearby"))
 _MISSING = tuple(FEATURES.index(name) for name in ("date_missing", "number_missing"))
+
+JUDGED = 8
+"""So many of the best candidates a judge reads; on two cores it reads them in some 60 ms."""
+JUDGE_WEIGHT = 1.0
+JUDGED_FEATURES = ("bias", "words", "best", "most")
+"""What tells whether there is an answer, once a judge has read: the log odds of the words, the judge's of the best
+sentence, and its highest."""
+JUDGED_WEIGHTS = {"bias": 0.0, "words": 1.0, "best": 0.0, "most": 0.0}
 
 SUMMARY = ("odds", "margin", "likely")
 """What the answerable model reads beside the features of the best sentence: its odds, by how much they exceed those of
@@ -63,12 +72,53 @@ def relevance(
     places = [place for place in places if any(rows[place][at] for at in _NEAR)]
     if not places:
         return Relevance((), 0.0)
-    more = [a + b for a, b in zip(extra or [0.0] * len(rows), _asked_above(asked, rows, found), strict=True)]
+    above = _asked_above(asked, rows, found)
+    more = [a + b for a, b in zip(extra or [0.0] * len(rows), above, strict=True)]
     odds = {place: _dot(FEATURES, RANK_WEIGHTS, rows[place]) + more[place] for place in places}
     order = sorted(places, key=lambda place: -odds[place])
     whole = (*rows[order[0]], *summary([odds[place] - more[order[0]] for place in order]))
-    answerable = 1 / (1 + math.exp(-_dot(ANSWERABLE_FEATURES, ANSWERABLE_WEIGHTS, whole)))
+    answers = _dot(ANSWERABLE_FEATURES, ANSWERABLE_WEIGHTS, whole) + above[order[0]]
+    answerable = 1 / (1 + math.exp(-answers))
     return Relevance(tuple((found[place], odds[place]) for place in order), answerable)
+
+
+class AnswerJudge(Protocol):
+    """A model that reads a question with a sentence; it blocks, and may be used from several threads."""
+
+    def answers(self, question: str, candidates: Sequence[str]) -> list[float]:
+        """Log odds that each sentence answers the question; the context of a sentence stands in lines above it."""
+        ...
+
+
+def judged(question: str, passages: Sequence[Passage], found: Relevance, judge: AnswerJudge) -> Relevance:
+    """Let a judge read the best candidates: it changes their order, and whether there is an answer.
+
+    Raises:
+        ModelUnavailable: the judge failed.
+    """
+    best, rest = found.ranked[:JUDGED], found.ranked[JUDGED:]
+    if not best:
+        return found
+    before = {(one.passage, one.place): one.text for one, _ in found.ranked if one.kind == "prose"}
+    opinions = judge.answers(question, [_with_context(passages, one, before) for one, _ in best])
+    changed = [
+        (one, odds + JUDGE_WEIGHT * opinion, opinion) for (one, odds), opinion in zip(best, opinions, strict=True)
+    ]
+    changed.sort(key=lambda entry: -entry[1])
+    lowest = changed[-1][1]
+    ranked = [(one, odds) for one, odds, _ in changed] + [(one, min(odds, lowest)) for one, odds in rest]
+    by_words = math.log(max(found.answerable, 1e-9) / max(1 - found.answerable, 1e-9))
+    odds = _dot(JUDGED_FEATURES, JUDGED_WEIGHTS, (1.0, by_words, changed[0][2], max(opinions)))
+    return Relevance(tuple(ranked), 1 / (1 + math.exp(-odds)))
+
+
+def _with_context(passages: Sequence[Passage], one: SentenceCandidate, before: Mapping[tuple[int, int], str]) -> str:
+    """The sentence in one line, below a line of title, headings, lead and the sentence before."""
+    names = " > ".join(part for part in (passages[one.passage].title, *one.context.splitlines()) if part)
+    last = before.get((one.passage, one.place - 1), "") if one.kind == "prose" else ""
+    context = " ".join(": ".join(part for part in (names, last) if part).split())
+    sentence = " ".join(one.text.split())
+    return f"{context}\n{sentence}" if context else sentence
 
 
 def _asked_above(asked: Question, rows: Sequence[Sequence[float]], found: Sequence[SentenceCandidate]) -> list[float]:

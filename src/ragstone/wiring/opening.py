@@ -258,7 +258,7 @@ def _deletion_check(base: Infrastructure, engines: Engines) -> DeletionCheck:
 
 
 def _generator(settings: Settings, engines: Engines, metrics: Metrics) -> Generator:
-    extractive = ExtractiveAnswerer()
+    extractive = ExtractiveAnswerer(judge=engines.judge)
     model, max_tokens = engines.model, settings.answer.max_tokens
     answerer: Answerer = PromptedAnswerer(model, max_tokens=max_tokens) if model else extractive
     answer = settings.answer
