@@ -58,9 +58,9 @@ setup: $(RUNTIME) ## Install what running needs
 
 demo: $(RUNTIME) ## Ingest docs/ and answer three questions about it
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ingest docs --prune
-	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "Why are citations checked?"
-	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "What happens when the language model fails?"
-	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How is a changed document replaced?"
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "Is Redis required?"
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How many requests an hour does the free plan allow?"
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How do I back up the data while the server runs?"
 	@echo "Now: make serve"
 
 serve: $(RUNTIME) ## Serve the same documents on http://127.0.0.1:8000
