@@ -56,6 +56,9 @@ async def answers(asked: list[Case], threshold: float) -> tuple[list[Answer], li
 
 
 def contained(case: Case, answer: Answer) -> bool:
+    """Whether a citation holds a gold answer. Those of an abstention are of the closest passages and do not count."""
+    if answer.abstained:
+        return False
     quotes = [folded(citation.quote) for citation in answer.citations]
     return any(holds_gold(quote, folded(gold)) for quote in quotes for gold in case.gold)
 
@@ -103,7 +106,7 @@ async def report_held_out(name: str, asked: list[Case]) -> None:
 
 
 def first_holds_gold(case: Case, answer: Answer) -> bool:
-    citation = first_cited(answer)
+    citation = None if answer.abstained else first_cited(answer)
     return citation is not None and any(holds_gold(folded(citation.quote), folded(gold)) for gold in case.gold)
 
 

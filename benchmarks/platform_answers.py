@@ -28,6 +28,9 @@ from ragstone.wiring import open_platform, open_services
 
 
 def contained(answer: Answer, gold: list[str]) -> bool:
+    """Whether a citation holds a gold answer. Those of an abstention are of the closest passages and do not count."""
+    if answer.abstained:
+        return False
     quotes = [folded(citation.quote) for citation in answer.citations]
     return any(holds_gold(quote, folded(one)) for quote in quotes for one in gold)
 
