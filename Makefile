@@ -58,7 +58,7 @@ setup: $(RUNTIME) ## Install what running needs
 
 demo: $(RUNTIME) ## Ingest docs/ and answer three questions about it
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ingest docs --prune
-	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "Is Redis required?"
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "What is a chunk?"
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How many requests an hour does the free plan allow?"
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How do I back up the data while the server runs?"
 	@echo "Now: make serve"
