@@ -44,7 +44,7 @@ There, terms that stand only around the evidence do not count.
 PARAPHRASE_BELOW = 0.9
 """A claim whose evidence holds a smaller share of its terms is a paraphrase, of which the judge must be surer."""
 
-SUPPORTED_AT = 0.25
+SUPPORTED_AT = 0.3
 PARAPHRASE_SUPPORTED_AT = 0.7
 """The judge's probability from which a claim is borne out: of other claims, and of paraphrases.
 
