@@ -56,7 +56,8 @@ class Opinions:
     """A judge that prefers sentences with a word, or that fails."""
 
     def __init__(self, word: str, *, fails: bool = False) -> None:
-        self.word, self.fails, self.read = word, fails, []
+        self.word, self.fails = word, fails
+        self.read: list[str] = []
 
     def answers(self, question, candidates):
         if self.fails:
