@@ -160,7 +160,7 @@ def features(question: str, passages: Sequence[Passage], found: Sequence[Sentenc
     echoes = _echoes(asked, units)
     if echoes and _is_stated(asked, units, echoes):
         units = [_without(unit, echoes) for unit in units]
-    elif echoes and asked.asks != "manner":
+    elif echoes and asked.asks not in ("manner", "reason"):
         bearing = {
             _section(unit) for unit in units if unit.candidate.text not in echoes and unit.keys & asked.weights.keys()
         }
