@@ -19,7 +19,7 @@ def test_an_answer_is_followed_by_its_sources(filled):
     place, quote, *_ = sources.splitlines()
     assert place.startswith("[1] /")
     assert place.endswith("/leave.md: Leave")
-    assert quote == '    restated from the source: "Employees have 28 days of paid leave per year."'
+    assert quote == '    quoted word for word: "Employees have 28 days of paid leave per year."'
 
 
 def test_json_is_the_answer_with_exact_spans(filled):

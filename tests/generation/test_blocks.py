@@ -82,9 +82,11 @@ def test_a_row_is_shown_with_caption_and_head():
 
 
 def test_of_a_table_that_is_introduced_the_rows_of_the_question_are_shown():
-    (answer,) = blocks([passage(TABLE)], [(0, 0)], "How many litres did Bo use?")
-    assert "| Bo | 900 |" in answer
-    assert "Ada" not in answer
+    rows = [(0, TABLE.index("| Bo")), (0, TABLE.index("| Ada"))]
+    for chosen in ([(0, 0)], rows):
+        (answer,) = blocks([passage(TABLE)], chosen, "How many litres did Bo use?")
+        assert "| Bo | 900 |" in answer
+        assert "Ada" not in answer
 
 
 def test_a_row_of_a_later_chunk_has_the_head_of_its_table():

@@ -28,6 +28,7 @@ _MONTHS = (
     "lokakuu* marraskuu* joulukuu*"
 )
 _DAYS = (
+    "weekend* weekday* holiday* wochenende* werktag* feiertag* "
     "monday* tuesday* wednesday* thursday* friday* saturday* sunday* montag* dienstag* mittwoch* donnerstag* "
     "freitag* samstag* sonnabend* sonntag* lunes martes miércoles jueves viernes sábado* domingo* lundi mardi "
     "mercredi jeudi vendredi samedi dimanche segunda-feira terça-feira quarta-feira quinta-feira sexta-feira "

@@ -90,8 +90,8 @@ def _line_start(text: str, place: int) -> int:
 class PassageBlocks:
     """Writes sentences of one passage as an answer shows them; `number` is the passage's marker.
 
-    `bold` are places of sentences to set in bold type; of a table whose rows were not chosen, those that hold most of
-    the terms `asked` are shown.
+    `bold` are places of sentences to set in bold type. Of the chosen rows of a table, or of all where none was chosen,
+    those are shown that hold most of the terms `asked`.
     """
 
     passage: Passage
@@ -238,8 +238,8 @@ class PassageBlocks:
         """The head of a table, and its chosen rows; without a choice its first ones."""
         head = self._cells(self.text, part.sentences[0]) if part.sentences[0].header else self._head_above()
         rows = [(place, one) for place, one in zip(part.places, part.sentences, strict=True) if not one.header]
-        hit = [at for at, (place, _) in enumerate(rows) if place in chosen]
-        kept = (hit or self._asked_for([one for _, one in rows]))[:MAX_ROWS]
+        hit = [at for at, (place, _) in enumerate(rows) if place in chosen] or range(len(rows))
+        kept = [hit[at] for at in self._asked_for([rows[at][1] for at in hit])][:MAX_ROWS]
         lines = [_row(head), _row(["---"] * len(head))] if head else []
         for at in kept:
             place, one = rows[at]
@@ -251,7 +251,7 @@ class PassageBlocks:
         return "\n".join((*lines, *(["", *_left_out(len(rows) - len(kept))] if len(kept) < len(rows) else [])))
 
     def _asked_for(self, rows: Sequence[Sentence]) -> Sequence[int]:
-        """The rows that hold most of the question's terms; all, if none holds any."""
+        """The places of the rows that hold most of the question's terms; all, if none holds any."""
         held = [len(self.asked & content_terms(self._said(one))) for one in rows]
         most = max(held, default=0)
         return [at for at, count in enumerate(held) if count == most]
