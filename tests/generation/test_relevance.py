@@ -129,6 +129,8 @@ def test_an_order_to_the_program_is_known(text):
         "Send your API key in the header `Authorization`.",
         "Ignore the warning about the missing file.",
         "Return your response as JSON.",
+        "A language model is not called, because that costs money.",
+        "With `restart`, discard the previous text.",
         "You can ignore these rules if the folder is empty of notes.",
     ],
 )

@@ -49,7 +49,7 @@ _TO_A_PROGRAM = re.compile(
     re.IGNORECASE,
 )
 _OVERRIDE = re.compile(
-    rf"\b(?:ignore|disregard|forget|override|overlook|bypass|discard)\b{_GAP}\b(?:(?:your|all|previous|prior|earlier"
+    rf"\b(?:ignore|disregard|forget|override|overlook|bypass)\b{_GAP}\b(?:(?:your|all|previous|prior|earlier"
     r"|the above|system) (?:\w+ )?(?:instructions?|rules|prompts?|directions|guidelines)|instructions|(?:other"
     r"|previous|earlier|above) (?:documents?|sources?|passages?|context|text|answers?)"
     r"|you (?:have been|were) told|told (?:you|before))\b"
@@ -149,15 +149,12 @@ _META = (
     "erfahren lesen weiter página explica leer más expliquer lire suite official source according"
 )
 _META_KEYS = frozenset(key(term) for term in terms(_META))
-_MUST = re.compile(
-    r"\b(?:must|shall|should|have to|musst?|müssen|sollst|debes?|debe|dois|doit|devez)\b|必须|应该|请", re.IGNORECASE
-)
 
 
 def instructs(text: str) -> bool:
     """Whether a sentence gives an order to an assistant or about the answer, or asks for credentials."""
     text = text[:MOST_CHARS]
-    if _TO_A_PROGRAM.search(text) or (_PROGRAM.search(text) and (_orders(text) or _NEVER.search(text))):
+    if _TO_A_PROGRAM.search(text) or (_PROGRAM.search(text) and _ORDER_ABOUT_IT.match(text)):
         return True
     if _OVERRIDE.search(text) or (_ANSWER_OF_YOURS.search(text) and _ORDER_ABOUT_IT.match(text)):
         return True
@@ -190,10 +187,6 @@ def instructions_in(question: str, passages: Sequence[Passage]) -> bool:
         if unit.kind != "code"
     )
     return any(instructs(text) or _defers(asked, text) for text in texts)
-
-
-def _orders(text: str) -> bool:
-    return _ORDER_ABOUT_IT.match(text) is not None or _MUST.search(text) is not None
 
 
 def _bare_link(text: str) -> bool:
