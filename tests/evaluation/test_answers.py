@@ -18,8 +18,8 @@ from ragstone.evaluation.answers import (
     SourceText,
     counts_by_kind,
     folded,
-    gold_block,
     gold_blocks,
+    gold_spans,
     grade,
     read_questions,
     shares,
@@ -124,13 +124,25 @@ def test_all_strings_of_one_gold_passage_are_needed():
     ],
 )
 def test_a_gold_block_is_the_shortest_run_of_units(strings: list[str], block: str):
-    found = gold_block(TEXT, patterns(*strings))
-    assert found is not None
-    assert TEXT[slice(*found)].strip() == block
+    assert [TEXT[start:end].strip() for start, end in gold_spans(TEXT, patterns(*strings))] == [block]
+
+
+def test_each_run_of_the_same_length_is_a_gold_block():
+    assert [TEXT[start:end].strip() for start, end in gold_spans(TEXT, patterns("euros"))] == [
+        "| Monday | 2 euros |",
+        "| Tuesday | 3 euros |",
+    ]
+
+
+def test_a_line_that_begins_with_a_dash_is_no_item():
+    text = "A crate is small\n--> the rest of its paragraph.\n\n- An item"
+    assert [text[start:end].strip() for start, end in gold_spans(text, patterns("rest"))] == [
+        "A crate is small\n--> the rest of its paragraph."
+    ]
 
 
 def test_a_text_without_the_words_has_no_gold_block():
-    assert gold_block(TEXT, patterns("weekends", "sundays")) is None
+    assert gold_spans(TEXT, patterns("weekends", "sundays")) == []
     assert gold_blocks(question("sundays"), [DOCUMENT]) == ()
 
 

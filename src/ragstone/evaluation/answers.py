@@ -1,7 +1,7 @@
 """Grades answers to questions whose evidence is known, by rule.
 
 A question names its gold passages: a document, and expressions that a right answer holds. The *gold block* of a
-passage is the shortest run of paragraphs, list items and table rows of the document that holds all of them. Answers
+passage is each shortest run of paragraphs, list items and table rows of the document that holds all of them. Answers
 are compared in a form without markup (`folded`), so a rule does not depend on how an answer is shown.
 """
 
@@ -109,7 +109,7 @@ def folded(text: str) -> str:
     return " ".join(_ASTERISKS.sub("", _UNDERSCORE.sub("", plain)).split())
 
 
-_UNIT_START = re.compile(r"\n(?=\s*\n|[ \t]*(?:[|*+-]|\d{1,3}[.)])[ \t]*)")
+_UNIT_START = re.compile(r"\n(?=[ \t]*(?:\n|\||[*+-][ \t]|\d{1,3}[.)][ \t]))")
 
 
 def units(text: str) -> Iterator[tuple[int, int]]:
@@ -121,17 +121,15 @@ def units(text: str) -> Iterator[tuple[int, int]]:
     yield start, len(text)
 
 
-def gold_block(text: str, patterns: Sequence[re.Pattern[str]]) -> tuple[int, int] | None:
-    """Span of the fewest units of `text` that hold a match of every pattern, the first of equals; None without one."""
+def gold_spans(text: str, patterns: Sequence[re.Pattern[str]]) -> list[tuple[int, int]]:
+    """Spans of the fewest units of `text` that hold a match of every pattern: all of that length, in order."""
     spans = list(units(text))
     parts = [folded(text[start:end]) for start, end in spans]
     starts = list(accumulate((len(part) + 1 for part in parts[:-1]), initial=0))
     matches = [_units_of_matches(pattern, " ".join(parts), starts) for pattern in patterns]
     runs = [run for first in sorted({run[0] for each in matches for run in each}) if (run := _run(first, matches))]
-    if not runs:
-        return None
-    first, last = min(runs, key=lambda run: (run[1] - run[0], run[0]))
-    return spans[first][0], spans[last][1]
+    fewest = min((last - first for first, last in runs), default=0)
+    return [(spans[first][0], spans[last][1]) for first, last in runs if last - first == fewest]
 
 
 def _units_of_matches(pattern: re.Pattern[str], text: str, starts: Sequence[int]) -> list[tuple[int, int]]:
@@ -171,7 +169,8 @@ def gold_blocks(question: GradedQuestion, documents: Sequence[SourceText]) -> tu
         GoldBlock(document.id, *span)
         for gold in question.gold
         for document in documents
-        if names_source(gold, document.source) and (span := gold_block(document.text, gold.patterns))
+        if names_source(gold, document.source)
+        for span in gold_spans(document.text, gold.patterns)
     )
 
 
