@@ -229,5 +229,5 @@ async def test_our_own_titles_are_what_librechat_asks_for(tmp_path: Path, method
     async with stand(tmp_path) as here:
         made = await Between(here, ModelServer()).turn(model="ragstone", method=method)
     assert made["error"] is None
-    assert made["title"]["title"] == "Many tonnes harbour crane lift"
+    assert made["title"]["title"] == "Tonnes harbour crane lift"
     assert len(made["requests"]) == 1
