@@ -109,6 +109,13 @@ CONTROLS = {
         "edge and one_name",
         LEGS,
     ),
+    "whose words are suggested": Control(
+        "retrieval/spelling.py",
+        "await self._near(scope, query, missing)",
+        'await self._near(Scope("b"), query, missing)',
+        "memory and suggested",
+        LEGS,
+    ),
     "the tenant in the keys of caches": Control(
         "storage/cache.py", "return CacheKey(tenant, ", 'return CacheKey("all", ', "kept", LEGS
     ),

@@ -1,4 +1,4 @@
-"""Below the routes: each leg of each index, the caches and SQL itself keep two tenants of equal names apart."""
+"""Below the routes: indexes, spelling, the caches and SQL itself keep two tenants of equal names apart."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from ragstone.embedding.sparse import document_vector, query_vector
 from ragstone.index.base import Index, Point
 from ragstone.index.memory import MemoryIndex
 from ragstone.index.qdrant_edge.index import EdgeIndex
+from ragstone.ingestion.submit import Upload
+from ragstone.retrieval.spelling import Speller
 from ragstone.storage.cache import MemoryCache, cache_key
 from ragstone.storage.database import Database, scoped, scoped_delete, scoped_update
 from ragstone.storage.schema import collections
 from ragstone.storage.shared_cache import CachedVectors, SqlVectorStore
-from ragstone.vocabulary import Filters, Scope
+from ragstone.vocabulary import Filters, Query, Scope
+from tests.platforms import OpenedPlatform, small_platform
 from tests.storage.rows import url_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -103,6 +106,22 @@ async def test_chunks_of_one_name_do_not_replace_each_other(two: Two):
     assert (await two.index.count(two.a), await two.index.count(two.b)) == (2, 3)
     await two.index.delete_document(two.a, "same")
     assert (await two.index.count(two.a), await two.index.count(two.b)) == (1, 3)
+
+
+@pytest.mark.parametrize("engine", ["memory", "edge"])
+async def test_no_word_of_a_strangers_document_is_suggested(tmp_path: Path, engine: str):
+    async with small_platform(tmp_path / "data", index={"engine": engine}) as platform:
+        await ingest(platform, Scope("b"), "The kubernetes cluster has nine nodes.")
+        await ingest(platform, Scope("a"), "The canteen opens at noon.")
+        speller = Speller(platform.engines.index, platform.storage.library, list)  # of letters: each word is doubtful
+        asked = Query("Where does kuberntes run?")
+        assert await speller.corrections(Scope("a"), asked, (), ()) == ()
+        assert [one.searched for one in await speller.corrections(Scope("b"), asked, (), ())] == ["kubernetes"]
+
+
+async def ingest(platform: OpenedPlatform, scope: Scope, text: str) -> None:
+    job = await platform.corpus.ingestion.submit(scope, [Upload("text:note", "Note", text.encode())])
+    await platform.corpus.ingestion.work(until_job=(scope, job.id))
 
 
 async def test_an_embedding_kept_for_one_is_not_there_for_another(tmp_path: Path):

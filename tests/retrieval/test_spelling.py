@@ -13,6 +13,8 @@ from ragstone.retrieval.base import Retrieval, corrected
 from ragstone.retrieval.cache import dumps, loads
 from ragstone.retrieval.spelling import edits, is_plain, one_edit
 from ragstone.vocabulary import Query, Scope, SpellingCorrection
+from tests.api.calls import parsed
+from tests.api.conftest import calling, running
 from tests.platforms import OpenedPlatform, default_settings, opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -113,6 +115,20 @@ async def test_an_answer_is_made_of_the_corrected_question_and_says_so(platform)
     answer = await platform.ask("How long does a session cookei last?")
     assert "thirty minutes" in answer.text
     assert answer.corrections == (SpellingCorrection("cookei", "cookie"),)
+
+
+async def test_the_api_names_the_words_that_it_searched_for(platform):
+    question = "How long does a session cookei last?"
+    named = [{"typed": "cookei", "searched": "cookie"}]
+    async with running(platform) as app, calling(app) as client:
+        found = (await client.post("/api/search", json={"query": question})).json()
+        stream = await client.post("/api/chat", json={"question": question, "stream": True})
+        plain = (await client.post("/api/search", json={"query": "Who changes the password?"})).json()
+    (first, retrieved), *_ = parsed(stream.text)
+    assert first == "retrieved"
+    assert found["corrections"] == retrieved["corrections"] == named
+    assert "cookie" in retrieved["question"]
+    assert plain["corrections"] == []
 
 
 async def test_corrections_survive_being_stored():

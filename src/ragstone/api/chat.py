@@ -12,7 +12,7 @@ from fastapi import Request as HttpRequest
 from pydantic import ConfigDict, Field
 
 from ragstone.api.bodies import DOCUMENT_ID, MAX_PASSAGES, Collection, FilterBody, Id, Out, Request, shown
-from ragstone.api.search import PASSAGE, PassageOut
+from ragstone.api.search import PASSAGE, CorrectionOut, PassageOut
 from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
 from ragstone.chat.conversations import Conversation
 from ragstone.generation.base import Delta
@@ -100,6 +100,7 @@ class RetrievedOut(Out):
     question: str
     passages: list[PassageOut]
     degraded: list[str]
+    corrections: list[CorrectionOut]
 
 
 class DeltaOut(Out):
@@ -144,13 +145,6 @@ class ClosestOut(Out):
     text: str
     highlight_start: int
     highlight_end: int
-
-
-class CorrectionOut(Out):
-    """A word of the question that no document holds, and the one that was searched for instead."""
-
-    typed: str
-    searched: str
 
 
 class UsageOut(Out):

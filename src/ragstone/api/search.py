@@ -84,13 +84,23 @@ class PassageOut(Out):
     )
 
 
+class CorrectionOut(Out):
+    """A word of the question that no document holds, and the one that was searched for instead."""
+
+    typed: str
+    searched: str
+
+
 class SearchOut(Out):
     """Passages, best first."""
 
-    model_config = ConfigDict(json_schema_extra=shown({"passages": [PASSAGE], "degraded": []}))
+    model_config = ConfigDict(json_schema_extra=shown({"passages": [PASSAGE], "degraded": [], "corrections": []}))
 
     passages: list[PassageOut]
     degraded: list[str] = Field(description="Fallbacks that were used, for example because sparse search was down.")
+    corrections: list[CorrectionOut] = Field(
+        description="Words of the query that were searched for in another spelling."
+    )
 
 
 class StatsOut(Out):

@@ -20,7 +20,6 @@ from ragstone.api.chat import (
     TURN_ID,
     Abstained,
     AnswerText,
-    CorrectionOut,
     Degraded,
     DeltaOut,
     OutcomeField,
@@ -31,6 +30,7 @@ from ragstone.api.chat import (
 )
 from ragstone.api.documents import MAX_FIELD_BYTES, MAX_FIELDS, metadata_field, named, uploads
 from ragstone.api.jobs import JOB_ID
+from ragstone.api.search import CorrectionOut
 from ragstone.api.widgets import WIDGET_ID, WidgetSettings
 from ragstone.chat.ask import Chat, Event, Exchange, Finished, Retrieved
 from ragstone.chat.feedback import MAX_COMMENT_CHARS
@@ -180,12 +180,18 @@ class VisitorRetrievedOut(Out):
     question: str
     sources: list[SourceOut]
     degraded: list[str]
+    corrections: list[CorrectionOut]
 
     @classmethod
     def of(cls, event: Retrieved, *, with_sources: bool) -> Self:
         """The event for a visitor; each source once."""
         sources = [SourceOut.of(passage) for passage in event.passages] if with_sources else []
-        return cls(question=event.question, sources=_once(sources), degraded=list(event.degraded))
+        return cls(
+            question=event.question,
+            sources=_once(sources),
+            degraded=list(event.degraded),
+            corrections=[CorrectionOut.model_validate(one) for one in event.corrections],
+        )
 
 
 class VisitorAnswerOut(Out):
