@@ -8,16 +8,20 @@ from ragstone.embedding.base import Embedder
 from ragstone.embedding.windows import embed_chunks
 from ragstone.generation.answer import Generator
 from ragstone.generation.extractive import ExtractiveAnswerer
+from ragstone.inference.judge import PairJudge
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Chunk, Citation, Heading, Hit, Passage, StageScore
 
 CHARS_PER_TOKEN = 2  # fewer than in English, so that no text is taken for one that fits the embedder's window
 
 
-def shipped_generator() -> Generator:
-    """The generator with the default answerer, as the platform opens it without a language model."""
-    answerer = ExtractiveAnswerer()
-    return Generator(answerer=answerer, fallback=answerer, metrics=Metrics())
+def shipped_generator(judge: PairJudge | None = None) -> Generator:
+    """The generator with the default answerer, as the platform opens it without a language model.
+
+    It opens it with the judge; without one the rules and the relevance model are measured alone.
+    """
+    answerer = ExtractiveAnswerer(judge=judge)
+    return Generator(answerer=answerer, fallback=answerer, metrics=Metrics(), judge=judge)
 
 
 async def answer_to(generator: Generator, question: str, passages: Sequence[Passage]) -> Answer:
