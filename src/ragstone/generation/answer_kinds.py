@@ -160,7 +160,9 @@ def _stated(asked: Question, lower: str, kind: Kind) -> Held:
             counted = _DATE.sub(" ", lower)  # a year or a time of day is no amount
             return _held(
                 _new(_NUMBER, counted, question),
-                _new(_NUMBER, lower, question) or _lists(_NUMBER_WORD, words, question) or _has(_COUNTED, lower),
+                _new(_NUMBER, lower, question)
+                or _lists(_NUMBER_WORD, words, question)
+                or _new(_COUNTED, lower, question),
             )
         case "reason":
             return _held(_lists(_REASON, words) or _has(_REASON_INSIDE, lower), hint=False)
