@@ -1,8 +1,9 @@
 """Quality of `ragstone.generation.citations`, by kinds of true and false sentences.
 
-Three groups, reported apart: *built* (kinds that the check was built with), *held_out* (kinds that building never looks
-at) and *natural* (sentences by people, statements of right and wrong answers, wrong passages). All on documents that
-training does not read. `accepted`: the product says quoted or borne out; of false sentences that is a false accept.
+Four groups, reported apart: *built* and *wordings* (kinds that the check was built with), *held_out* (kinds that
+building never looks at) and *natural* (sentences by people, statements of right and wrong answers, wrong passages).
+All on documents that training does not read. `accepted`: the product says quoted or borne out; of false
+sentences that is a false accept.
 
     python -m benchmarks.verification                          # everything
     python -m benchmarks.verification --most 60                # at most 60 cases a kind, in a few minutes
@@ -28,7 +29,7 @@ from benchmarks.verification.figures import Judged
 from benchmarks.verification.report import figures_of, printed
 from ragstone.inference.judge import PairJudge
 
-GROUPS = ("built", "held_out", "natural")
+GROUPS = ("built", "wordings", "held_out", "natural")
 MOST = 250
 """Cases of a kind; 250 give a 95 % interval of at most ±.06."""
 

@@ -71,20 +71,18 @@ Kind = Callable[[Spot], str | None]
 
 
 def _table(pairs: str, *, both: bool = True) -> tuple[re.Pattern[str], dict[str, str]]:
-    """A pattern of all words, and what each is exchanged for; "left/right, …"."""
+    """A pattern of all words, and what each is exchanged for."""
     exchange = dict(one.strip().split("/") for one in pairs.split(","))
-    exchange |= {right: left for left, right in exchange.items()} if both else {}
+    exchange |= {right: left for left, right in exchange.items() if both}
     words = sorted(map(re.escape, exchange), key=len, reverse=True)
-    return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE), exchange
+    pattern = re.compile(rf"\b(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)
+    return pattern, {word.lower(): instead for word, instead in exchange.items()}
 
 
-def _by_table(pairs: str, *, both: bool = True) -> Kind:
+def by_table(pairs: str, *, both: bool = True) -> Kind:
+    """A kind that exchanges one word by a table, "left/right, …"; `both` ways."""
     pattern, table = _table(pairs, both=both)
-
-    def edited(spot: Spot) -> str | None:
-        return spot.swapped(pattern, lambda found: _cased(found[0], table[found[0].lower()]))
-
-    return edited
+    return lambda spot: spot.swapped(pattern, lambda found: _cased(found[0], table[found[0].lower()]))
 
 
 def _cased(like: str, word: str) -> str:
@@ -194,7 +192,7 @@ def implicit_negation(spot: Spot) -> str | None:
     return spot.swapped(pattern, lambda _: f"{spot.random.choice(ways)} ")
 
 
-antonym = _by_table(
+antonym = by_table(
     "increase/decrease, increased/decreased, increases/decreases, increasing/decreasing, high/low, higher/lower, "
     "large/small, larger/smaller, largest/smallest, more/less, most/least, early/late, earlier/later, first/last, "
     "before/after, above/below, inside/outside, north/south, northern/southern, east/west, eastern/western, "
@@ -213,14 +211,14 @@ antonym = _by_table(
     "winter/summer, spring/autumn, morning/evening, victory/defeat, defeated/lost to, married/divorced, "
     "deep/shallow, expand/shrink, expanded/shrank, entered/left, joined/left, agree/disagree, agreed/disagreed"
 )
-quantifier = _by_table(
+quantifier = by_table(
     "some/all, many/few, most/few, several/all, all/some, few/many, every/no, both/neither, often/rarely, "
     "sometimes/always, usually/never, always/sometimes, never/always, rarely/often, mainly/exclusively, "
     "mostly/entirely, partly/fully, largely/solely, part of/all of, a number of/none of, only/not only, "
     "nearly/more than, almost/well over, each/none, any/no, majority/minority, partially/completely",
     both=False,
 )
-modality = _by_table(
+modality = by_table(
     "may/must, might/will, can/cannot, could/did, should/need not, must/may, will/may, would/did, may be/is, "
     "suggest/prove, suggests/proves, suggested/proved, indicate/prove, indicates/proves, possible/certain, "
     "likely/certain, probably/certainly, required/optional, believed/known, reported/denied, claimed/denied, "
@@ -228,29 +226,29 @@ modality = _by_table(
     "recommended/forbidden, optional/required, need/need not, have to/need not",
     both=False,
 )
-comparison = _by_table(
+comparison = by_table(
     "more than/less than, at least/at most, higher than/lower than, larger than/smaller than, better than/worse than, "
     "over/under, up to/more than, fewer than/more than, greater than/less than, longer than/shorter than, "
     "as well as/instead of, in addition to/instead of, until/since, from/until, because of/in spite of, "
     "because/although, due to/despite, along with/without, after/before, during/before, while/after, if/unless, "
     "with/without, for/against, and/but not, like/unlike, to/from, by/for, exactly/roughly"
 )
-unit = _by_table(
+unit = by_table(
     "km/miles, kilometers/miles, kilometres/miles, meters/feet, metres/feet, miles/yards, kg/g, tons/pounds, "
     "hours/days, minutes/hours, seconds/minutes, days/weeks, weeks/months, months/years, years/decades, "
     "century/decade, centuries/decades, percent/percentage points, degrees/minutes, dollars/euros, bytes/bits, "
     "megabytes/gigabytes, ms/seconds, mg/kg, ml/litres, acres/square miles, inches/feet, people/families, times/years"
 )
-scale = _by_table(
+scale = by_table(
     "million/billion, thousand/million, hundred/thousand, billion/trillion, hundreds/thousands, thousands/millions, "
     "millions/billions, dozens/hundreds, tens/hundreds, half/a quarter, twice/three times, double/triple, "
     "a third/half, quarter/half"
 )
-ordinal = _by_table(
+ordinal = by_table(
     "first/second, second/third, third/fourth, fourth/fifth, fifth/sixth, sixth/seventh, seventh/eighth, "
     "eighth/ninth, ninth/tenth, 19th/18th, 20th/19th, 21st/20th, 18th/17th, 17th/16th, primary/secondary, former/latter"
 )
-number_word = _by_table(
+number_word = by_table(
     "one/two, two/three, three/four, four/five, five/six, six/seven, seven/eight, eight/nine, nine/ten, ten/twelve, "
     "twelve/twenty, twenty/thirty, thirty/forty, fifty/sixty, single/double, pair/trio, dozen/score"
 )
@@ -414,18 +412,18 @@ def number_format(spot: Spot) -> str | None:
     return spot.swapped(re.compile(r"\b(\d{1,3}(?:\.\d{1,4})?) million\b"), spelt) or spot.swapped(_FIGURE, changed)
 
 
-number_words = _by_table(
+number_words = by_table(
     "two/2, three/3, four/4, five/5, six/6, seven/7, eight/8, nine/9, ten/10, eleven/11, twelve/12, thirteen/13, "
     "twenty/20, thirty/30, forty/40, fifty/50, percent/%, first/1st, second/2nd, third/3rd, fourth/4th, "
     "nineteenth/19th, twentieth/20th, one hundred/100"
 )
-contractions = _by_table(
+contractions = by_table(
     "is not/isn't, are not/aren't, was not/wasn't, were not/weren't, do not/don't, does not/doesn't, did not/didn't, "
     "cannot/can't, can not/can't, will not/won't, would not/wouldn't, could not/couldn't, should not/shouldn't, "
     "has not/hasn't, have not/haven't, had not/hadn't, it is/it's, that is/that's, there is/there's, you are/you're, "
     "we are/we're, they are/they're, you will/you'll"
 )
-synonym = _by_table(
+synonym = by_table(
     "began/started, begin/start, approximately/about, around/about, large/big, however/but, near/close to, "
     "also/additionally, received/got, many/numerous, located/situated, although/though, called/named, "
     "known as/called, assist/help, purchased/bought, nearly/almost, often/frequently, important/significant, "

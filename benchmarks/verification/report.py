@@ -17,7 +17,7 @@ from benchmarks.verification.figures import (
     percentile,
 )
 
-EDITED = ("built", "held_out")
+EDITED = ("built", "wordings", "held_out")
 CONTRASTS = {
     "squad, right against wrong answer": ("squad, right answer", "squad, wrong answer of the same kind"),
     "squad, right answer against none": ("squad, right answer", "squad, question without an answer"),

@@ -1,10 +1,10 @@
 """Fit the thresholds of the check of citations: `python -m benchmarks.verification.thresholds`.
 
-It reads what the judge's training kept back: built edits and rewrites (`built.py`) of documentation, and claims that
-people wrote about a text, with SciFact's of the half that trains. What the figures of docs/citations.md are measured
-on is not read. For each coverage below which a claim is a paraphrase, and each pair of thresholds of the judge, it
-prints the share of true and false edits, and of supported and contradicted claims, that would be accepted, each as a
-mean over kinds. The values chosen stand in `ragstone.generation.verification`.
+It reads what the judge's training kept back: built edits and rewrites (`built.py`, `wordings.py`) of documentation,
+and claims that people wrote about a text, with SciFact's of the half that trains. What the figures of
+docs/citations.md are measured on is not read. For each coverage below which a claim is a paraphrase, and each pair of
+thresholds of the judge, it prints the share of true and false edits, and of supported and contradicted claims, that
+would be accepted, each as a mean over kinds. The values chosen stand in `ragstone.generation.verification`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from statistics import fmean
 
 from benchmarks.answer_sets import DATA
 from benchmarks.splits import is_held_out
 from benchmarks.training.rows import is_kept_back
-from benchmarks.verification import built
+from benchmarks.verification import built, wordings
 from benchmarks.verification.cases import SEED, SETS, Case, Source, lines, passages
 from ragstone.generation.verification import Evidence
 from ragstone.inference.judge import PairJudge
@@ -56,7 +56,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--each", type=int, default=40, help="cases of each kind, at most")
     each = arguments.parse_args().each
-    edits = list(weighed(sampled(built.pairs(kept_back(), random.Random(SEED)), each)))
+    made = chain.from_iterable(kinds.pairs(kept_back(), random.Random(SEED)) for kinds in (built, wordings))
+    edits = list(weighed(sampled(made, each)))
     written = list(weighed([*sampled(scifact(), 4 * each), *sampled(paraphrases(), 2 * each)]))
     print("below  needed  of paraphrases   true edits  false edits   supported  contradicted")
     for chosen in product(BELOW, NEEDED, NEEDED_OF_PARAPHRASES):

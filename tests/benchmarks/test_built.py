@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from benchmarks.verification import wordings
 from benchmarks.verification.built import FALSE_KINDS, TRUE_KINDS, Spot, edited, pairs, plain_sentences, pool_of
 from benchmarks.verification.cases import Source
 from ragstone.generation.canonical import canonical
@@ -58,3 +59,18 @@ def test_cases_are_the_same_for_the_same_seed():
     first, again, other = (list(pairs(sources, random.Random(seed))) for seed in (1, 1, 2))
     assert first == again != other
     assert {case.kind for case in first if case.true}.isdisjoint(case.kind for case in first if not case.true)
+
+
+WORDED = (
+    "The dam is 5 km long and cost $3 million in the end. The colour of the harbour was approximately grey. "
+    "The World Health Organization (WHO) met in Kiel. The WHO helped the harbour's workers. The harbour is 900 m deep."
+)
+
+
+def test_each_kind_of_wording_gives_true_cases_and_each_of_its_kin_false_ones():
+    sources = [Source(WORDED, "The Dam", "en", "a"), Source(FOREIGN, "", "en", "b")]
+    made = [case for seed in range(20) for case in wordings.pairs(sources, random.Random(seed))]
+    kinds = {case.kind: case.true for case in made}
+    assert {name for name, true in kinds.items() if true} >= set(wordings.TRUE_KINDS) | {"abbreviation_declared"}
+    assert {name for name, true in kinds.items() if not true} >= {"unit_other", "currency_other", "possessive_reversed"}
+    assert all(case.claim not in plain_sentences(case.text) for case in made)

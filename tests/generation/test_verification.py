@@ -30,6 +30,34 @@ def test_what_the_passage_says_is_verified(claim):
 
 
 @pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        ("The dam is 5 kilometres long.", "The dam is 5 km long, and the road is shorter."),
+        ("The fine was 5 million dollars.", "In the end the fine was $5 million, which they paid."),
+        ("The firm organises colourful tours.", "The firm organizes colorful tours, and the rest is free."),
+        ("The World Health Organization met in Kiel.", "That year the WHO met in Kiel, with the city."),
+        ("The harbour's crane was sold.", "In May the crane of the harbour was sold, with the barns."),
+        ("Doctor Reed came at noon.", "With the boat Dr. Reed came at noon, and the dog came too."),
+    ],
+)
+def test_another_form_of_the_same_words_is_verified(claim, text):
+    assert Evidence(text).verify(claim).verdict is Verdict.BORNE_OUT
+
+
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        ("The dam is 5 miles long.", "The dam is 5 km long, and the road is shorter."),
+        ("The fine was 5 million euros.", "In the end the fine was $5 million, which they paid."),
+        ("The World Heritage Council met in Kiel.", "That year the WHO met in Kiel, with the city."),
+        ("The crane's harbour was sold.", "In May the crane of the harbour was sold, with the barns."),
+    ],
+)
+def test_another_unit_abbreviation_or_owner_is_not(claim, text):
+    assert Evidence(text).verify(claim).objections
+
+
+@pytest.mark.parametrize(
     "claim",
     [
         pytest.param("The tower was completed in March 1899.", id="year"),

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ragstone.documents import inline
 from ragstone.embedding.sparse import STOPWORDS, terms
 from ragstone.generation.canonical import canonical
+from ragstone.generation.units import units_of
 
 NEGATION_REACH = 4
 """A negator turns around the content terms among this many words after it."""
@@ -42,24 +43,6 @@ _MONTHS = "january february march april may june july august september october n
 MONTHS = {name: name[:3] for name in _MONTHS.split()} | {
     name[:3]: name[:3] for name in _MONTHS.split() if name != "may"
 }
-_UNIT_NAMES = (
-    "%:percent,pct,percentage km:kilometer,kilometre,kilometers,kilometres m:meter,metre,meters,metres mi:mile,miles "
-    "cm:centimeter,centimetre,centimeters,centimetres mm:millimeter,millimetre,millimeters,millimetres ft:foot,feet "
-    "in:inch,inches kg:kilogram,kilograms,kilogramme g:gram,grams mg:milligram,milligrams lb:lbs,pound,pounds "
-    "t:ton,tons,tonne,tonnes s:sec,secs,second,seconds min:mins,minute,minutes h:hr,hrs,hour,hours d:day,days "
-    "wk:week,weeks mo:month,months y:yr,yrs,year,years "
-    "ms:millisecond,milliseconds l:liter,litre,liters,litres ml:milliliter,millilitre,milliliters,millilitres "
-    "b:byte,bytes kb:kilobyte,kilobytes mb:megabyte,megabytes gb:gigabyte,gigabytes tb:terabyte,terabytes "
-    "$:dollar,dollars,usd €:euro,euros,eur £:gbp v:volt,volts w:watt,watts kw:kilowatt,kilowatts mw:megawatt,megawatts "
-    "°c:celsius °f:fahrenheit hz:hertz acre:acres ha:hectare,hectares century:centuries decade:decades mph: kph:km/h"
-)
-_UNITS = {
-    name: unit
-    for unit, _, names in (entry.partition(":") for entry in _UNIT_NAMES.split())
-    for name in (unit, *names.split(","))
-    if name
-}
-
 
 _OPPOSED = (
     "increase decrease, rise fall, rose fell, high low, higher lower, more less, most least, first last, "
@@ -212,9 +195,9 @@ def _numbers(plain: str) -> dict[str, frozenset[str]]:
         kind = match["kind"] or ""
         if kind == "s" and not _DECADE.fullmatch(figure):
             kind = ""
-        unit = match["money"] or _UNITS.get((match["unit"] or "").casefold(), "") if not kind else ""
+        units = frozenset(match["money"] or ()) or units_of(match["unit"] or "") if not kind else frozenset[str]()
         figure = f"{'-' if match['sign'] else ''}{figure}{'th' if kind in _ORDINAL else kind}"
-        found[figure] = found.get(figure, frozenset()) | {unit}
+        found[figure] = found.get(figure, frozenset()) | (units or {""})
     return found
 
 

@@ -91,7 +91,7 @@ def objections(claim: Facts, span: Facts, near: Facts, context: Facts) -> Iterat
         yield Objection.BOUND
     copied = len(claim.terms & span.terms) >= NEAR_COPY * len(claim.terms)
     yield from _by_names(claim, span, near, context, copied=copied)
-    if copied and _rearranged(claim.words, span.words):
+    if copied and (_rearranged(claim.words, span.words) or _owner_differs(claim.words, span.words)):
         yield Objection.ORDER
     if copied:
         yield from _by_alignment(claim.words[:MAX_WORDS], span.words[:MAX_WORDS])
@@ -334,6 +334,24 @@ def _rearranged(mine: Sequence[str], theirs: Sequence[str]) -> bool:
     moved_back = [place for place in second if place < first[-1]]
     moved_on = [place for place in first if place > second[0]]
     return max(moved_back) > min(moved_on)
+
+
+def _owner_differs(mine: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether owner and owned have changed places: "the crane's harbour" for "the crane of the harbour"."""
+    claimed, stated = _owned(mine), _owned(theirs)
+    return any((what, who) in stated - claimed and (who, what) not in stated for who, what in claimed)
+
+
+def _owned(words: Sequence[str]) -> set[tuple[str, str]]:
+    """Owner and owned of each possessive and of each "of" between two nouns."""
+    found = set()
+    for place, word in enumerate(words):
+        if word.endswith(("'s", "\u2019s")):
+            found |= {(word[:-2], what) for what in words[place + 1 : place + 3]}
+        elif word == "of" and place:
+            owners = [who for who in words[place + 1 : place + 4] if who not in _NO_ORDER][:2]
+            found |= {(who, words[place - 1]) for who in owners}
+    return found
 
 
 def _by_alignment(mine: Sequence[str], theirs: Sequence[str]) -> Iterator[Objection]:

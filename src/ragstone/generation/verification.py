@@ -27,6 +27,7 @@ from ragstone.generation.facts import Facts, content_terms, facts, merged
 from ragstone.generation.objections import SOFT, Objection, objections
 from ragstone.generation.quotes import find_quote, fold, without_markers
 from ragstone.generation.tables import Row, rows, speaks_of_another
+from ragstone.generation.wording import Wording
 from ragstone.vocabulary import Verdict
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ class Evidence:
         self._units = list(self._read())
         self._context = facts(f"{context}\n{table_header}")
         self._around = merged([self._context, *(unit.facts for unit in self._units)])
+        self._around_words = frozenset(self._around.words)
+        self._wording = Wording(" ".join([title, *(self._spoken(unit) for unit in self._units)]))
 
     def verify(self, claim: str, judge: Judge | None = None) -> Verification:
         """Check one claim; without a judge by the rules alone."""
@@ -165,10 +168,13 @@ class Evidence:
         """Check `claim` by the rules; the judge is asked where they do not decide."""
         if quoted := self._quoted(claim):
             return Examination(Verification(Verdict.QUOTED, 1.0, *quoted))
-        stated = facts(claim)
-        nearest = self._nearest(stated)
+        nearest = self._nearest(facts(claim))
         if nearest is None:
             return Examination(Verification(Verdict.DOUBTFUL, 0.0, *self._first()))
+        restated = self._restated(claim, *nearest)
+        stated = facts(restated)
+        if stated != facts(claim):
+            claim, nearest = restated, self._nearest(stated) or nearest
         first, last = nearest
         covered = self._covered(stated, first, last)
         found = tuple(
@@ -184,8 +190,21 @@ class Evidence:
         return Examination(checked, self._pair(claim) if is_open else None, covered)
 
     def _pair(self, claim: str) -> tuple[str, str]:
-        spoken = [unit.row.sentence if unit.row else inline.plain_text(self._of(unit)) for unit in self._units]
-        return support_pair(inline.plain_text(without_markers(claim)), spoken, self._title)
+        return support_pair(
+            inline.plain_text(without_markers(claim)), [self._spoken(unit) for unit in self._units], self._title
+        )
+
+    def _restated(self, claim: str, first: int, last: int) -> str:
+        """The claim in the wording of these sentences, and first of all of the one that holds most of its terms."""
+        stated = facts(claim)
+        _, place = max((self._covered(stated, at, at), -at) for at in range(first, last + 1))
+        claim = self._wording.restated(inline.plain_text(without_markers(claim)), self._spoken(self._units[-place]))
+        if first == last:
+            return claim
+        return self._wording.restated(claim, " ".join(map(self._spoken, self._units[first : last + 1])))
+
+    def _spoken(self, unit: _Unit) -> str:
+        return unit.row.sentence if unit.row else inline.plain_text(self._of(unit))
 
     def _of(self, unit: _Unit) -> str:
         return self.text[unit.start : unit.end]
@@ -222,7 +241,7 @@ class Evidence:
             if word in STOPWORDS:
                 continue
             terms = content_terms(word)
-            run = run + 1 if terms and not terms & self._around.terms else 0
+            run = run + 1 if terms and not terms & self._around.terms and word not in self._around_words else 0
             if run > MAX_ADDED:
                 return True
         return False
