@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ragstone.documents.inline import plain_text
 from ragstone.documents.sentences import sentences
 from ragstone.generation.blocks import MAX_CODE_LINES, MAX_ROWS, blocks
-from ragstone.generation.citations import cite
+from ragstone.generation.citations import cite, claims
 from tests.generation.passages import passage
 
 
@@ -46,7 +46,7 @@ def test_of_a_long_list_the_items_around_are_shown_and_the_rest_is_counted():
     text = "These are the rules:\n\n" + "\n".join(f"{n}. Rule {n} is {'long ' * 20}." for n in range(1, 41))
     answer = shown(text, "Rule 20")
     assert re.findall(r"^(\d+)\. ", answer, re.MULTILINE) == ["19", "20", "21"]
-    assert answer.endswith("… (+37)")
+    assert answer.endswith("… and 37 more")
 
 
 def test_code_is_shown_as_it_stands_below_the_sentence_that_introduces_it():
@@ -60,7 +60,7 @@ def test_of_long_code_the_lines_around_the_found_one_are_shown():
     answer = shown("Call:\n\n```py\n" + "\n".join(lines) + "\n```", "call_50")
     assert answer.count("call_") == MAX_CODE_LINES
     assert "call_50()" in answer
-    assert answer.endswith("```\n\n… (+70)")
+    assert answer.endswith("```\n\n… and 70 more")
 
 
 STEPS = "To reset:\n\n1. Hold the key.\n2. Run:\n\n   ```sh\n   reset --hard\n   ```\n\n3. Let go."
@@ -77,7 +77,7 @@ TABLE = "Use in 2020:\n\n| Ship | Litres | Port |\n| --- | --: | --- |\n| Ada | 
 
 def test_a_row_is_shown_with_caption_and_head():
     assert shown(TABLE, "| Bo") == (
-        "Use in 2020: [1]\n\n| Ship | Litres | Port |\n| --- | --- | --- |\n| Bo | 900 | A \\| B [1] |\n\n… (+1)"
+        "Use in 2020: [1]\n\n| Ship | Litres | Port |\n| --- | --- | --- |\n| Bo | 900 | A \\| B [1] |\n\n… and 1 more"
     )
 
 
@@ -87,6 +87,13 @@ def test_of_a_table_that_is_introduced_the_rows_of_the_question_are_shown():
         (answer,) = blocks([passage(TABLE)], chosen, "How many litres did Bo use?")
         assert "| Bo | 900 |" in answer
         assert "Ada" not in answer
+
+
+def test_what_is_left_out_is_counted_in_the_language_of_the_question_and_is_no_claim():
+    text = "Dies sind alle:\n\n" + "\n".join(f"- Stein {n}" for n in range(50))
+    (answer,) = blocks([passage(text)], [(0, 0)], "Welche Steine gibt es im Haus?")
+    assert answer.endswith("Stein 11 [1]\n\n… und 38 weitere")
+    assert not any("weitere" in answer[one.start : one.end] for one in claims(answer))
 
 
 def test_a_row_of_a_later_chunk_has_the_head_of_its_table():
@@ -99,7 +106,7 @@ def test_the_first_rows_stand_for_a_long_table():
     text = "These are all:\n\n| A | B |\n|---|---|\n" + "\n".join(f"| {n} | x{n} |" for n in range(50))
     answer = shown(text, "These")
     assert answer.count("[1] |") == MAX_ROWS
-    assert answer.endswith("… (+38)")
+    assert answer.endswith("… and 38 more")
 
 
 def test_a_field_of_a_record_has_the_name_of_the_record():

@@ -108,7 +108,7 @@ async def test_links_and_images_are_not_shown_and_foreign_numbers_are_no_markers
 async def test_a_row_is_shown_below_the_head_of_its_table():
     table = passage("| Bridge | Opened |\n|---|---|\n| Golden Gate Bridge | 1937 |\n| Tower Bridge | 1894 |", title="B")
     assert await said("When was Golden Gate Bridge opened?", [table]) == (
-        "| Bridge | Opened |\n| --- | --- |\n| Golden Gate Bridge | 1937 [1] |\n\n… (+1)"
+        "| Bridge | Opened |\n| --- | --- |\n| Golden Gate Bridge | 1937 [1] |\n\n… and 1 more"
     )
 
 

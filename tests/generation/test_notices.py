@@ -27,7 +27,7 @@ def test_every_notice_exists_in_every_language_and_differs(kind: NoticeKind):
 def test_a_notice_names_what_it_is_about_whatever_it_holds():
     for language in LANGUAGES:
         assert "{cookie}" in notice("searched_for", language, words="{cookie}")
-        assert "1200" in notice("more_rows", language, count=1200)
+        assert "1200" in notice("left_out", language, count=1200)
 
 
 def test_a_language_without_notices_gets_the_english_ones():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ragstone.documents.inline import cut, guarded
 from ragstone.documents.sentences import Kind, Sentence, sentences
 from ragstone.generation.facts import content_terms
+from ragstone.generation.notices import FALLBACK, language_of, notice
 from ragstone.vocabulary import Passage
 
 MAX_ITEMS = 12
@@ -91,13 +92,14 @@ class PassageBlocks:
     """Writes sentences of one passage as an answer shows them; `number` is the passage's marker.
 
     `bold` are places of sentences to set in bold type. Of the chosen rows of a table, or of all where none was chosen,
-    those are shown that hold most of the terms `asked`.
+    those are shown that hold most of the terms `asked`. What is left out is counted in `language`.
     """
 
     passage: Passage
     number: int
     bold: Collection[int] = ()
     asked: frozenset[str] = frozenset()
+    language: str = FALLBACK
     text: str = field(init=False)
     parts: list[Part] = field(init=False)
 
@@ -193,7 +195,7 @@ class PassageBlocks:
         if len(entries) == 1:
             return self._entry(entries[0], mark="")
         kept = _kept(len(entries), hit, MAX_ITEMS if total <= MAX_LIST_CHARS or not hit else 1)
-        return "\n".join((*(self._entry(entries[at]) for at in kept), *_left_out(len(entries) - len(kept))))
+        return "\n".join((*(self._entry(entries[at]) for at in kept), *self._left_out(len(entries) - len(kept))))
 
     def _record(self, entries: Sequence[Sequence[tuple[int, Sentence]]], hit: Sequence[int]) -> str:
         """Fields of a record of JSON, each behind the record's name."""
@@ -248,7 +250,7 @@ class PassageBlocks:
                 cells = [f"**{cut(cell, emphasis=False)[0]}**" if cell else cell for cell in cells]
             cells[-1] = f"{cells[-1]} [{self.number}]".strip()
             lines.append(_row(cells))
-        return "\n".join((*lines, *(["", *_left_out(len(rows) - len(kept))] if len(kept) < len(rows) else [])))
+        return "\n".join((*lines, *self._left_out(len(rows) - len(kept))))
 
     def _asked_for(self, rows: Sequence[Sentence]) -> Sequence[int]:
         """The places of the rows that hold most of the question's terms; all, if none holds any."""
@@ -274,7 +276,11 @@ class PassageBlocks:
         start = max(0, min(hit - most // 3, len(lines) - most))
         shown = lines[start : start + most]
         fence = self._fence(shown[0].start, shown[-1].end)
-        return "\n".join((fence, *(["", *_left_out(len(lines) - len(shown))] if len(shown) < len(lines) else [])))
+        return "\n".join((fence, *self._left_out(len(lines) - len(shown))))
+
+    def _left_out(self, count: int) -> list[str]:
+        """The lines that say how many items, rows or lines of code are not shown."""
+        return ["", notice("left_out", self.language, count=count)] if count > 0 else []
 
     def _fence(self, start: int, end: int) -> str:
         """Whole lines from `start` to `end` between fences like those around them."""
@@ -293,11 +299,12 @@ def blocks(passages: Sequence[Passage], chosen: Sequence[tuple[int, int]], quest
 
     A chosen sentence is the index of its passage, and its start in the passage's text.
     """
+    asked, language = content_terms(question), language_of(question, passages)
     shown: dict[int, PassageBlocks] = {}
     found: dict[tuple[int, int], list[int]] = {}
     for passage, start in chosen:
         if passage not in shown:
-            shown[passage] = PassageBlocks(passages[passage], passage + 1, asked=content_terms(question))
+            shown[passage] = PassageBlocks(passages[passage], passage + 1, asked=asked, language=language)
         part, place = shown[passage].find(start)
         found.setdefault((passage, part), []).append(place)
     for passage, part in list(found):
@@ -323,7 +330,3 @@ def _kept(count: int, hit: Sequence[int], most: int) -> list[int]:
     around = most // 2 if most > 1 else 1
     near = sorted({at for one in hit for at in range(max(0, one - around), min(count, one + around + 1))})
     return near[:MAX_ITEMS]
-
-
-def _left_out(count: int) -> list[str]:
-    return [f"… (+{count})"] if count > 0 else []

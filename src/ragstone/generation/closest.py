@@ -9,6 +9,7 @@ from ragstone.documents.inline import cut
 from ragstone.generation.blocks import MAX_LIST_CHARS, PassageBlocks
 from ragstone.generation.candidates import SentenceCandidate, candidates
 from ragstone.generation.facts import content_terms
+from ragstone.generation.notices import language_of
 from ragstone.generation.relevance import relevance
 from ragstone.vocabulary import ClosestSection, Passage
 
@@ -35,7 +36,8 @@ def closest(question: str, passages: Sequence[Passage]) -> Closest:
     bearing = [_bears(content_terms(question), passage) for passage in passages]
     if not any(bearing):
         return Closest()
-    found = [_section(passages, one) for one in _best(question, passages)]
+    language = language_of(question, passages)
+    found = [_section(passages, one, language) for one in _best(question, passages)]
     return Closest(tuple(section for section, _ in found), "\n\n".join(text for _, text in found))
 
 
@@ -60,11 +62,11 @@ def _best(question: str, passages: Sequence[Passage]) -> list[SentenceCandidate]
     return list(chosen.values())
 
 
-def _section(passages: Sequence[Passage], best: SentenceCandidate) -> tuple[ClosestSection, str]:
+def _section(passages: Sequence[Passage], best: SentenceCandidate, language: str) -> tuple[ClosestSection, str]:
     """A section around its best sentence, and its Markdown below a heading that says where it stands."""
     passage, number = passages[best.passage], best.passage + 1
     chunk = passage.chunk
-    shown = PassageBlocks(passage, number)
+    shown = PassageBlocks(passage, number, language=language)
     index, place = shown.find(best.start)
     part = shown.parts[index]
     shown.bold = (place,)

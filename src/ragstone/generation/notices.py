@@ -14,7 +14,7 @@ from ragstone.documents.languages import language_of_text
 from ragstone.vocabulary import Passage, SpellingCorrection
 
 NoticeKind = Literal[
-    "nothing_found", "closest", "greeting", "thanks", "searched_for", "instructions_in_source", "more_rows", "no_model"
+    "nothing_found", "closest", "greeting", "thanks", "searched_for", "instructions_in_source", "left_out", "no_model"
 ]
 
 FALLBACK = "en"
@@ -29,7 +29,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "You are welcome. Ask the next question about the documents at any time.",
         "searched_for": "Searched for: {words}",
         "instructions_in_source": "A source contains instructions to its reader. They were not followed.",
-        "more_rows": "… {count} more rows",
+        "left_out": "… and {count} more",
         "no_model": "Only questions about the documents are answered here: no language model is set up.",
     },
     "de": {
@@ -39,7 +39,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "Gern geschehen. Stellen Sie jederzeit die nächste Frage zu den Dokumenten.",
         "searched_for": "Gesucht wurde: {words}",
         "instructions_in_source": "Eine Quelle enthält Anweisungen an ihre Leser. Sie wurden nicht befolgt.",
-        "more_rows": "… {count} weitere Zeilen",
+        "left_out": "… und {count} weitere",
         "no_model": "Hier werden nur Fragen zu den Dokumenten beantwortet: Es ist kein Sprachmodell eingerichtet.",
     },
     "es": {
@@ -49,7 +49,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "De nada. Haga cuando quiera la siguiente pregunta sobre los documentos.",
         "searched_for": "Se buscó: {words}",
         "instructions_in_source": "Una fuente contiene instrucciones para sus lectores. No se han seguido.",
-        "more_rows": "… {count} filas más",
+        "left_out": "… y {count} más",
         "no_model": "Aquí solo se responden preguntas sobre los documentos: no hay ningún modelo configurado.",
     },
     "fr": {
@@ -59,7 +59,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "Je vous en prie. Posez quand vous voulez la question suivante sur les documents.",
         "searched_for": "Recherche effectuée : {words}",
         "instructions_in_source": "Une source contient des instructions à ses lecteurs. Elles n'ont pas été suivies.",
-        "more_rows": "… {count} autres lignes",
+        "left_out": "… et encore {count}",
         "no_model": "Seules les questions sur les documents trouvent une réponse ici : aucun modèle n'est configuré.",
     },
     "zh": {
@@ -69,7 +69,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "不客气。欢迎随时继续提出关于文档的问题。",
         "searched_for": "实际搜索：{words}",
         "instructions_in_source": "有一个来源包含对读者的指令，这些指令没有被执行。",
-        "more_rows": "……还有 {count} 行",
+        "left_out": "……还有 {count} 项",
         "no_model": "这里只回答关于文档的问题：没有设置语言模型。",
     },
     "it": {
@@ -79,7 +79,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "Prego. Faccia quando vuole la prossima domanda sui documenti.",
         "searched_for": "Ricerca eseguita: {words}",
         "instructions_in_source": "Una fonte contiene istruzioni per i suoi lettori. Non sono state seguite.",
-        "more_rows": "… altre {count} righe",
+        "left_out": "… e ancora {count}",
         "no_model": "Qui si risponde solo a domande sui documenti: non è configurato alcun modello linguistico.",
     },
     "pt": {
@@ -89,7 +89,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "De nada. Faça quando quiser a próxima pergunta sobre os documentos.",
         "searched_for": "Pesquisa feita: {words}",
         "instructions_in_source": "Uma fonte contém instruções aos seus leitores. Não foram seguidas.",
-        "more_rows": "… mais {count} linhas",
+        "left_out": "… e mais {count}",
         "no_model": "Aqui só se responde a perguntas sobre os documentos: não há modelo de linguagem configurado.",
     },
     "nl": {
@@ -99,7 +99,7 @@ _NOTICES: Mapping[str, Mapping[NoticeKind, str]] = {
         "thanks": "Graag gedaan. Stel gerust de volgende vraag over de documenten.",
         "searched_for": "Gezocht naar: {words}",
         "instructions_in_source": "Een bron bevat instructies aan de lezer. Ze zijn niet opgevolgd.",
-        "more_rows": "… nog {count} rijen",
+        "left_out": "… en nog {count}",
         "no_model": "Hier worden alleen vragen over de documenten beantwoord: er is geen taalmodel ingesteld.",
     },
 }  # fmt: skip
@@ -111,7 +111,7 @@ LANGUAGES = tuple(_NOTICES)
 def notice(kind: NoticeKind, language: str, *, words: str = "", count: int = 0) -> str:
     """The text of a notice in a language, in English where it has none.
 
-    `searched_for` names `words`, `more_rows` names `count`.
+    `searched_for` names `words`, `left_out` names `count`.
     """
     return _NOTICES.get(language, _NOTICES[FALLBACK])[kind].format(words=words, count=count)
 
