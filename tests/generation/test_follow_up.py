@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ragstone.documents.sentences import sentences
 from ragstone.generation.candidates import candidates
 from ragstone.generation.follow_up import follow_up
+from ragstone.generation.relevance import relevance
 from ragstone.vocabulary import Query, Turn, parts_of_question
 from tests.generation.passages import passage
 
@@ -33,6 +36,27 @@ def test_what_was_said_still_answers_where_it_holds_the_new_words():
     history = (Turn("Tell me of the rooms", "A double room costs 85 euros [1]."),)
     double, single, _ = odds("How many euros is double?", history=history)
     assert double > single
+
+
+POOL = passage(
+    "The outdoor pool of the hotel was built in 1998 and has warm water. It opens at 7:30. A swim costs 4.50 euros."
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("And at what time can I use the warm outdoor pool?", "7:30"),
+        ("And when was the outdoor pool built?", "1998"),
+        ("And how much is a swim?", "4.50 euros"),
+    ],
+)
+def test_a_sentence_without_what_is_asked_for_is_not_lifted_by_words(question, answer):
+    turn = follow_up(question, "", BEFORE)
+    assert turn is not None
+    found = candidates([POOL])
+    extra = [turn.odds(one, POOL) for one in found]
+    assert answer in relevance(question, [POOL], found, extra).ranked[0][0].text
 
 
 def test_without_history_and_for_a_repeated_question_nothing_is_weighed():

@@ -89,6 +89,73 @@ def test_a_sentence_holds_that_kind_or_not(question, yes, no):
     assert bad.missing
 
 
+TIMES_OF_DAY = [
+    ("What time does the mill open?", "It opens at 9 am.", "The mill was built in 1854."),
+    ("Until what time may one stay?", "The last guests leave at 10:30.", "The mill was restored in March 2014."),
+    ("Um wie viel Uhr öffnet die Mühle?", "Sie öffnet um 9 Uhr.", "Die Mühle wurde 1854 gebaut."),
+    ("¿A qué hora abre el molino?", "Abre a las 9.", "El molino se construyó en 1854."),
+    ("À quelle heure ouvre le moulin ?", "Il ouvre à 9 heures.", "Le moulin date de mars 1854."),
+    ("A que horas abre o moinho?", "Abre às 9h30.", "O moinho foi construído em 1854."),
+    ("A che ora apre il mulino?", "Apre alle 9.", "Il mulino fu costruito nel 1854."),
+    ("Во сколько открывается мельница?", "Она открывается в 9 часов.", "Мельница построена в 1854 году."),
+    ("في أي ساعة تفتح الطاحونة؟", "تفتح الساعة 9 صباحا.", "بنيت الطاحونة سنة 1854."),
+    ("Değirmen saat kaçta açılıyor?", "Saat 9 gibi açılıyor.", "Değirmen 1854 yılında yapıldı."),
+    ("चक्की कितने बजे खुलती है?", "चक्की सुबह 9 बजे खुलती है।", "चक्की 1854 में बनी।"),
+    ("Jam berapa kincir dibuka?", "Kincir dibuka pukul 9.", "Kincir dibangun tahun 1854."),
+    ("Mihin aikaan mylly avataan?", "Mylly avataan klo 9.", "Mylly rakennettiin vuonna 1854."),
+    ("磨坊几点开门？", "磨坊早上9点开门。", "磨坊建于1854年。"),
+    ("水車は何時に開きますか。", "9時に開きます。", "1854年に建てられました。"),
+    ("방앗간은 몇 시에 엽니까?", "오전 9시에 엽니다.", "1854년에 지어졌습니다."),
+    ("โรงสีเปิดกี่โมง", "เปิด 9 โมง", "สร้างในปี 1854"),
+]
+
+
+@pytest.mark.parametrize(("question", "yes", "no"), TIMES_OF_DAY, ids=[each[0] for each in TIMES_OF_DAY])
+def test_a_year_is_no_time_of_day(question, yes, no):
+    asked = read(question, [])
+    assert asked.asks == "date"
+    good, bad = (held(asked, text, facts(text), "prose") for text in (yes, no))
+    assert good.found
+    assert bad.missing
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("What time of year is best?", "May 2014 was best."),
+        ("When was the mill built?", "It was built in 1854."),
+        ("When does the mill open?", "It opens at 9:30."),
+        ("How much is a sack?", "A sack is 9.30 euros."),
+    ],
+)
+def test_any_time_answers_when_and_a_price_with_cents_is_an_amount(question, text):
+    assert held(read(question, []), text, facts(text), "prose").found
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Ab welchem Tag mahlt die Mühle?", "Sie mahlt ab dem vierten Tag."),
+        ("When does the mill close?", "It closes in the sixth week."),
+    ],
+)
+def test_a_day_may_be_named_by_its_number(question, text):
+    assert not held(read(question, []), text, facts(text), "prose").missing
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("Was kostet ein Sack Mehl?", "thing"),
+        ("Was the mill sold?", "polar"),
+        ("방앗간은 몇 시간 동안 엽니까?", "number"),
+        ("방앗간을 수리해야 합니까?", "thing"),
+    ],
+)
+def test_words_of_another_kind_or_language_ask_for_nothing(question, kind):
+    assert asked_for(question)[0] == kind
+
+
 def test_what_the_question_says_itself_is_not_found():
     asked = read("When in 1854 was the mill built?", [])
     assert held(asked, "The mill of 1854 is of stone", facts("The mill of 1854 is of stone"), "prose").missing

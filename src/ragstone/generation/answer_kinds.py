@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ragstone.documents.sentences import Kind
 from ragstone.generation.facts import Facts
-from ragstone.generation.question import Question
+from ragstone.generation.question import Question, asks_time_of_day
 
 _MONTHS = (
     "januar* februar* march april juni juli june july august* september oktober november dezember october "
@@ -36,6 +36,11 @@ _DAYS = (
     "суббот* воскресень* pazartesi salı çarşamba perşembe cuma cumartesi pazar today tomorrow yesterday midnight "
     "noon heute morgen gestern mittags century centuries century's jahrhundert* siglo siècle século secolo век "
     "века веке yüzyıl* قرن القرن عام سنة शताब्दी सन वर्ष ago v.chr n.chr christmas easter"
+)
+_CLOCK_WORDS = (
+    "noon midday midnight mittag* mitternacht* mediodía medianoche midi minuit meio-dia meia-noite mezzogiorno "
+    "mezzanotte полдень полудня полночь полуночи öğlen öğle geceyarısı الظهر दोपहर siang keskipäivä* keskiyö* "
+    "middag midnatt middernacht południe północ dawn dusk sunrise sunset"
 )
 _TIMES = (
     "when before after until since while during every each daily weekly monthly yearly annually quarterly hourly "
@@ -103,13 +108,33 @@ def _inside(listed: str) -> re.Pattern[str]:
 
 
 _CLOCK = r"(?<!\d)\d{1,2}[:.h]\d\d(?!\d)|(?<!\d)\d{1,2} ?(?:am|pm|a\.m|p\.m|uhr)(?!\w)"
+_HOUR = (
+    r"(?<!\d)\d{1,2} ?(?:点|點|時(?!間)|时(?!间)|시(?!간)|นาฬิกา|น\.|โมง|ทุ่ม|बजे|o['’]clock|uur)"
+    r"|[一二三四五六七八九十两兩]+[点點]"
+    r"|บ่าย|(?:한|두|세|네|다섯|여섯|일곱|여덟|아홉|열) ?시(?!간)"
+    r"|(?<!\w)(?:klo|kello|kl\.?|klokk\w*|saat|jam|pukul|saa|الساعة|a las|las|às|alle|dalle|ore) \d{1,2}(?![\d%])"
+    r"|(?<!\w)(?:à|de|dès|vers|avant|après|jusqu['’]à) \d{1,2} ?(?:h|heures?)(?!\w)"
+    r"|(?<!\w)(?:в|до|с|после|около|к) \d{1,2} (?:час\w*|ч)(?!\w)"
+    r"|(?<!\w)(?:at|until|till|by|from) \d{1,2}(?=[.,;)]|$| (?:in|on|and|every|to|until) )"
+)
 _YEAR = r"(?<!\d)(?:1\d{3}|20\d\d)(?:s|er)?(?!\d)|(?<!\d)25\d\d(?!\d)"  # 25xx: the years of Thailand
 _CALENDAR = (
     r"\d{1,4} ?[年月日世紀世纪時时년월일]|[一二三四五六七八九十〇]+[年月日时時]|星期|周[一二三四五六日]|"
     r"曜日|世紀|世纪|ปี|เดือน|วันที่|ศตวรรษ"
 )
 _NUMERIC_DATE = r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?!\d)"
+_TIME_OF_DAY, _CLOCK_WORD = re.compile(f"{_CLOCK}|{_HOUR}"), _words(_CLOCK_WORDS)
 _DATE = re.compile(f"{_YEAR}|{_CLOCK}|{_CALENDAR}|{_NUMERIC_DATE}")
+_NO_AMOUNT = re.compile(r"(?<!\d)\d{1,2}[:h]\d\d(?!\d)|(?<!\d)\d{1,2}(?:\.\d\d)? ?(?:am|pm|a\.m|p\.m|uhr)(?!\w)")
+"""Times of day, but for such as 9.30, which may be a price."""
+_DATE_OF_DAYS = re.compile(f"{_YEAR}|{_CALENDAR}|{_NUMERIC_DATE}")
+_DAY_COUNTED = re.compile(
+    r"(?<!\w)(?:\w+(?:st|nd|rd|th) (?:day|week|month|year|hour)s?"
+    r"|\w+(?:te|ten|tem|ter) (?:tag|woche|monat|jahr|stunde)\w*"
+    r"|(?:primer|segund|tercer|cuart|quint|sext|séptim|octav|noven|décim)\w* (?:día|semana|mes|año)s?"
+    r"|\w+(?:ième|er|ère) (?:jour|semaine|mois|année)s?)(?!\w)"
+)
+"""A day, week or month by its number."""
 _DATE_WORD, _TIME_WORD, _TIME_INSIDE = _words(f"{_MONTHS} {_DAYS}"), _words(_TIMES), _inside(_TIMES_INSIDE)
 _NUMBER, _NUMBER_WORD = re.compile(r"\d+"), _words(_NUMBERS)
 _COUNTED = re.compile("[一二三四五六七八九十百千万萬億两兩半]+[个個人名座条條岁歲年次位家种種本回枚台件匹社校間度倍]")
@@ -150,17 +175,24 @@ def held(asked: Question, text: str, stated: Facts, kind: Kind) -> Held:
 
 
 def _stated(asked: Question, lower: str, kind: Kind) -> Held:
-    """Whether the text, in lower case, holds what is read from digits and from listed words."""
+    """Whether the text, in lower case, holds what is read from digits and from listed words.
+
+    A year answers no question for a time of day.
+    """
     question, words = asked.text.casefold(), _WORD.findall(lower)
     match asked.asks:
+        case "date" if asks_time_of_day(question):
+            found = _new(_TIME_OF_DAY, lower, question) or _lists(_CLOCK_WORD, words, question)
+            return _held(found, _lists(_TIME_WORD, words) or _has(_TIME_INSIDE, lower))
         case "date":
             found = _new(_DATE, lower, question) or _lists(_DATE_WORD, words, question)
-            return _held(found, _lists(_TIME_WORD, words) or _has(_TIME_INSIDE, lower))
+            numbered = _has(_DAY_COUNTED, lower)
+            return _held(found, numbered or _lists(_TIME_WORD, words) or _has(_TIME_INSIDE, lower))
         case "number":
-            counted = _DATE.sub(" ", lower)  # a year or a time of day is no amount
+            counted = _NO_AMOUNT.sub(" ", lower)  # a year or a time of day is no amount
             return _held(
-                _new(_NUMBER, counted, question),
-                _new(_NUMBER, lower, question)
+                _new(_NUMBER, _DATE_OF_DAYS.sub(" ", counted), question),
+                _new(_NUMBER, counted, question)
                 or _lists(_NUMBER_WORD, words, question)
                 or _new(_COUNTED, lower, question),
             )

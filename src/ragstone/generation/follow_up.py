@@ -1,7 +1,8 @@
 """Follow-ups: what an earlier turn of the conversation changes in the odds that a sentence answers.
 
-Three things count. A word that the question before did not have weighs more than one that it had. A sentence that
-was just given answers the next question only where it holds the new words. A repeated question changes nothing.
+Four things count. A word that the question before did not have weighs more than one that it had. A sentence that
+was just given answers the next question only where it holds the new words. Words do not make up for what is asked for:
+a time, a number, a name. A repeated question changes nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragstone.documents.languages import function_words, language_of_text
+from ragstone.generation.answer_kinds import held
 from ragstone.generation.candidates import SentenceCandidate
-from ragstone.generation.facts import content_terms
+from ragstone.generation.facts import content_terms, facts
+from ragstone.generation.question import Question, read
 from ragstone.vocabulary import Passage, Turn
 
 NEW_WORDS = 3.0
@@ -21,6 +24,8 @@ CARRIED = 1.0
 """Log odds for a sentence that holds all carried words, itself or in its headings; likewise."""
 SAID = 3.0
 """Log odds against a sentence that the last answer gave and that holds no new word; likewise."""
+ANOTHER_KIND = NEW_WORDS + CARRIED
+"""Log odds against a sentence that holds nothing of the kind asked for: as much as all words together."""
 SAME_AT = 0.8
 """The share of a sentence's terms in the last answer from which it was said."""
 
@@ -31,6 +36,7 @@ _WORD = re.compile(r"[^\W_]+")
 class FollowUp:
     """A question within a conversation: its new terms, the carried ones, and those of the last answer."""
 
+    asked: Question
     new: frozenset[str]
     carried: frozenset[str]
     said: frozenset[str]
@@ -41,7 +47,8 @@ class FollowUp:
         above = content_terms("\n".join(passage.chunk.heading_path_at(passage.chunk.start + one.start)))
         is_said = bool(own) and len(own & self.said) >= SAME_AT * len(own)
         odds = NEW_WORDS * _share(self.new, own | above) + CARRIED * _share(self.carried, own | above)
-        return odds - SAID * is_said * (1 - _share(self.new, own))
+        missing = held(self.asked, one.text, facts(one.text), one.kind).missing
+        return odds - SAID * is_said * (1 - _share(self.new, own)) - ANOTHER_KIND * missing
 
 
 def follow_up(question: str, carried: str, history: Sequence[Turn]) -> FollowUp | None:
@@ -55,7 +62,9 @@ def follow_up(question: str, carried: str, history: Sequence[Turn]) -> FollowUp 
     new = asked - before
     if not new and not carried:
         return None
-    return FollowUp(new, (asked & before) | content_terms(carried), content_terms(history[-1].answer))
+    return FollowUp(
+        read(question, []), new, (asked & before) | content_terms(carried), content_terms(history[-1].answer)
+    )
 
 
 def _terms(question: str) -> frozenset[str]:

@@ -40,7 +40,7 @@ class _Asking:
     say "330 metres tall".
 
     `anywhere`, `beginning` of a part or end of the question, `first` of all: separated by commas. `inside` words, for
-    scripts without spaces: separated by spaces.
+    scripts without spaces: separated by spaces, with `_` for a space.
     """
 
     anywhere: str = ""
@@ -72,8 +72,7 @@ _ASKING: dict[QuestionKind, _Asking] = {
         "몇 얼마",
     ),
     "date": _Asking(
-        anywhere="what year, what date, what day, what month, what decade, what century, what "
-        "time, which year, which "
+        anywhere="what year, what date, what day, what month, what decade, what century, what time, which year, which "
         "date, which day, which month, which decade, which century, welche* jahr*, welche* "
         "tag*, welche* monat*, "
         "qué año*, que año*, qué mes, qué día, qué fecha, qué siglo, quelle année, quel jour, "
@@ -83,15 +82,13 @@ _ASKING: dict[QuestionKind, _Asking] = {
         "zaman, hangi yıl*, "
         "hangi tarih*, hangi gün*, hangi ay*, कब, किस वर्ष, किस साल, किस सन, tahun berapa, "
         "kapan, mwaka gani, minä "
-        "vuonna, hvilket år, hvilken dag, wie spät, um wie viel uhr, à quelle heure, a qué "
-        "hora, a que horas, a "
-        "che ora",
+        "vuonna, hvilket år, hvilken dag",
         beginning="when, wann, cuándo, cuando, quand, quando, когда, متى, متي, lini, milloin, "
         "når, hvornår, wanneer, kiedy, "
         "när",
         inside="什么时候 什麼時候 何时 何時 几时 哪年 哪一年 哪天 几月 几号 何年 いつ 何月 何日 何世紀 เมื่อไร เมื่อไหร่ "
         ""
-        "เมื่อใด ปีใด ปีไหน วันใด วันไหน พ.ศ.ใด 언제 몇 년 몇년 어느 해 몇 월 몇월 며칠",
+        "เมื่อใด ปีใด ปีไหน วันใด วันไหน พ.ศ.ใด 언제 몇_년 몇년 어느_해 몇_월 몇월 며칠",
     ),
     "reason": _Asking(
         anywhere="why, how come, what reason, what cause*, what purpose, what is the reason, "
@@ -116,7 +113,7 @@ _ASKING: dict[QuestionKind, _Asking] = {
         beginning="where, wo, woher, wohin, donde, où, onde, aonde, dove, hvor, waar, gdzie, var",
         inside="哪里 哪裡 哪儿 哪兒 何处 何處 在哪 哪个城市 哪個城市 哪个国家 哪個國家 哪国 哪國 どこ 何県 何市 何国 "
         ""
-        "ที่ไหน ประเทศใด จังหวัดใด เมืองใด 어디 어느 나라 어느 도시",
+        "ที่ไหน ประเทศใด จังหวัดใด เมืองใด 어디 어느_나라 어느_도시",
     ),
     "person": _Asking(
         anywhere="whose, whom, wessen, kim, kimin, kimi, kime, kimdir, kimler, कौन, किसने, "
@@ -184,11 +181,28 @@ def _compiled(words: _Asking) -> re.Pattern[str]:
     if words.first:
         choices.append(rf"{_FIRST}(?:{_pattern(words.first)}){whole}")
     if words.inside:
-        choices.append("|".join(re.escape(part) for part in sorted(words.inside.split(), key=len, reverse=True)))
+        parts = (part.replace("_", " ") for part in sorted(words.inside.split(), key=len, reverse=True))
+        choices.append("|".join(re.escape(part) for part in parts))
     return re.compile("|".join(choices), re.IGNORECASE)
 
 
 _ASKS = {kind: _compiled(words) for kind, words in _ASKING.items()}
+
+_CLOCK = _compiled(
+    _Asking(
+        anywhere="what time, what hour, what hours, which hour, which hours, how late, how early, wie viel uhr, "
+        "wieviel uhr, wie spät, welche* uhrzeit*, qué hora*, que hora*, quelle heure, quelles heures, che ora, "
+        "che ore, quale ora, котором часу, который час, во сколько, какое время, "
+        "أي ساعة, اي ساعة, كم الساعة, الساعة كم, saat kaç*, hangi saat*, कितने बजे, किस समय, "
+        "jam berapa, pukul berapa, saa ngapi, mihin aikaan, "
+        "hvilken tid, hvilket klokkeslett, hoe laat, o której, hur dags, vilken tid",
+        inside="几点 幾點 何時に 何時から 何時まで 何時です 何時頃 何時ごろ กี่โมง กี่ทุ่ม เวลากี่ 몇_시에 몇시에 "
+        "몇_시부터 몇시부터 몇_시까지 몇시까지 몇_시입 몇_시예 몇_시인",
+    )
+)
+"""What asks for a time of day; "how many" in some of them asks for no number."""
+_NO_CLOCK = re.compile(r"\bwhat time (?:of (?:the )?year|zone|frame|period|span)\b", re.IGNORECASE)
+_GERMAN_WHAT = re.compile(r"[\W_]*was\b", re.IGNORECASE)
 
 _NO_FOCUS = "is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must|of|kind|type|other"
 _FOCUS = re.compile(
@@ -237,10 +251,18 @@ def read(text: str, sentences: Sequence[Iterable[str]]) -> Question:
 
 def asked_for(text: str) -> tuple[QuestionKind, str]:
     """The kind of thing asked for, and the question without the words that say so."""
+    if asks_time_of_day(text) and (found := _CLOCK.search(text)):
+        return "date", f"{text[: found.start()]} {text[found.end() :]}"
     for kind, pattern in _ASKS.items():
-        if found := pattern.search(text):
+        found = pattern.search(text)
+        if found and not (kind == "polar" and _GERMAN_WHAT.match(text) and language_of_text(text) == "de"):
             return kind, f"{text[: found.start()]} {text[found.end() :]}"
     return "thing", text
+
+
+def asks_time_of_day(text: str) -> bool:
+    """Whether a question asks for a time of day, to which no year or date is an answer."""
+    return _CLOCK.search(text) is not None and not _NO_CLOCK.search(text)
 
 
 KEY_LETTERS = 6
