@@ -57,6 +57,31 @@ def test_spellings_possessives_and_abbreviations_too(claim, evidence, expected):
     assert restated(claim, evidence).casefold() == expected.casefold()
 
 
+@pytest.mark.parametrize(
+    ("claim", "evidence", "expected"),
+    [
+        ("The firm purchased the mill.", "In May the firm bought the mill.", "The firm bought the mill."),
+        ("It made an error there.", "Then it made a mistake there.", "It made a mistake there."),
+        ("Most kids stayed.", "Most children stayed.", "Most children stayed."),
+    ],
+)
+def test_a_common_synonym_beside_the_same_word_is_the_word_of_the_evidence(claim, evidence, expected):
+    assert restated(claim, evidence) == expected
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence"),
+    [
+        ("The firm sold the mill.", "In May the firm bought the mill."),
+        ("The firm will purchase the mill.", "In May the firm bought the mill."),
+        ("They purchased bread.", "The firm bought the mill."),
+        ("The uncle came.", "The father came."),
+    ],
+)
+def test_another_word_form_or_place_stays(claim, evidence):
+    assert restated(claim, evidence) == claim
+
+
 def test_an_owner_keeps_its_pronoun():
     claim = "The house of her father burned."
     assert restated(claim, "Then his father's house burned.") == claim

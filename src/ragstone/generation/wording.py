@@ -1,4 +1,4 @@
-"""A claim in the wording of its evidence: its own units, spellings, abbreviations and possessives.
+"""A claim in the wording of its evidence: its own units, spellings, abbreviations, possessives and synonyms.
 
 Rules and judge compare words. Where a claim writes "kilometres" and its evidence "km", or "World Health Organization"
 where the evidence has "WHO", `Wording.restated` puts the evidence's own form into the claim. The claim stays as it is
@@ -8,13 +8,14 @@ where the evidence has no form of the same thing. In a passage that is not Engli
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ragstone.generation.abbreviations import PHRASES, abbreviated, declarations, with_initials
 from ragstone.generation.canonical import canonical
 from ragstone.generation.spelling import spelling_key
+from ragstone.generation.synonyms import are_synonyms
 from ragstone.generation.units import MONEY_SIGNS, UNITS, needs_figure, units_of
 
 _ENGLISH = frozenset(("the", "and", "with", "that", "this", "from", "which", "these", "their"))
@@ -24,6 +25,7 @@ _FIGURE_BEFORE = re.compile(r"\d[ -]?$")
 _PIECE = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]+(?:['-][^\W\d_]+)*\.?|\d+|[^\w\s]|[²³]")
 _BEFORE = re.compile(r"[\s(\"',;:-]?$")
 _BEHIND = re.compile(r"$|[\s)\"',;:!?-]|\.(?!\w)")
+_TOKEN = re.compile(r"\w+(?:['-]\w+)*")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 MAX_FIGURE_CHARS = 24
 _SIGN = rf"(?:(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C)?[{MONEY_SIGNS}]|\b(?:USD|EUR|GBP|JPY|INR) )"
@@ -73,7 +75,7 @@ class Wording:
         """`claim` with the evidence's own forms; both as a reader sees them."""
         steps: list[Callable[[str, str], str]] = [_with_sums, self._with_forms, self._with_initials]
         if self._is_english:
-            steps += [_with_possessives, _with_spellings]
+            steps += [_with_possessives, _with_spellings, _with_synonyms]
         claim, evidence = _plain(claim), _plain(evidence)
         for step in steps:
             claim = step(claim, evidence)
@@ -266,3 +268,36 @@ def _with_spellings(claim: str, evidence: str) -> str:
             cased = instead.capitalize() if found[0][0].isupper() else instead
             claim = _replaced(claim, *found.span(), cased)
     return claim
+
+
+def _with_synonyms(claim: str, evidence: str) -> str:
+    """A synonym for each word that the evidence lacks, if it stands there before or behind the same word."""
+    mine, theirs = list(_TOKEN.finditer(claim)), list(_TOKEN.finditer(evidence))
+    known, spoken = ({_folded(found[0]) for found in side} for side in (theirs, mine))
+    for place in range(len(mine) - 1, -1, -1):
+        word = mine[place][0].casefold()
+        if word in known or not word.isalpha():
+            continue
+        for there, found in enumerate(theirs):
+            other = found[0].casefold()
+            if other not in spoken and are_synonyms(word, other) and _stand_alike(mine, place, theirs, there):
+                start, end = mine[place].span()
+                if place and there and _folded(mine[place - 1][0]) == "a" == _folded(theirs[there - 1][0]):
+                    start, other = mine[place - 1].start(), f"{theirs[there - 1][0]} {other}"
+                claim = _replaced(claim, start, end, other)
+                break
+    return claim
+
+
+def _stand_alike(mine: Sequence[re.Match[str]], place: int, theirs: Sequence[re.Match[str]], there: int) -> bool:
+    """Whether the words at both places have the same word before or behind them."""
+    return any(
+        0 <= place + step < len(mine)
+        and 0 <= there + step < len(theirs)
+        and _folded(mine[place + step][0]) == _folded(theirs[there + step][0])
+        for step in (-1, 1)
+    )
+
+
+def _folded(word: str) -> str:
+    return "a" if word.casefold() == "an" else word.casefold()

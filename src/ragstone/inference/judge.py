@@ -54,7 +54,7 @@ class PairJudge:
         """`vectors` is the content of the embedder's weights file."""
         self._session = session
         self._tokenizer = tokenizer
-        self._words = _table(vectors, 0, WORDS)
+        self._words = word_vectors(vectors)
         self._positions = _table(vectors, WORDS, POSITIONS)
 
     @classmethod
@@ -124,6 +124,11 @@ class PairJudge:
         except (Fail, RuntimeException) as error:
             raise ModelUnavailable("The judge failed on a batch. Check the free memory.") from error
         return logits
+
+
+def word_vectors(vectors: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The vectors of the tokens (shape `WORDS`, `DIMENSIONS`) in the content of the embedder's weights file."""
+    return _table(vectors, 0, WORDS)
 
 
 def _table(vectors: NDArray[np.uint8], rows_before: int, rows: int) -> NDArray[np.float32]:
