@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ragstone.generation.facts import facts
-from ragstone.generation.objections import Objection, objections
+from ragstone.generation.objections import Objection, has_subject_of_another, objections
 
 SOURCE = (
     "In March 1989 the council of Kiel may close at least three of the northern bridges, which were built by Bo Lund."
@@ -94,3 +94,27 @@ def test_a_figure_of_the_sentence_before_is_no_contradiction_and_no_support():
 def test_a_name_of_the_neighbourhood_in_the_place_of_another_is_an_objection():
     span, near = facts("the bridge was built by Bo Lund"), facts("the bridge was built by Bo Lund, says Eva Holm")
     assert Objection.NAME in set(objections(facts("the bridge of Kiel was built by Eva Lund"), span, near, facts("")))
+
+
+SENTENCE = "The council of Kiel sold the northern bridge in May."
+
+
+@pytest.mark.parametrize(
+    ("claim", "sentence"),
+    [("The old rail company sold the northern bridge in May.", SENTENCE)],
+)
+def test_a_subject_of_another_sentence_is_seen(claim, sentence):
+    assert has_subject_of_another(claim, facts(sentence), facts("The town"))
+
+
+@pytest.mark.parametrize(
+    ("claim", "sentence", "title"),
+    [
+        pytest.param(SENTENCE, SENTENCE, "", id="its own"),
+        pytest.param("The rail company sold the northern bridge in May.", SENTENCE, "A rail company", id="the title's"),
+        pytest.param("The rail company sold the bridge in May.", "It sold the bridge in May.", "", id="a pronoun's"),
+        pytest.param("The old dam fell, and the council sold the bridge in May.", SENTENCE, "", id="two statements"),
+    ],
+)
+def test_the_subject_of_the_sentence_is_left_alone(claim, sentence, title):
+    assert not has_subject_of_another(claim, facts(sentence), facts(title))

@@ -7,6 +7,7 @@ canonical text. They are written to leave true sentences alone, and see only som
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
@@ -34,6 +35,17 @@ _NO_ORDER = _set(
     "a an the and or of is are was were be been has have had it its he she they his her their also that which who"
 )
 
+
+_SPOKEN = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_JOINT = re.compile(
+    r"[;,:()\u2013\u2014]|\b(?:and|but|or|which|who|that|while|where|when|because|though|although|also)\b"
+)
+_REFERRING = _set("it he she they this these his her its their that those such there then here both")
+MIN_SUBJECT = 2
+"""Content words of a subject, at least, that are of another sentence."""
+
+FIRST_WORDS = 8
+"""Words of a sentence among which a pronoun may be its subject."""
 
 _TURNED = frozenset(
     frozenset(pair.split())
@@ -72,8 +84,11 @@ class Objection(StrEnum):
     ELSEWHERE = "elsewhere"
     """A figure, month or name stands near the sentence, but not in it: no contradiction, but no support either."""
 
+    SUBJECT = "subject"
+    """The claim's subject is of another sentence than what is said of it: no contradiction, but no support either."""
 
-SOFT = frozenset((Objection.CONDITION, Objection.ELSEWHERE))
+
+SOFT = frozenset((Objection.CONDITION, Objection.ELSEWHERE, Objection.SUBJECT))
 """Objections that make a claim doubtful, and never contradicted."""
 
 
@@ -110,6 +125,23 @@ def _by_words(mine: frozenset[str], theirs: frozenset[str], *, copied: bool) -> 
         yield Objection.ONLY
     if _certainty_differs(mine, theirs, copied=copied):
         yield Objection.CERTAINTY
+
+
+def has_subject_of_another(claim: str, sentence: Facts, context: Facts) -> bool:
+    """Whether `claim` begins with words that neither the sentence has, which the rest is of, nor title and headings.
+
+    A sentence that speaks of "he" or "it" may mean the subject of the sentence before. What a conjunction or a mark
+    joins are two statements, each with a subject of its own.
+    """
+    words = [(found, content_terms(found[0])) for found in _SPOKEN.finditer(claim)]
+    words = [(found, terms) for found, terms in words if terms]
+    known = sentence.terms | context.terms
+    here = [bool(terms & known) for _, terms in words]
+    subject = here.index(True) if True in here else 0
+    if subject < MIN_SUBJECT or not all(here[subject:]) or len(here) - subject <= MIN_SUBJECT:
+        return False
+    between = claim[words[subject - 1][0].end() : words[subject + 1][0].start()]
+    return not _JOINT.search(between) and _REFERRING.isdisjoint(sentence.words[:FIRST_WORDS])
 
 
 def _by_figures(claim: Facts, span: Facts, near: Facts, context: Facts) -> Iterator[Objection]:

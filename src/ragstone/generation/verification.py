@@ -24,7 +24,7 @@ from ragstone.documents.sentences import sentences
 from ragstone.embedding.sparse import STOPWORDS, UNSPACED
 from ragstone.generation.evidence import support_pair
 from ragstone.generation.facts import Facts, content_terms, facts, merged
-from ragstone.generation.objections import SOFT, Objection, objections
+from ragstone.generation.objections import SOFT, Objection, has_subject_of_another, objections
 from ragstone.generation.quotes import find_quote, fold, without_markers
 from ragstone.generation.tables import Row, rows, speaks_of_another
 from ragstone.generation.wording import Wording
@@ -289,6 +289,8 @@ class Evidence:
         if first < last and best >= COPIED_AT and len(added) <= MAX_ADDED:
             found = self._objections(claim, stated, -place, -place)
             yield from (one for one in found if one is not Objection.ELSEWHERE)
+        if first < last and has_subject_of_another(claim, self._units[-place].facts, self._context):
+            yield Objection.SUBJECT
 
     def _windows(self, stated: Facts) -> Iterator[tuple[int, int]]:
         """Runs of one to three sentences whose first and last share a term with the claim, short ones first."""
