@@ -76,6 +76,19 @@ def test_what_the_passage_does_not_say_is_not(claim):
     assert not checked(claim).verified
 
 
+@pytest.mark.parametrize("frame", ["According to the text, ", "The source says that ", "Note that "])
+def test_what_introduces_a_statement_states_nothing(frame):
+    evidence = Evidence("It opened in 1990. It closed after the war, when the council sold it.")
+    assert evidence.verify(f"{frame}it closed after the war.").verdict is Verdict.BORNE_OUT
+    assert not evidence.verify(f"{frame}it closed before the war.").verified
+
+
+def test_a_statement_in_other_digits_and_contractions_needs_no_judge():
+    evidence = Evidence("The pump is not old, and it has three motors.")
+    assert evidence.examine("The pump isn't old, and it has 3 motors.").pair is None
+    assert evidence.examine("The pump isn't old, but has 3 motors.").pair is not None
+
+
 def test_two_names_that_changed_places_are_seen():
     evidence = Evidence("In the final match the team of Brazil defeated the team of Germany.")
     assert evidence.verify("In the final match the team of Brazil defeated the team of Germany.").score == 1

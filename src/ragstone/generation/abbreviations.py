@@ -179,8 +179,8 @@ def with_initials(claim: str, evidence: str, declared: Iterable[tuple[str, str]]
     for short, long in declared:
         claim = _exchanged(claim, evidence, short, long)
     for short in dict.fromkeys(found[0] for found in _ACRONYM.finditer(evidence)):
-        if not _holds(claim, short) and (long := _spelt_out(short, claim, evidence)):
-            claim = re.sub(rf"\b{re.escape(long)}\b", short, claim, count=1)
+        if (long := _spelt_out(short, claim, evidence)) and not _holds(evidence, long):
+            claim = re.sub(rf"\b{re.escape(long)}\b(?: \({re.escape(short)}\))?", short, claim)
     for short in dict.fromkeys(found[0] for found in _ACRONYM.finditer(claim)):
         if not _holds(evidence, short) and (long := _spelt_out(short, evidence, claim)):
             claim = re.sub(rf"\b{re.escape(short)}\b", lambda _, long=long: long, claim)  # type: ignore[misc]

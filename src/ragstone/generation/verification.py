@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 from ragstone.documents import inline
 from ragstone.documents.sentences import sentences
 from ragstone.embedding.sparse import STOPWORDS, UNSPACED
+from ragstone.generation.canonical import canonical
 from ragstone.generation.evidence import support_pair
 from ragstone.generation.facts import Facts, content_terms, facts, merged
 from ragstone.generation.objections import SOFT, Objection, has_subject_of_another, objections
@@ -77,6 +78,15 @@ SENTENCES_BEFORE = 3
 MAX_ADDED = 2
 """Words in a row that the passage does not have, at most; more is an addition, not another wording."""
 
+
+_SOURCE = r"the (?:text|source|passage|document|documentation|context)s?"
+_FRAME = re.compile(
+    rf"\W*(?:(?:according to|(?:as (?:stated|noted|described|mentioned) )?in) {_SOURCE},"
+    rf"|{_SOURCE} (?:says?|states?|notes?|explains?|mentions?)(?: that)?"
+    r"|(?:please )?note that|as (?:stated|noted|mentioned),) ",
+    re.IGNORECASE,
+)
+"""What introduces a statement as the source's, and states nothing itself."""
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
@@ -171,7 +181,7 @@ class Evidence:
         nearest = self._nearest(facts(claim))
         if nearest is None:
             return Examination(Verification(Verdict.DOUBTFUL, 0.0, *self._first()))
-        restated = self._restated(claim, *nearest)
+        restated = self._restated(self._without_frame(claim), *nearest)
         stated = facts(restated)
         if stated != facts(claim):
             claim, nearest = restated, self._nearest(stated) or nearest
@@ -185,7 +195,7 @@ class Evidence:
         checked = Verification(verdict, score, self._units[first].start, self._units[last].end, found)
         # The rules know rows and columns of a table; the judge reads a row as loose words, and doubts it.
         is_row = first == last and self._units[first].row is not None
-        is_open = verdict is Verdict.BORNE_OUT and not is_row
+        is_open = verdict is Verdict.BORNE_OUT and not is_row and not self._is_repeated(claim, first, last)
         is_open = is_open or (covered >= floor_of(stated) and found == (Objection.ELSEWHERE,))
         return Examination(checked, self._pair(claim) if is_open else None, covered)
 
@@ -202,6 +212,16 @@ class Evidence:
         if first == last:
             return claim
         return self._wording.restated(claim, " ".join(map(self._spoken, self._units[first : last + 1])))
+
+    def _without_frame(self, claim: str) -> str:
+        """The claim without "According to the text," where the passage does not say so itself."""
+        frame = _FRAME.match(claim)
+        return claim[frame.end() :] if frame and frame[0].strip().casefold() not in self.text.casefold() else claim
+
+    def _is_repeated(self, claim: str, first: int, last: int) -> bool:
+        """Whether these sentences state the claim word for word, but for figures, contractions and wording."""
+        spoken = " ".join(map(self._spoken, self._units[first : last + 1]))
+        return find_quote(canonical(claim), fold(canonical(spoken))) is not None
 
     def _spoken(self, unit: _Unit) -> str:
         return unit.row.sentence if unit.row else inline.plain_text(self._of(unit))

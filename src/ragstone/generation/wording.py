@@ -18,13 +18,15 @@ from ragstone.generation.spelling import spelling_key
 from ragstone.generation.synonyms import are_synonyms
 from ragstone.generation.units import MONEY_SIGNS, UNITS, needs_figure, units_of
 
-_ENGLISH = frozenset(("the", "and", "with", "that", "this", "from", "which", "these", "their"))
+_ENGLISH_WORDS = "the and with that this from which these their when you have would than there its what they"
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
 """Words of English alone; two of them make a text English."""
 
 _FIGURE_BEFORE = re.compile(r"\d[ -]?$")
 _PIECE = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]+(?:['-][^\W\d_]+)*\.?|\d+|[^\w\s]|[²³]")
 _BEFORE = re.compile(r"[\s(\"',;:-]?$")
 _BEHIND = re.compile(r"$|[\s)\"',;:!?-]|\.(?!\w)")
+_PART = re.compile(r"[^\W\d_]+")
 _TOKEN = re.compile(r"\w+(?:['-]\w+)*")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 MAX_FIGURE_CHARS = 24
@@ -258,8 +260,15 @@ def _as_own(claim: str, found: re.Match[str], evidence: str) -> str:
 
 
 def _with_spellings(claim: str, evidence: str) -> str:
-    theirs = {found[0].casefold() for found in _WORD.finditer(evidence)}
-    new = [found for found in _WORD.finditer(claim) if found[0].casefold() not in theirs]
+    """The evidence's spelling of whole words, and then of the parts of compounds."""
+    for pattern in (_WORD, _PART):
+        claim = _with_spelt(pattern, claim, evidence)
+    return claim
+
+
+def _with_spelt(pattern: re.Pattern[str], claim: str, evidence: str) -> str:
+    theirs = {found[0].casefold() for found in pattern.finditer(evidence)}
+    new = [found for found in pattern.finditer(claim) if found[0].casefold() not in theirs]
     if not new:
         return claim
     keys = {spelling_key(word): word for word in theirs}
