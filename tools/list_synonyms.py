@@ -12,7 +12,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,14 @@ LEAST_SHARE, GREATEST_SHARE = 0.15, 0.4
 """The shared senses' share of the uses of the one word, and of the other."""
 
 LEAST_COSINE = 0.25
+LEAST_COSINE_SIMILAR = 0.45
+"""For adjectives that WordNet calls similar, in the first sense of both."""
+
 COMMON_CHARS = 4
 """Words that begin alike by more are forms of one word."""
 
 _WORD = re.compile(r"[a-z]{3,}")
+_COMPARED = re.compile(r"(?:er|est)\b")
 _LICENCE = """\
 # Pairs of English synonyms, chosen by tools/list_synonyms.py out of WordNet 3.1 (https://wordnet.princeton.edu).
 # WordNet 3.1 Copyright 2011 by Princeton University. All rights reserved. Used by its licence: permission to use,
@@ -52,6 +56,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     vectors = _Vectors()
     pairs = [pair for pair in _candidates(folder) if vectors.cosine(*pair) >= LEAST_COSINE]
+    pairs += [pair for pair in _similar(folder) if vectors.cosine(*pair) >= LEAST_COSINE_SIMILAR]
     sys.stdout.write("\n".join([_LICENCE, *sorted({" ".join(sorted(pair)) for pair in pairs})]) + "\n")
 
 
@@ -68,6 +73,24 @@ def _candidates(folder: Path) -> Iterator[tuple[str, str]]:
             shares = sorted(_share(of, uses[word]) for of, word in ((of_left, left), (of_right, right)))
             if shares[0] >= LEAST_SHARE and shares[1] >= GREATEST_SHARE and _are_two_words(left, right):
                 yield left, right
+
+
+def _similar(folder: Path) -> Iterator[tuple[str, str]]:
+    """Adjectives whose first senses WordNet calls similar, such as "rich" and "wealthy"."""
+    _, uses = _counts(folder / "index.sense")
+    first = {
+        (line.partition("%")[0], line.split()[1])
+        for line in (folder / "index.sense").read_text(encoding="utf-8").splitlines()
+        if line.partition("%")[2][0] in "35" and line.split()[2] == "1"
+    }
+    synsets = dict(_synsets(folder / "data.adj"))
+    for line in (folder / "data.adj").read_text(encoding="utf-8").splitlines():
+        here = line.split(" ", 1)[0]
+        for there in re.findall(r" & (\d{8}) a", line.partition(" | ")[0]):
+            for left, right in product(synsets.get(here, []), synsets.get(there, [])):
+                known = uses[left] and uses[right] and (left, here) in first and (right, there) in first
+                if known and left < right and not _COMPARED.search(f"{left} {right}") and _are_two_words(left, right):
+                    yield left, right
 
 
 def _share(of: int, uses: int) -> float:
@@ -98,7 +121,7 @@ def _synsets(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _are_two_words(left: str, right: str) -> bool:
     """Whether they are neither spellings nor forms of one word."""
-    alike = left[: COMMON_CHARS + 1] == right[: COMMON_CHARS + 1]
+    alike = left[: COMMON_CHARS + 1] == right[: COMMON_CHARS + 1] or left.startswith(right) or right.startswith(left)
     return not alike and spelling_key(left) != spelling_key(right) and terms(left) != terms(right)
 
 

@@ -51,6 +51,7 @@ def test_another_unit_or_sum_stays(claim, evidence):
         ("The harbour's old crane fell.", "The old crane of the harbour fell.", "The old crane of the harbour fell."),
         ("It weighs approx. 5 t.", "It weighs approximately 5 t.", "It weighs approximately 5 t."),
         ("Dr. Reed came.", "Doctor Reed came.", "Doctor Reed came."),
+        ("It fell owing to rain.", "It fell due to rain.", "It fell due to rain."),
     ],
 )
 def test_spellings_possessives_and_abbreviations_too(claim, evidence, expected):
@@ -80,6 +81,10 @@ def test_a_common_synonym_beside_the_same_word_is_the_word_of_the_evidence(claim
 )
 def test_another_word_form_or_place_stays(claim, evidence):
     assert restated(claim, evidence) == claim
+
+
+def test_a_name_keeps_its_capital():
+    assert restated("It breaks the rules of Rust.", "It breaks Rust's rules.") == "It breaks Rust's rules."
 
 
 def test_an_owner_keeps_its_pronoun():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 _SAME = """
     approximately: approx, approx., ca., circa, about
@@ -146,8 +147,55 @@ _SAME = """
     before christ: bc, b.c.
     anno domini: ad, a.d.
     before midday: am, a.m.
+    because of: due to, owing to, on account of
+    although: though, even though
+    while: whereas, whilst
+    in order to: so as to
+    such as: for example, for instance
+    several: a number of, numerous
+    many: a large number of, a lot of, lots of
+    most of: the majority of
+    currently: at present, presently, at the moment, nowadays
+    additionally: in addition, also, moreover, furthermore
+    before: prior to
+    after: subsequent to, following
+    despite: in spite of, notwithstanding
+    regarding: with regard to, concerning, with respect to
+    took place: happened, occurred
+    takes place: happens, occurs
+    take place: happen, occur
+    died: passed away
+    carried out: performed, conducted
+    carry out: perform, conduct
+    set up: established, founded
+    consists of: is made up of, is composed of, comprises
+    consist of: are made up of, are composed of, comprise
+    close to: near, nearby
+    located in: situated in
+    called: named, known as
+    more than: over, in excess of
+    less than: under, fewer than
+    at least: no less than, no fewer than, a minimum of
+    at most: no more than, a maximum of, up to
+    nearly: almost
+    about: around, approximately, roughly
+    is able to: can
+    are able to: can
+    was able to: could
+    has to: must
+    have to: must
+    needs to: must
+    instead of: rather than, in place of
+    as well as: and
+    together with: along with
+    in total: altogether
+    at first: initially
+    at last: finally, in the end, eventually
+    as a result: consequently, therefore, thus
 """
-"""Abbreviations that writers use undeclared, with what they stand for. One with a stop is none without it."""
+"""Abbreviations that writers use undeclared, with what they stand for, and phrases that say the same.
+
+An abbreviation with a stop is none without it."""
 
 _SMALL = r"(?:of|the|and|for|in|on|to|de|&)"
 _DECLARED = re.compile(r"\((?P<in>[^()]{2,80})\)")
@@ -155,6 +203,9 @@ _SHORT = re.compile(r"[A-Z][A-Za-z0-9.&/-]{1,9}")
 _ACRONYM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,6}s?\b")
 _LAST_WORD = re.compile(r"[^\W_]+(?=[^\w]*$)")
 _WORD = re.compile(r"[^\W\d_]+")
+_SMALL_WORD = re.compile(_SMALL)
+MIN_WORD_CHARS = 3
+"""Letters of a word that gives an initial, at least."""
 
 
 def _phrases() -> dict[str, frozenset[str]]:
@@ -241,11 +292,20 @@ def _spelt_out(short: str, text: str, other: str) -> str:
     Two letters may be the initials of any two words: they count only between the same words.
     """
     letters = short.removesuffix("s").replace(".", "")
+    if letters.casefold() not in _initials(text):
+        return ""
     words = [rf"(?!{_SMALL}\b){letter}[^\W\d_]{{2,}}" for letter in letters]
     for found in re.finditer(r"\b" + rf"(?:,? |-)(?:{_SMALL} ){{0,2}}".join(words) + r"\b", text, re.IGNORECASE):
         if len(letters) > 2 or _around(text, *found.span()) == _around(other, *_span_of(short, other)):
             return found[0]
     return ""
+
+
+@lru_cache(maxsize=1 << 8)
+def _initials(text: str) -> str:
+    """The first letters of the words that count, folded."""
+    words = [found[0].casefold() for found in _WORD.finditer(text)]
+    return "".join(word[0] for word in words if len(word) >= MIN_WORD_CHARS and not _SMALL_WORD.fullmatch(word))
 
 
 def _span_of(word: str, text: str) -> tuple[int, int]:

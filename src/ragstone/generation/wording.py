@@ -87,7 +87,9 @@ class Wording:
         return with_initials(claim, evidence, self._declared)
 
     def _with_forms(self, claim: str, evidence: str) -> str:
-        mine = list(_forms(claim, phrases=self._is_english))
+        known = _spaced(evidence)
+        forms = _forms(claim, phrases=self._is_english)
+        mine = [form for form in forms if form.figure or _spaced(form.text) not in known]
         theirs = list(_forms(evidence, phrases=self._is_english)) if mine else []
         for form in reversed(mine):
             fit = [one for one in theirs if one.same & form.same]
@@ -108,11 +110,16 @@ def _plain(text: str) -> str:
     return " ".join(text.replace("\u2019", "'").split())
 
 
+def _spaced(text: str) -> str:
+    """The words of `text`, folded, each between spaces."""
+    return f" {' '.join(found[0].casefold() for found in _TOKEN.finditer(text))} "
+
+
 def _replaced(text: str, start: int, end: int, new: str) -> str:
     """`text` with `new` in the place of a span; a sentence still begins with a capital, and keeps its full stop."""
     if not start and text[:1].isupper():
         new = new[:1].upper() + new[1:]
-    elif start and (text[start].islower() or re.match(rf"{_ARTICLE} ", new, re.IGNORECASE)) and new[1:2].islower():
+    elif start and re.match(rf"{_ARTICLE} ", new, re.IGNORECASE):
         new = new[0].lower() + new[1:]
     stop = "." if text[:end].endswith(".") and not text[end:].strip() and not new.endswith(".") else ""
     return text[:start] + new + stop + text[end:]
