@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ragstone.generation.aims import asks_for_aim, only_aims
 from ragstone.generation.candidates import SentenceCandidate
 from ragstone.generation.facts import facts
 from ragstone.generation.features import FEATURES, asks_back, asks_the_same, features
@@ -21,6 +22,8 @@ from ragstone.vocabulary import Passage
 
 HEADING_ASKS = 2.5
 """Log odds for a sentence below a heading that asks the question; by hand, as the open sets have no headings."""
+AIMS_ONLY = 4.0
+"""Log odds against a sentence that says what was examined and not what was found; chosen on abstracts of SciFact."""
 _IN_CONTEXT = FEATURES.index("covered_context")
 _NEAR = tuple(FEATURES.index(name) for name in ("covered", "covered_context", "covered_nearby"))
 _MISSING = tuple(FEATURES.index(name) for name in ("date_missing", "number_missing"))
@@ -73,7 +76,8 @@ def relevance(
     places = [place for place in places if any(rows[place][at] for at in _NEAR)]
     if not places:
         return Relevance((), 0.0)
-    above = _asked_above(asked, rows, found)
+    lifted = zip(_asked_above(asked, rows, found), _aims_only(asked, found), strict=True)
+    above = [above - below for above, below in lifted]
     more = [a + b for a, b in zip(extra or [0.0] * len(rows), above, strict=True)]
     odds = {place: _dot(FEATURES, RANK_WEIGHTS, rows[place]) + more[place] for place in places}
     order = sorted(places, key=lambda place: -odds[place])
@@ -133,6 +137,12 @@ def _asked_above(asked: Question, rows: Sequence[Sequence[float]], found: Sequen
         else 0.0
         for row, one in zip(rows, found, strict=True)
     ]
+
+
+def _aims_only(asked: Question, found: Sequence[SentenceCandidate]) -> list[float]:
+    """What to take from the odds of sentences that only say what was examined; 0 where the question asks for that."""
+    exempt = asks_for_aim(asked.text)
+    return [AIMS_ONLY * (not exempt and one.kind != "code" and only_aims(one.text)) for one in found]
 
 
 def _opposite_above(asked: Question, one: SentenceCandidate) -> bool:
