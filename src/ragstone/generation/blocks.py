@@ -1,8 +1,9 @@
 """The blocks of a passage, and how an answer shows the sentences of one with what belongs to them.
 
 A sentence belongs to a block: a paragraph, a list, a table, code. With a sentence, an answer shows what it introduces,
-the list's lead, the table's head, the code around it. All is Markdown as in the source, without what would load or
-cite (see `documents.inline`), with the passage's marker at each sentence, item and row.
+what its first pronoun stands for, the list's lead, the table's head, the code around it. All is Markdown as in the
+source, without what would load or cite (see `documents.inline`), with the passage's marker at each sentence, item and
+row.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ragstone.documents.inline import cut, guarded
+from ragstone.documents.languages import language_of_text
 from ragstone.documents.sentences import Kind, Sentence, sentences
 from ragstone.generation.facts import content_terms
+from ragstone.generation.injection import instructs
 from ragstone.generation.notices import FALLBACK, language_of, notice
 from ragstone.vocabulary import Passage
 
@@ -34,6 +37,23 @@ _COLUMN = re.compile(r"(?<!\\)\|")
 _INTRODUCES = (":", "：")
 _STOPS = (".", "!", "?", "。", "！", "？", "।", "؟", "۔")
 _CLOSED = re.compile(r"[.!?。！？।؟۔:：][\"'”’»)\]*_]*$")
+_POINTS_BACK = {
+    "en": r"(?!it (?:is|was|may be|can be|seems) (?:\w+ ){0,2}?(?:to|that)\b)"
+    r"(?!th(?:is|ese) (?:page|section|chapter|guide)s?\b)(?:it|its|they|their|he|his|she|her|this|these|those)",
+    "de": r"(?!es (?:gibt|empfiehlt|handelt|ist \w+,? (?:zu|dass))\b|sie (?:\w+en|sind)\b)"
+    r"(?:es|er|sie|dies|diese[rmns]?|seine?)",
+    "es": r"(?:él|ella|ellos|ellas|ello|esto|este|esta|estos|estas|eso)",
+    "fr": r"(?!il (?:faut|y a|est \w+ (?:de|que)|s['’]agit)\b)"
+    r"(?:il|elle|ils|elles|cela|ceci|celui-ci|celle-ci|cette|ces)",
+    "zh": r"(?:[它他她]们?|这|那|该|其|此)",
+}
+"""What begins a sentence that is not understood without the one before; not "it is possible to", no polite "Sie"."""
+_BEGINS = {
+    language: re.compile(r"[\W_]*" + words + ("" if language == "zh" else r"(?!\w)"), re.IGNORECASE)
+    for language, words in _POINTS_BACK.items()
+}
+MAX_STEPS_BACK = 2
+"""So many sentences before it are shown at most."""
 _NO_WORD = re.compile(r"[\W_]*$")
 
 
@@ -165,13 +185,25 @@ class PassageBlocks:
         return self.text[one.start : one.end]
 
     def _prose(self, part: Part, chosen: Collection[int]) -> str:
-        pieces = self._pieces(part.sentences)
+        pieces, chosen = self._pieces(part.sentences), {*chosen, *self._before(part, chosen)}
         said = [
             self._marked(piece, place, stop=True)
             for place, piece in zip(part.places, pieces, strict=True)
             if place in chosen and not _NO_WORD.match(piece)
         ]
         return guarded(" ".join(said))
+
+    def _before(self, part: Part, chosen: Collection[int]) -> Iterator[int]:
+        """The places of the sentences before chosen ones that begin with a pronoun; none that gives orders."""
+        begins = _BEGINS.get(language_of_text(self.text) or "")
+        if begins is None:
+            return
+        for place in (one for one in part.places if one in chosen):
+            for back in range(place, max(part.first, place - MAX_STEPS_BACK), -1):
+                said, before = (self._said(part.sentences[at - part.first]) for at in (back, back - 1))
+                if not begins.match(said) or len(before) > MAX_CAPTION_CHARS or instructs(before):
+                    break
+                yield back - 1
 
     def _pieces(self, found: Sequence[Sentence]) -> list[str]:
         """Sentences of one paragraph or item, as Markdown."""
