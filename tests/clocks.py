@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Clock:
-    """A clock to be given to whoever asks for one; `now` is in seconds."""
+    """A clock to be given to code that takes one; `now` is in seconds."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now

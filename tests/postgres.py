@@ -33,7 +33,7 @@ _TEMPLATE = "template_ragstone"
 
 @dataclass
 class PostgresServer:
-    """A running server. Its socket trusts whoever reaches the folder; over TCP it asks for `password`."""
+    """A running server. Its socket trusts every process that reaches the folder; over TCP it asks for `password`."""
 
     folder: Path
     port: int

@@ -96,7 +96,7 @@ def test_a_taken_port_has_its_own_sentence():
 
 
 @pytest.mark.parametrize("host", ["203.0.113.77", "no.such.host.invalid", "1.2.3.4.5", ""])
-def test_an_address_of_nobody_here_is_a_setting_to_mend(host: str):
+def test_an_address_of_another_machine_is_a_setting_to_mend(host: str):
     with pytest.raises(ConfigurationError, match="RAGSTONE_SERVER__HOST"):
         listen(host, 0)
 

@@ -1,4 +1,4 @@
-"""The one place where tests poll: for facts about processes that nobody can wait for."""
+"""The one place where tests poll: for facts about processes that cannot be awaited."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ async def found(look: Callable[[], Awaitable[T | None]]) -> T:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and that nobody has waited for does not."""
+    """Whether the process runs; one that ended and was not waited for does not."""
     listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
     return listed.strip() != "" and not listed.startswith("Z")

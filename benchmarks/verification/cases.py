@@ -1,7 +1,7 @@
 """Cases of the check of citations: a claim, the passage that it cites, and whether the passage bears it out.
 
 A module of kinds has a function `pairs(passages, random) -> Iterator[Case]`. It walks through `passages` in their
-order and yields the cases of every kind that fits; whoever calls it decides how many of a kind to take. `passages`
+order and yields the cases of every kind that fits; the caller decides how many of a kind to take. `passages`
 gives the open data in pieces of the size that the platform cites, for one side of the split.
 """
 

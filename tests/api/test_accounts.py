@@ -1,4 +1,4 @@
-"""Tenants, people, sessions and keys over HTTP; nobody sees another tenant's, nobody gives what they have not."""
+"""Tenants, people, sessions and keys over HTTP; no caller sees another tenant's or grants what they lack."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ async def test_an_owner_makes_no_operator_and_touches_none(here: Installation, o
         assert (await owner.request(method, f"/api/accounts/{path}", json={})).status_code == 403, path
 
 
-async def test_nobody_changes_their_own_role(here: Installation, owner: httpx2.AsyncClient):
+async def test_a_user_cannot_change_their_own_role(here: Installation, owner: httpx2.AsyncClient):
     me = (await owner.get(ME)).json()["user"]["id"]
     for change in ({"role": "viewer"}, {"state": "suspended"}):
         assert (await owner.patch(f"/api/accounts/users/{me}", json=change)).status_code == 403
@@ -282,7 +282,7 @@ async def test_nobody_changes_their_own_role(here: Installation, owner: httpx2.A
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR])
-async def test_who_manages_nothing_sees_nobodys_keys_and_only_own_sessions(here: Installation, role: Role):
+async def test_who_manages_nothing_sees_no_keys_and_only_own_sessions(here: Installation, role: Role):
     await here.token(OWNER)
     user_id = await here.user("acme", "eve@acme.example", role)
     async with here.calling(await here.token("eve@acme.example")) as client:

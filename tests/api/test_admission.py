@@ -34,7 +34,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Installation]:
         yield made
 
 
-async def test_with_accounts_nobody_enters_without_one(here: Installation):
+async def test_with_accounts_a_caller_needs_one(here: Installation):
     async with here.calling() as stranger:
         assert (await stranger.get(ME)).status_code == 401
 
@@ -170,7 +170,7 @@ async def test_a_publishable_key_answers_its_own_sites_alone(here: Installation,
     assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-async def test_a_publishable_key_without_sites_answers_nobody(here: Installation):
+async def test_a_publishable_key_without_sites_gets_no_answer(here: Installation):
     key = await here.page_key()
     async with here.calling(key, origin=SITE) as page:
         assert (await page.post(CHAT, json=QUESTION)).status_code == 403

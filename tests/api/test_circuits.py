@@ -1,4 +1,4 @@
-"""Circuits over HTTP: for those who run the installation, and for nobody else."""
+"""Circuits over HTTP: for operators only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When whoever asked goes away, the language model is let go too, and nothing is saved."""
+"""When the client disconnects, the call of the language model is cancelled, and nothing is saved."""
 
 from __future__ import annotations
 

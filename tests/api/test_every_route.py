@@ -22,7 +22,7 @@ PUBLIC = {
     "/health": "liveness probes hold no key; it says `alive` and nothing else",
     "/rage/health": "the same at the address of a forerunner; circuits it names to operators only",
     "/ready": "load balancers hold no key; it says which part fails, never where it is",
-    "/api/accounts/login": "whoever logs in holds nothing yet; its body is small and its failures are throttled",
+    "/api/accounts/login": "a caller who logs in has no credential; its body is small, its failures are throttled",
     "/sources/{token}": "readers of an answer hold no key; the signed token shows one passage, for some days",
     "/openapi.json": "the description of the routes is in the public source code anyway",
 }

@@ -1,4 +1,4 @@
-"""A link to a source shows its passage in place, to whoever has it, and nothing of anything else."""
+"""A link to a source shows its passage in place, to each reader who has it, and nothing else."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ async def test_a_page_can_be_found_one_s_way_in_without_seeing_it(made: Installa
     assert (attributes["div"]["lang"], attributes["div"]["dir"]) == ("", "auto")
 
 
-async def test_the_headers_let_nothing_run_and_nobody_index_or_keep_it(made: Installation):
+async def test_the_headers_let_nothing_run_and_forbid_to_index_or_keep_it(made: Installation):
     headers = (await get(made, await link(made, await ingest(made)))).headers
     policy = headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")

@@ -64,7 +64,7 @@ async def test_a_question_that_is_refused_is_on_no_bill(place):
         assert of_questions(await asked(owner, by_key=True)) == []
 
 
-async def test_nobody_but_the_operator_sees_the_usage_of_others(place):
+async def test_only_the_operator_sees_the_usage_of_others(place):
     async with await owner_of(place, "rival") as rival:
         assert (await asked(rival))["sums"] == []
         missing = await rival.get("/api/usage", params={"tenant": "nobody"})

@@ -102,7 +102,7 @@ async def test_an_answer_is_rated_and_the_rating_read(made: Installation):
         assert turn["id"] == answer["turn_id"]
 
 
-async def test_nobody_rates_what_is_not_theirs(made: Installation):
+async def test_a_visitor_rates_only_own_answers(made: Installation):
     async with await owner(made) as client:
         await upload(client, {"notes.md": NOTES})
         first, second = [(await client.post("/api/chat", json={"question": QUESTION})).json() for _ in range(2)]

@@ -365,7 +365,7 @@ async def test_each_way_an_answer_ends_has_its_name(kind, answer, words, problem
     assert (reply.first_s is None) == (words == 0)
 
 
-async def test_nobody_there_is_no_connection():
+async def test_no_server_there_is_no_connection():
     async with session(1) as client:
         reply = await Asker(Target("http://127.0.0.1:9", "chat", ["Why?"]), client).ask(0)
     assert reply.problem == "no connection"

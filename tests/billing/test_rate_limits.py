@@ -145,7 +145,7 @@ async def test_a_plan_with_overage_serves_and_marks_what_is_beyond_it(alone: Ser
         assert standings[-1].shared is (servers is together)
 
 
-async def test_a_plan_without_limits_asks_nobody(breakable: Servers, redis_server: RedisServer):
+async def test_a_plan_without_limits_asks_no_server(breakable: Servers, redis_server: RedisServer):
     limits = breakable.one()
     redis_server.stop()
     assert await limits.hit(caller("all")) == RateLimitStatus(None, 0, 0.0)
@@ -162,9 +162,7 @@ async def test_four_servers_accept_exactly_the_limit(together: Servers):
         await together.one().hit(caller())
 
 
-async def test_attempts_are_counted_by_name_and_the_name_is_told_to_nobody(
-    together: Servers, redis_of_this_run: RedisServer
-):
+async def test_attempts_are_counted_by_name_and_the_name_is_not_told(together: Servers, redis_of_this_run: RedisServer):
     one, two = together.one(), together.one()
     await one.windows.attempt("ann@example.org", limit=2, window_s=60)
     await two.windows.attempt("ann@example.org", limit=2, window_s=60)

@@ -125,11 +125,11 @@ async def test_the_latest_conversation_comes_first_and_is_titled_by_its_question
     assert "\n" not in listed[0].title
 
 
-async def test_whoever_sees_only_their_own_neither_sees_nor_continues_nor_deletes_another_ones(database: Database):
+async def test_a_user_who_sees_only_their_own_neither_sees_nor_continues_nor_deletes_another_ones(database: Database):
     store = conversations(database)
     hers = await save(store, None, "hers", owner="user:her")
-    nobodys = await save(store, None, "nobody's")
-    for foreign in (hers, nobodys):
+    ownerless = await save(store, None, "without an owner")
+    for foreign in (hers, ownerless):
         for attempt in (
             store.get(HERE, foreign, visible_to="user:him"),
             store.history(HERE, foreign, visible_to="user:him"),
@@ -140,7 +140,7 @@ async def test_whoever_sees_only_their_own_neither_sees_nor_continues_nor_delete
                 await attempt
     assert await store.latest(HERE, visible_to="user:him") == []
     assert [item.id for item in await store.latest(HERE, visible_to="user:her")] == [hers]
-    assert {item.id for item in await store.latest(HERE)} == {hers, nobodys}
+    assert {item.id for item in await store.latest(HERE)} == {hers, ownerless}
     assert len((await store.get(HERE, hers, visible_to="user:her")).turns) == 1
 
 

@@ -59,7 +59,7 @@ async def test_a_later_word_of_the_same_reader_replaces_the_first(book: Feedback
 
 
 @pytest.mark.parametrize("stranger", [Scope("other", "handbook"), Scope("acme", "other")])
-async def test_nobody_rates_in_another_scope(book: FeedbackStore, conversations: Conversations, stranger: Scope):
+async def test_a_rating_of_another_scope_is_refused(book: FeedbackStore, conversations: Conversations, stranger: Scope):
     saved = await asked(conversations)
     with pytest.raises(NotFound):
         await book.give(stranger, saved.conversation_id, saved.turn_id, author="user:him", rating=GOOD)

@@ -93,7 +93,7 @@ def codes(root: type[RagstoneError] = RagstoneError) -> set[str]:
 
 def test_each_error_there_is_has_an_advice():
     assert codes() <= set(BY_CODE)
-    assert advice("what nobody knows", "") == UNKNOWN
+    assert advice("an unknown code", "") == UNKNOWN
     assert advice("timeout", "retrieve") != advice("timeout", "upstream")
 
 

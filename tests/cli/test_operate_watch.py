@@ -213,7 +213,7 @@ async def test_an_answer_without_end_is_not_kept(cli):
     assert (result.exit_code, result.stdout) == (ExitCode.UNAVAILABLE, "")
 
 
-def test_nobody_there_is_a_sentence(cli):
+def test_no_server_there_is_a_sentence(cli):
     result = cli("operate", "metrics", "--url", "http://127.0.0.1:9")
     assert (result.exit_code, "ragstone serve" in result.stderr) == (ExitCode.UNAVAILABLE, True)
 

@@ -1,4 +1,4 @@
-"""What every answerer does, whoever writes the answer."""
+"""What every answerer does, extractive or with a model."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ async def test_a_tenants_list_of_keys_ends_with_its_last_value(redis_of_this_run
 
 
 @pytest.mark.parametrize("fault", ["stopped", "hung", "full", "emptied"])
-async def test_without_redis_nothing_is_found_and_nobody_fails(redis_server: RedisServer, fault: str):
+async def test_without_redis_nothing_is_found_and_no_call_fails(redis_server: RedisServer, fault: str):
     async with redis_cache(redis_server.url) as cache:
         await cache.put_many({A: b"1"}, 60)
         match fault:
@@ -121,7 +121,7 @@ def test_different_parts_make_different_keys(one, two):
     assert (cache_key("acme", "k", *one) == cache_key("acme", "k", *two)) == (one == two)
 
 
-def test_a_key_shows_nobodys_words():
+def test_a_key_shows_no_words_of_its_question():
     assert "salary" not in repr(cache_key("acme", "search", "what is the salary of Ann"))
 
 

@@ -244,7 +244,7 @@ async def test_clear_removes_everything_of_every_tenant(index: Index) -> None:
     assert ids((await look(index, dense=axis(0))).dense) == ["b"]
 
 
-async def test_delete_tenant_removes_its_points_of_every_collection_and_nobody_elses(index: Index) -> None:
+async def test_delete_tenant_removes_its_points_of_every_collection_and_of_no_other_tenant(index: Index) -> None:
     scopes = [HERE, Scope("acme", "blog"), Scope("acmehandbook", ""), Scope("other", "handbook")]
     for scope in scopes:
         await index.upsert(scope, [point("a"), point("b", terms={2: 1.0})])

@@ -89,7 +89,7 @@ async def test_an_error_status_is_named_in_a_sentence(kind, status):
     assert f"HTTP {status}" in str(await fails(kind, refusing(status)))
 
 
-async def test_nobody_listening_is_unavailable(kind):
+async def test_a_closed_port_is_unavailable(kind):
     async with serving(hanging) as upstream:
         url = upstream.url
     with pytest.raises(ModelUnavailable, match="server runs"):

@@ -79,7 +79,7 @@ class Answer:
 
 @dataclass
 class Servers:
-    """Begins answers as `HttpClient` does; every `fails`-th request on average finds nobody there."""
+    """Begins answers as `HttpClient` does; every `fails`-th request on average finds no server."""
 
     seed: int
     fails: float = 0.05
@@ -95,7 +95,7 @@ class Servers:
         self.asked.append(body)
         if self._random.random() < self.fails:
             self.refused += 1
-            raise UpstreamFault("nobody is there", retryable=False)
+            raise UpstreamFault("no server is there", retryable=False)
         if self.status != 200:
             return Answer(self.status, b'{"error":{"message":"down"}}')
         self.billed += 1

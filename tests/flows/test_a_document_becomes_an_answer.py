@@ -136,7 +136,7 @@ async def test_a_vanished_file_stays_until_it_is_pruned(platform: OpenedPlatform
 async def test_a_broken_file_fails_with_a_sentence_and_the_rest_goes_on(platform: OpenedPlatform, handbook: Path):
     (handbook / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing of a document")
     (handbook / "old.doc").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
-    (handbook / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # nobody expects to read it: passed over
+    (handbook / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # of no readable kind: passed over
     (handbook / "new.md").write_text("# Parking\n\nParking is free on weekends.\n", encoding="utf-8")
     job = await platform.ingest(handbook)
     assert (job.state, job.done, job.failed) == (JobState.DONE, 1, 2)

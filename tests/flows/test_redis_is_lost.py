@@ -1,4 +1,4 @@
-"""Redis is stopped, hangs, is full or emptied while people ask: nobody gets an error for it, and limits hold."""
+"""Redis is stopped, hangs, is full or emptied while people ask: no request fails for it, and limits hold."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def ask(client: httpx2.AsyncClient, times: int) -> Counter[int]:
 
 
 @pytest.mark.parametrize("fault", ["stopped", "hung", "full", "emptied"])
-async def test_nobody_notices_and_limits_hold(tmp_path: Path, redis_server: RedisServer, fault: str):
+async def test_no_request_fails_and_limits_hold(tmp_path: Path, redis_server: RedisServer, fault: str):
     (tmp_path / "danube.md").write_text("The Danube rises in the Black Forest.", encoding="utf-8")
     redis = {"url": redis_server.url, "timeout_s": TIMEOUT_S}
     async with small_platform(tmp_path / "data", redis=redis) as platform, running(platform) as app:

@@ -19,7 +19,7 @@ import structlog
 import ragstone
 from ragstone.principals import Permission
 from ragstone.storage.schema import metadata
-from tests.isolation.attack import apart, leaks, nobodys, send, shape, shown
+from tests.isolation.attack import apart, leaks, send, shape, shown, unused
 from tests.isolation.setup import Customer, Headers, Stand, standing
 from tests.isolation.table import APART, TABLE, Line, Slot, slots
 from tests.postgres import APP, PostgresServer
@@ -119,7 +119,7 @@ async def test_every_name_that_a_route_takes_is_known_to_be_of_some_kind(stand: 
     assert len(attacked(stand)) > 25
 
 
-async def test_nobody_gets_in_without_a_credential_that_is_good_now(stand: Stand):
+async def test_a_credential_that_is_good_now_is_needed(stand: Stand):
     wrong = []
     async with stand.client() as client:
         for line in TABLE:
@@ -177,22 +177,22 @@ async def test_no_route_shows_a_anything_of_bs_unasked(stand: Stand):
 
 
 async def test_what_is_anothers_is_as_if_it_were_not_there(stand: Stand):
-    """Whatever a shows, b's name gets a the answer that nobody's name gets, and b keeps all it has."""
+    """With each credential of a, a name of b is answered as an unused name is, and b keeps all it has."""
     wrong: list[str] = []
     before = await stand.belongings(stand.b)
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
         async with stand.client() as client:
             for line, slot, kind in attacked(stand):
                 if line.needs is Permission.OPERATE:
-                    continue  # an operator may; nobody else gets that far
-                foreign, nobodys_own = stand.b.ids[kind], nobodys(kind)
+                    continue  # an operator may; no other role gets that far
+                foreign, unused_name = stand.b.ids[kind], unused(kind)
                 for name, headers in the_ones_of_a(stand).items():
                     case = f"{line} with {'.'.join(slot.keys)} by {name} of a"
                     theirs = await send(client, line, stand.a, headers, slot=slot, value=foreign)
-                    none = await send(client, line, stand.a, headers, slot=slot, value=nobodys_own)
+                    none = await send(client, line, stand.a, headers, slot=slot, value=unused_name)
                     one, other = (
                         shape(theirs, foreign, moves=line.moves),
-                        shape(none, nobodys_own, moves=line.moves),
+                        shape(none, unused_name, moves=line.moves),
                     )
                     if one != other:
                         wrong.append(f"{case}: {apart(one, other)}")
@@ -235,8 +235,8 @@ async def test_a_reader_sees_no_conversation_of_another_reader(stand: Stand):
                 continue
             headers = stand.a.credentials["session of viewer"]
             theirs = await send(client, line, stand.a, headers, slot=slot, value=stand.a.ids[kind])
-            none = await send(client, line, stand.a, headers, slot=slot, value=nobodys(kind))
-            if shape(theirs, stand.a.ids[kind], moves=line.moves) != shape(none, nobodys(kind), moves=line.moves):
+            none = await send(client, line, stand.a, headers, slot=slot, value=unused(kind))
+            if shape(theirs, stand.a.ids[kind], moves=line.moves) != shape(none, unused(kind), moves=line.moves):
                 wrong.append(f"{line} with {'.'.join(slot.keys)}: {theirs.status_code} is not {none.status_code}")
         for line in TABLE:
             if line.method == "GET" and line.needs is Permission.READ and "conversation_id" not in line.path:

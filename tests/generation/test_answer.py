@@ -50,7 +50,7 @@ async def test_text_streams_and_citations_follow():
     assert answer.degraded == ()
 
 
-async def test_without_passages_nobody_is_asked():
+async def test_without_passages_no_answerer_is_asked():
     scripted = Scripted("x", Usage("m"))
     _, answer = await answered(scripted, passages=())
     assert (answer.text, answer.abstained, scripted.asked) == (NOTHING_FOUND, True, 0)

@@ -26,7 +26,7 @@ class Number(BaseModel):
 
 
 class Secret(Exception):
-    """An error nobody foresaw, with something in it that is nobody's business."""
+    """An unforeseen error, with a secret in its message."""
 
 
 class Witness:
@@ -185,7 +185,7 @@ async def test_who_is_no_longer_admitted_gets_an_error_and_the_generator_is_clos
     assert witness.ended.is_set()
 
 
-async def test_where_nobody_can_say_who_is_admitted_the_stream_ends():
+async def test_where_admission_cannot_be_checked_the_stream_ends():
     async def waiting() -> AsyncGenerator[StreamEvent]:
         await asyncio.Event().wait()
         yield StreamEvent("never", Number(value=0))

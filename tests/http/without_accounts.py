@@ -18,8 +18,8 @@ from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import RateLimitStatus
 
 
-class NobodyKnown:
-    """Admits nobody, as there is nobody to admit."""
+class NoCallers:
+    """Admits no caller: there are none."""
 
     async def admit(self, presented: str) -> Principal:
         raise Unauthenticated("This key or session is not known.")
@@ -67,5 +67,5 @@ class OnePlan:
 def server_without_accounts(*keys: str, max_body_bytes: int = 1 << 20) -> ServerContext:
     """The context of a server whose keys are those of its settings."""
     settings = ServerSettings(api_keys=tuple(SecretStr(key) for key in keys), max_body_bytes=max_body_bytes)
-    accounts = Accounts(NobodyKnown(), NothingKept(), NoKeys(), NothingCounted(), OnePlan())
+    accounts = Accounts(NoCallers(), NothingKept(), NoKeys(), NothingCounted(), OnePlan())
     return ServerContext(Authenticator.of(settings, accounts), Metrics(), FailureBuffer())

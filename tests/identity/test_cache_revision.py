@@ -81,12 +81,12 @@ async def test_other_processes_are_notified_through_redis(database: Database, re
 
 
 async def test_a_change_does_not_need_redis(database: Database):
-    nobody = Redis("redis://127.0.0.1:1")
+    unreachable = Redis("redis://127.0.0.1:1")
     before = await current(database)
-    async with CacheRevision(database, nobody).change("acme"):
+    async with CacheRevision(database, unreachable).change("acme"):
         pass
     assert await current(database) == before + 1
-    await nobody.close()
+    await unreachable.close()
 
 
 async def test_without_redis_there_are_no_notifications(database: Database):

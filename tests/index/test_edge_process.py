@@ -281,7 +281,7 @@ async def test_a_long_data_directory_has_its_socket_elsewhere(tmp_path: Path) ->
     listening.parent.rmdir()
 
 
-async def test_nobody_else_may_talk_to_the_process(index: EdgeIndex, folder: Path) -> None:
+async def test_no_other_user_may_talk_to_the_process(index: EdgeIndex, folder: Path) -> None:
     assert await index.count(HERE) == 0
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "index.sock").stat().st_mode & 0o077 == 0

@@ -73,7 +73,7 @@ async def test_knowledge_in_an_index_is_out_of_reach_and_the_chat_goes_on_as_it_
     assert model.seen[0].body == answer.request.content
 
 
-async def test_an_index_that_is_not_here_opens_no_circuit_and_counts_as_nobodys_fault(tmp_path: Path):
+async def test_an_index_that_is_not_here_opens_no_circuit_and_counts_as_no_fault(tmp_path: Path):
     async with upstream() as model, opened(tmp_path, model.url) as app, calling(app) as client:
         for _ in range(25):
             answer = await client.post("/v1/chat/completions", json=asking(QUESTION))

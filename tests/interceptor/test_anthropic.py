@@ -179,7 +179,7 @@ def test_it_is_known_when_nothing_more_is_passed_on():
     assert failed.over
 
 
-def test_strange_values_hurt_nobody():
+def test_strange_values_do_no_harm():
     strange = [
         event("message_start", message=None),
         event("message_start", message={"usage": {"input_tokens": None, "output_tokens": -1, "cache": {}}}),

@@ -138,7 +138,7 @@ async def test_tokens_are_counted_by_the_server_or_estimated(tmp_path: Path):
     assert response.json()["input_tokens"] > 5
 
 
-async def test_a_tenant_that_is_switched_off_chats_as_if_nobody_were_between(tmp_path: Path):
+async def test_a_tenant_that_is_switched_off_chats_as_without_ragstone(tmp_path: Path):
     async with upstream() as model, stand(tmp_path, model.url, interceptor={"enabled": False}) as here:
         response = await here.chat()
         [seen] = model.seen

@@ -280,7 +280,7 @@ def test_it_is_known_when_nothing_more_is_passed_on():
     assert failed.over
 
 
-def test_strange_values_in_a_chunk_hurt_nobody():
+def test_strange_values_in_a_chunk_do_no_harm():
     strange = [
         b'data: {"choices":null}\n\n',
         b'data: {"choices":[null,7,{"delta":null}]}\n\n',

@@ -86,7 +86,7 @@ def test_a_rollout_takes_about_its_share(percent):
     assert share(percent) == pytest.approx(50 * percent, abs=4 * (5000 * percent * (100 - percent) / 10_000) ** 0.5)
 
 
-def test_a_rollout_to_nobody_and_to_everybody_is_exact():
+def test_a_rollout_to_none_and_to_all_is_exact():
     assert (share(0), share(100)) == (0, 5000)
 
 

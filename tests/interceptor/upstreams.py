@@ -112,7 +112,7 @@ async def upstream(
     model = ModelServer(fault=fault, times=times, pieces=pieces, tools=tools)
     if fault is Fault.REFUSE:
         with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port
+            closed.bind(("127.0.0.1", 0))  # bound and not listening, so that no other process gets the port
             model.url = f"http://127.0.0.1:{closed.getsockname()[1]}"
             yield model
         return

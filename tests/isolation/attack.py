@@ -13,8 +13,8 @@ import httpx2
 from tests.isolation.setup import Customer, Headers
 from tests.isolation.table import Line, Slot
 
-NOBODY = {"collection": "nobody-books", "tenant": "nobody-inc", "email": "user@nobody.example"}
-NOBODYS_ID = "0f" * 16
+UNUSED = {"collection": "unused-books", "tenant": "unused-inc", "email": "user@unused.example"}
+UNUSED_ID = "0f" * 16
 PASSING = ("x-request-id", "date", "content-length", "ratelimit", "x-ratelimit", "retry-after")
 """How the names of headers begin that differ from answer to answer."""
 
@@ -22,9 +22,9 @@ _ID = re.compile(r"[0-9a-f]{32}|rs_\w{2}_\w+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)?")
 
 
-def nobodys(kind: str) -> str:
-    """A name of the kind's form that nobody has."""
-    return NOBODY.get(kind, NOBODYS_ID)
+def unused(kind: str) -> str:
+    """A name of the kind's form that is in no use."""
+    return UNUSED.get(kind, UNUSED_ID)
 
 
 async def send(
@@ -83,7 +83,7 @@ def _with(body: Mapping[str, Any], keys: tuple[str, ...], value: object) -> dict
 
 
 def shape(response: httpx2.Response, sent: str, *, moves: bool) -> object:
-    """What must not depend on whether `sent` is somebody else's or nobody's."""
+    """What must not depend on whether `sent` is another customer's or unused."""
     headers = {name: value for name, value in response.headers.items() if not name.startswith(PASSING)}
     if moves and response.is_success:
         return response.status_code, sorted(headers)

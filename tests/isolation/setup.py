@@ -1,4 +1,4 @@
-"""Two customers of one installation who own one of everything, and whatever credentials there can be.
+"""Two customers of one installation who own one of everything, and every kind of credential.
 
 Everything a customer owns carries its mark. A mark where it does not belong is a leak.
 """
@@ -161,7 +161,7 @@ async def _documents(platform: OpenedPlatform, made: Customer) -> None:
 
 
 def _token(platform: OpenedPlatform, scope: Scope, document_id: str) -> str:
-    """What a link to a passage ends with; whoever has it may look."""
+    """What a link to a passage ends with; it is all that a reader needs."""
     links = SourceLinks(platform.identity.secret, "https://rag.example")
     link = links.link(scope.tenant, scope.collection, document_id, 1, 0, 5)
     assert link

@@ -55,9 +55,9 @@ KINDS: Mapping[str, str | None] = {
 class Line:
     """How to call one route.
 
-    `needs` None: anybody may. `body` is JSON whose strings may be `{kind}` of the caller; `form` fields of an upload.
-    `shows`: its owner sees the mark in the answer. `moves`: the answer tells of earlier calls, so that two of them
-    differ in more than the ids. `by`: the name of the credential that its owner calls it with.
+    `needs` None: no permission is needed. `body` is JSON whose strings may be `{kind}` of the caller; `form` fields of
+    an upload. `shows`: its owner sees the mark in the answer. `moves`: the answer tells of earlier calls, so that two
+    of them differ in more than the ids. `by`: the name of the credential that its owner calls it with.
     """
 
     method: str
@@ -77,7 +77,7 @@ class Line:
         return f"{self.method} {self.path}"
 
     def kind(self, name: str) -> str | None:
-        """What a parameter refers to. Raises KeyError where nobody has said so."""
+        """What a parameter refers to. Raises KeyError where neither the line nor `KINDS` says so."""
         return self.kinds[name] if name in self.kinds else KINDS[name]
 
 

@@ -95,7 +95,7 @@ async def test_a_count_is_of_ones_own(two: Two):
     assert (await two.index.count(two.a), await two.index.count(two.b), await two.index.count(Scope("c"))) == (1, 2, 0)
 
 
-async def test_nobody_deletes_a_strangers_points_by_their_name(two: Two):
+async def test_a_tenant_deletes_no_points_of_a_stranger_by_their_name(two: Two):
     await two.index.delete_document(two.a, "doc-b")
     assert await two.index.count(two.b) == 2
 

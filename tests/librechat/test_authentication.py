@@ -191,7 +191,7 @@ async def test_each_tenant_has_a_librechat_of_its_own(made: Installation):
     assert (await status(made, minted(), path.format("default")))[0] == 200  # the one the settings name
 
 
-async def test_nobody_learns_which_tenants_there_are(made: Installation):
+async def test_no_answer_tells_which_tenants_there_are(made: Installation):
     answers = {
         await status(made, minted(secret=OTHER_SECRET), f"/librechat/tenants/{tenant}/ids")
         for tenant in ("acme", "nobody", "default", "UPPER", "a" * 65, "%2e%2e", "a%00b")
@@ -202,7 +202,7 @@ async def test_nobody_learns_which_tenants_there_are(made: Installation):
     assert healths == {'{"status":"UP"}'}
 
 
-async def test_a_suspended_tenant_keeps_nobody(made: Installation):
+async def test_a_suspended_tenant_keeps_no_user(made: Installation):
     await made.platform.tenancy.tenant_settings.change("test", "acme", TenantSettings(), {"librechat": OTHER_SECRET})
     await made.platform.identity.tenants.change("test", "acme", TenantChange(state=TenantState.SUSPENDED))
     code, detail = await status(made, minted(secret=OTHER_SECRET), "/librechat/tenants/acme/ids")

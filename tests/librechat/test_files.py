@@ -195,7 +195,7 @@ async def test_a_local_file_is_read_from_the_users_folder_only(tmp_path: Path):
     (root / ALICE / "mine.md").write_text("Water boils at 100 degrees.")
     (root / BOB).mkdir()
     (root / BOB / "his.md").write_text("The quokka smiles.")
-    (root / "loose.md").write_text("Nobody's.")
+    (root / "loose.md").write_text("No owner.")
     (tmp_path / "outside.md").write_text("Outside.")
     (tmp_path / ALICE).mkdir()
     (tmp_path / ALICE / "outside.md").write_text("Outside too.")

@@ -19,7 +19,7 @@ from tests.platforms import with_retriever
 MARK = "wombat2c9a"
 AGENT = "agent_7"
 QUESTION = "What does the wombat dig?"
-NOBODYS = "nobodys-file"
+UNKNOWN = "unknown-file"
 Asked = Callable[[Calls, str, str], Awaitable[httpx2.Response]]
 
 
@@ -32,7 +32,7 @@ def form(calls: Calls, path: str, part: str) -> Asked:
 
 
 async def several(calls: Calls, file_id: str, entity: str) -> httpx2.Response:
-    body = {"query": QUESTION, "file_ids": [file_id, NOBODYS], "k": 50, "entity_id": entity}
+    body = {"query": QUESTION, "file_ids": [file_id, UNKNOWN], "k": 50, "entity_id": entity}
     return await calls.client.post(f"{calls.base}/query_multiple", json=body)
 
 
@@ -65,7 +65,7 @@ async def test_what_is_anothers_is_as_if_it_were_not_there(bob: Calls, how: str)
         "agents": ["", ALICE, BOB, "agent_", "agent_77", "AGENT_7", "agent_7 ", "*"],
     }.items():
         for entity in entities:
-            theirs, none = await ask(bob, file_id, entity), await ask(bob, NOBODYS, entity)
+            theirs, none = await ask(bob, file_id, entity), await ask(bob, UNKNOWN, entity)
             assert MARK not in theirs.text, (file_id, entity)
             assert (theirs.status_code, theirs.text) == (none.status_code, none.text), (file_id, entity)
 
@@ -103,7 +103,7 @@ async def test_several_files_are_searched_each_by_its_own_rule(alice: Calls, bob
 @pytest.mark.usefixtures("shelved")
 @pytest.mark.parametrize("file_id", ["alices", "agents"])
 @pytest.mark.parametrize(("path", "part"), [("/embed", "file"), ("/embed-upload", "uploaded_file")])
-async def test_nobodys_file_is_overwritten_by_another(alice: Calls, bob: Calls, path: str, part: str, file_id: str):
+async def test_no_file_is_overwritten_by_another_user(alice: Calls, bob: Calls, path: str, part: str, file_id: str):
     for entity in ("", ALICE, AGENT):
         response = await form(bob, path, part)(bob, file_id, entity)
         assert response.status_code == 200
@@ -116,7 +116,7 @@ async def test_nobodys_file_is_overwritten_by_another(alice: Calls, bob: Calls, 
 
 @pytest.mark.usefixtures("shelved")
 async def test_a_users_file_is_deleted_by_that_user_only(alice: Calls, bob: Calls):
-    refused, unknown = await bob.delete("alices"), await bob.delete(NOBODYS)
+    refused, unknown = await bob.delete("alices"), await bob.delete(UNKNOWN)
     assert refused.status_code == unknown.status_code == 404
     assert refused.text == unknown.text
     assert MARK in (await alice.query("alices", QUESTION)).text
@@ -125,14 +125,14 @@ async def test_a_users_file_is_deleted_by_that_user_only(alice: Calls, bob: Call
 
 
 @pytest.mark.usefixtures("shelved")
-async def test_an_agents_file_is_deleted_by_whoever_librechat_lets(alice: Calls, bob: Calls):
+async def test_an_agents_file_is_deleted_by_a_user_whom_librechat_lets(alice: Calls, bob: Calls):
     assert (await bob.delete("agents")).status_code == 200
     assert (await alice.query("agents", QUESTION, entity_id=AGENT)).json() == []
 
 
 @pytest.mark.usefixtures("shelved")
 async def test_of_several_those_are_deleted_that_may_be(alice: Calls, bob: Calls):
-    assert (await bob.delete("alices", "bobs", NOBODYS)).status_code == 404
+    assert (await bob.delete("alices", "bobs", UNKNOWN)).status_code == 404
     assert (await bob.get("/ids")).json() == []
     assert (await alice.get("/ids")).json() == ["alices"]
 

@@ -203,7 +203,7 @@ async def test_a_connection_cut_before_the_answer_is_made_again(vendor, guard):
         assert await text_of(model) == "Be"
 
 
-async def test_nobody_listening_opens_the_circuit(vendor, guard):
+async def test_a_closed_port_opens_the_circuit(vendor, guard):
     async with serving(hanging) as upstream:
         pass
     async with Asked(vendor, upstream, guard) as model:

@@ -174,7 +174,7 @@ async def test_an_answer_that_is_no_http_is_a_failure(allowing_receiver: tuple[H
         await post(http, receiver.url())
 
 
-async def test_nobody_listening_is_a_failure_that_names_no_address():
+async def test_a_closed_port_is_a_failure_that_names_no_address():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"hooks.internal:{free.getsockname()[1]}"

@@ -224,7 +224,7 @@ async def test_a_body_that_is_overloaded_itself_is_not_counted_as_shed(guarded):
     assert guarded.counted("shed_total") == 0
 
 
-async def test_nobody_waits_for_a_place_at_a_server_that_is_left_alone(guarded):
+async def test_no_call_waits_for_a_place_at_a_server_that_is_left_alone(guarded):
     async with guarded.guard.place("a"):
         await guarded.fail_until_open()
         with pytest.raises(CircuitOpen):

@@ -205,7 +205,7 @@ async def test_what_cannot_be_searched_is_refused_as_without_a_cache(stand: Stan
 
 
 @pytest.mark.parametrize("fault", ["stopped", "hung", "emptied", "full"])
-async def test_a_broken_redis_costs_nobody_an_answer(tmp_path: Path, redis_server: RedisServer, fault: str):
+async def test_a_broken_redis_costs_no_answer(tmp_path: Path, redis_server: RedisServer, fault: str):
     async with small_platform(tmp_path, redis={"url": redis_server.url}) as platform:
         await fill(platform, OURS, "The Danube rises in the Black Forest.")
         first = await platform.answers.retriever.search(OURS, QUESTION)

@@ -304,7 +304,7 @@ async def test_a_long_answer_is_read_whole(client):
         assert len(await asked(client, upstream, limit=100, timeout_s=30.0)) == 100
 
 
-async def test_nobody_listening_is_unavailable(client):
+async def test_a_closed_port_is_unavailable(client):
     async with serving(hanging) as upstream:
         gone = pipeline(upstream)
     with pytest.raises(UpstreamUnavailable, match="gave no answer"):
@@ -328,7 +328,7 @@ async def test_a_busy_server_is_asked_again(client):
     assert len(upstream.paths) == 2
 
 
-async def test_nobody_waits_for_a_server_that_wants_to_be_left_alone_longer_than_there_is_time(client):
+async def test_a_retry_after_beyond_the_time_left_is_not_waited_for(client):
     async with serving(refusing(503, more="retry-after: 9\r\n")) as upstream:
         with pytest.raises(UpstreamUnavailable, match="HTTP 503"):
             await asked(client, upstream)

@@ -45,7 +45,7 @@ async def test_a_write_that_fails_once_is_tried_again():
     assert disk.groups == [[1]]
 
 
-async def test_a_write_that_keeps_failing_fails_for_its_group_and_for_nobody_after_it():
+async def test_a_write_that_keeps_failing_fails_for_its_group_and_for_no_later_one():
     disk = Disk(*[DataDirectoryError("Full.")] * 2)
     commit = GroupCommit(disk.write, attempts=2)
     failed = await asyncio.gather(commit.add(1), commit.add(2), return_exceptions=True)
@@ -54,7 +54,7 @@ async def test_a_write_that_keeps_failing_fails_for_its_group_and_for_nobody_aft
     assert disk.groups == [[3]]
 
 
-async def test_a_bug_reaches_whoever_waits():
+async def test_a_bug_reaches_every_waiting_caller():
     disk = Disk(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         await GroupCommit(disk.write).add(1)

@@ -204,7 +204,7 @@ async def test_a_reader_writes_nothing(database: Database):
 
 
 async def count_up(database: Database) -> None:
-    """Read, then write what follows from it: right only if nobody writes in between."""
+    """Read, then write what follows from it: right only without a write in between."""
     async with database.write("us") as connection:
         [row] = (await connection.execute(scoped(documents, "us"))).all()
         await asyncio.sleep(0)

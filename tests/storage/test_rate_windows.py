@@ -94,7 +94,9 @@ async def test_a_shared_window_moves(redis_url: str):
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_a_clock_that_was_set_wrong_locks_nobody_out(redis_of_this_run: RedisServer, redis_url: str, hours: int):
+async def test_a_clock_that_was_set_wrong_locks_no_caller_out(
+    redis_of_this_run: RedisServer, redis_url: str, hours: int
+):
     """Entries an hour off are what a window holds after the server's clock was set."""
     redis = Redis(redis_url, timeout_s=1)
     windows = SharedWindows(redis)

@@ -104,7 +104,7 @@ def _busy_for(seconds: float) -> None:
         pass
 
 
-async def test_a_cancelled_call_leaves_its_answer_to_nobody(redis_url: str):
+async def test_a_cancelled_call_leaves_its_answer_to_no_other_call(redis_url: str):
     async with opened(redis_url, Clock()) as redis:
         chance = random.Random(7)
         asked = [asyncio.create_task(_echo(redis, f"nonce-{number}")) for number in range(2000)]

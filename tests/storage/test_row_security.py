@@ -44,9 +44,9 @@ async def test_a_statement_that_forgot_its_scope_sees_only_rows_of_the_transacti
         assert sorted(await seen(database, EVERY_TENANT, table)) == ["them", "us"]
 
 
-@pytest.mark.parametrize("nobody", ["", "nobody", "us ", "US", "' OR true --", "%"])
-async def test_who_is_no_tenant_sees_nothing(database: Database, nobody: str):
-    assert await seen(database, nobody) == []
+@pytest.mark.parametrize("unknown", ["", "nobody", "us ", "US", "' OR true --", "%"])
+async def test_who_is_no_tenant_sees_nothing(database: Database, unknown: str):
+    assert await seen(database, unknown) == []
 
 
 async def test_a_login_that_takes_no_role_sees_nothing(database: Database, postgres_url: str):

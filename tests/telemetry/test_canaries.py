@@ -1,6 +1,6 @@
 """Secrets and personal data go in through every route, and come out in no log, metric, span or table of jobs.
 
-Whoever adds a route adds a line to `CALLS` if the generic calls do not reach what is behind it.
+A new route needs a line in `CALLS` if the generic calls do not reach what is behind it.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ def test_our_own_events_stay_readable(capsys):
         assert str(line["timestamp"]).endswith("Z")
 
 
-def test_a_line_that_nobody_reads_ends_nothing():
+def test_a_line_without_a_reader_ends_nothing():
     gone = io.StringIO()
     with contextlib.redirect_stderr(gone):
         configure_logs("info", json=True)

@@ -13,7 +13,7 @@ from ragstone.errors import ConfigurationError
 from ragstone.identity.api_keys import start_of, well_formed
 from ragstone.telemetry.redaction import Redactor, StreamMask
 
-A_KEY = "rs_sk_" + "hlOeIjzy8XLSRDbY6JqaDxfWN5GRUdNK" + "0e0eWs"  # made like any, and nobody has it
+A_KEY = "rs_sk_" + "hlOeIjzy8XLSRDbY6JqaDxfWN5GRUdNK" + "0e0eWs"  # made like any, and in no use
 assert well_formed(A_KEY)
 
 OWN = {"customer": r"\bKD-\d{4,8}\b", "case": r"(?:Akte|File) [A-Z]{2}\d{3}(?:/\d{2})?"}

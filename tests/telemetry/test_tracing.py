@@ -194,7 +194,7 @@ def otlp_receiver() -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceReq
         thread.join()
 
 
-def test_spans_arrive_at_a_receiver_nested_with_their_ids_and_nobodys_data():
+def test_spans_arrive_at_a_receiver_nested_with_their_ids_and_without_data_of_tenants():
     with otlp_receiver() as (url, received):
         close = configure_tracing(url, "ragstone-test")
         ids = structlog.contextvars.bound_contextvars(request_id="order-4711")

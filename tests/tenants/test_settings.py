@@ -412,7 +412,7 @@ def test_a_setting_outside_of_its_range_is_refused_by_name(changes: dict[str, An
 
 
 @pytest.mark.parametrize("knowledge", ["pipeline", "both"])
-async def test_nobody_is_answered_from_a_pipeline_that_there_is_not(store: TenantSettingsStore, knowledge: Any):
+async def test_no_question_is_answered_from_a_pipeline_that_does_not_exist(store: TenantSettingsStore, knowledge: Any):
     with pytest.raises(InvalidInput, match="there is no pipeline"):
         await store.change("user:ann", "acme", settings_of(knowledge=knowledge))
 

@@ -80,7 +80,7 @@ async def use_model(
 
 
 async def suggestion(settings: Settings) -> str | None:
-    """One line that names a model on this machine, where nobody has chosen yet; `None` otherwise."""
+    """One line that names a model on this machine, where none is chosen yet; `None` otherwise."""
     from ragstone.wiring.local_model import is_open, models_here, stored_choice
 
     choice = await asyncio.to_thread(stored_choice, settings.data_dir)

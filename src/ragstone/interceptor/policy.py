@@ -97,7 +97,7 @@ MAX_USER_CHARS = 200
 
 _BYPASSES = re.compile(rf"\s*{BYPASS}(?!\S)")
 _YES = frozenset({"1", "true", "yes", "on"})
-_NOBODY = frozenset({"", "new", "null", "undefined"})  # what clients send as an id that is not made yet
+_NO_ID = frozenset({"", "new", "null", "undefined"})  # what clients send as an id that is not made yet
 _UNRESOLVED = "{{"  # older LibreChats send the placeholder itself where they do not know what it stands for
 _CODED = "b64:"
 _CONVERSATION_HEADERS = ("x-conversation-id", "x-openwebui-chat-id")
@@ -166,7 +166,7 @@ def user_of(headers: Mapping[str, str], body: Body) -> str:
 def _first(values: Iterator[str]) -> str:
     """The first value that is one."""
     stripped = (value.strip() for value in values)
-    return next((value for value in stripped if value not in _NOBODY and not value.startswith(_UNRESOLVED)), "")
+    return next((value for value in stripped if value not in _NO_ID and not value.startswith(_UNRESOLVED)), "")
 
 
 def _decoded(value: str) -> str:

@@ -321,7 +321,7 @@ _NO_LIMIT: dict[str, Any] = {
     "models": [],
 }
 _PLANS: list[dict[str, Any]] = [
-    # That of whoever runs the installation: the model of the settings, and no limits.
+    # That of the operator of the installation: the model of the settings, and no limits.
     {**_NO_LIMIT, "id": "unlimited", "name": "Unlimited"},
     {
         **_NO_LIMIT,
