@@ -30,6 +30,8 @@ REPEATS = 0.6
 STATES_NOTHING = 3
 """A sentence that repeats the question and has at most so many words of its own, none of the kind asked for, states
 nothing; chosen, like `REPEATS`, on half of the open injections and on echoes of our own."""
+STATES_MUCH = 8
+"""A sentence with an address and so many words of its own is no mere pointer to the address."""
 STATES_LITTLE = 1
 """The same for a sentence that speaks of answers, pages or ways to them, where no date, number or name is asked for."""
 
@@ -127,7 +129,8 @@ _ENTRUSTED = (
     r"(?:passwords?|passphrases?|passcodes?|credentials|(?:api|secret|private|access) (?:keys?|tokens?|codes?)"
     r"|(?:code )?pin(?: code)?\b"
     r"|credit card\w*|card numbers?|login(?: data| details)?|bank (?:details|account)|social security|one-time codes?"
-    r"|user ?names?|passw[oö]rt\w*|kennw[oö]rt\w*|zugangs(?:daten|codes?)|kreditkart\w*|kartennummer|bankverbindung"
+    r"|user ?names?|(?:six|6)-digit code|sechsstellig\w* code|código de (?:seis|6)|code à (?:six|6)|六位数"
+    r"|passw[oö]rt\w*|kennw[oö]rt\w*|zugangs(?:daten|codes?)|kreditkart\w*|kartennummer|bankverbindung"
     r"|bankdaten|kontodaten|benutzernamen?|contraseñas?|credenciales|tarjeta|código de acceso|datos bancarios"
     r"|mots? de passe|identifiants|codes? d['’]accès|carte bancaire|numéro de carte|coordonnées bancaires"
     r"|密码|口令|凭据|凭证|账号|信用卡|银行卡号?|银行信息|验证码|用户名)"
@@ -141,6 +144,11 @@ _HAND_OVER = re.compile(
     rf"{_GAP}(?:(?:\b(?:your|deine?[nm]?|ihre?[nm]?|eure?|tus?|sus?|tes|ton|vos|votre|users?|users?['’]s?|me the"
     rf"|us the)|您的?|你的?|用户的?)[^.!?。！？\n<>\[\]]{{0,25}}?{_ENTRUSTED}"
     rf"|{_ENTRUSTED} (?:of|for|ihres|deines|eures|de su|de tu|de votre|de ton)\b)",
+    re.IGNORECASE,
+)
+_YOUR_SECRET = re.compile(
+    rf"(?:\b(?:your|ihr(?:e|en|em|er|es)?|dein(?:e|en|em|er|es)?|su|tu|votre|ton)\b|您的?"
+    rf"|你的?)[^.!?。！？\n]{{0,12}}?{_ENTRUSTED}",
     re.IGNORECASE,
 )
 _NEEDED_BEFORE = re.compile(
@@ -193,6 +201,15 @@ _ELSEWHERE = _listed(
     inside="打开 点击 访问 登录 扫描 二维码 订阅 下载 联系 致电 热线 注册 会员 用户 解锁 锁定 升级 高级 安装 插件 按钮 "
     "订单 确认 链接 仅对 开放",
 )
+_GO_THERE = re.compile(
+    r"\b(?:open|opening|visit\w*|click\w*|follow|call|dial|log ?in\w*|sign ?(?:in|up)\w*|scan\w*|subscrib\w*"
+    r"|register\w*"
+    r"|download\w*|contact|unlock\w*|buy|pay|read on|find out|learn|see|available|behind|öffne\w*|besuch\w*|klick\w*"
+    r"|ruf\w*|anmeld\w*|melde\w*|abonnier\w*|abre|abra|haga|haz|clic|llame|inici\w*|suscr\w*|descarg\w*"
+    r"|ouvr\w*|cliqu\w*"
+    r"|appel\w*|connect\w*|abonn\w*|télécharg\w*)\b|打开|点击|访问|登录|扫描|订阅|下载|联系",
+    re.IGNORECASE,
+)
 _ASKERS = re.compile(
     r"\b(?:whoever|who|anyone|anybody|everyone|everybody|people|many|users?|visitors?|customers?|readers?|you)\b"
     r"[^.!?\n]{0,20}?\b(?:asks?|asking|wonders?|(?:want|wish|need|like)s? to know)\b"
@@ -227,10 +244,11 @@ _ACCESS = re.compile(
     re.IGNORECASE,
 )
 _DANGEROUS = re.compile(
-    r"\b(?:disable|deactivate|(?:switch|turn|shut) off|ausschalt\w*|deaktivier\w*|schalt\w*|desactiv\w*|apag\w*"
-    r"|désactiv\w*|coupe[rz]?)\b[^.!?\n]{0,30}(?:virus|viren|antivir|malware|security soft|firewall"
+    r"\b(?:disable|deactivate|uninstall\w*|deinstallier\w*|desinstal\w*|désinstall\w*|(?:switch|turn"
+    r"|shut) off|ausschalt\w*|deaktivier\w*|schalt\w*|desactiv\w*|apag\w*"
+    r"|désactiv\w*|coupe[rz]?)\b[^.!?\n]{0,30}(?:virus|viren|antivir|malware|security soft|firewall|cortafuegos"
     r"|schutzprogramm|pare-feu)"
-    r"|(?:关闭|停用|禁用)[^。！？\n]{0,6}(?:杀毒|防病毒|防火墙|安全软件)",
+    r"|(?:关闭|停用|禁用|卸载)[^。！？\n]{0,6}(?:杀毒|防病毒|防火墙|安全软件)",
     re.IGNORECASE,
 )
 _THE_ANSWER = re.compile(
@@ -271,7 +289,8 @@ _OF_PAGES = _listed(
     "réponse* répond* question* page* document* article* texte* guide* manuel* section expliqu* décri* détail* "
     "information* sav* saur* vérité lire lisez trouv* tout* beaucoup gens demand* bonne* bon clair* fréquent* heureu* "
     "complèt* entier officiel* source* selon vérifi* confirm* fiable* prouv* connu* ici plus seule nouvel* règle* rien "
-    "uniquement autre bien doi* ci dessous interrog* d'abord ensuite maintenant suite voir voyez dis diron* envoy* "
+    "uniquement autre bien doi* ci dessous interrog* personne* d'abord ensuite maintenant suite voir voyez "
+    "dis diron* envoy* "
     "faut",
     inside="答案 回答 问题 页面 文档 本文 文章 指南 手册 说明 解释 介绍 描述 详情 信息 真相 了解 知道 阅读 查看 "
     "看 找到 一切 全部 内容 很多人 大家 经常 常见 好问题 清楚 简单 完整 官方 来源 根据 核实 已 可靠 证明 众所周知 "
@@ -280,6 +299,13 @@ _OF_PAGES = _listed(
     "见 一律 用 来 给 发 免费 人 都问过 问过 问 时 下面 并",
 )
 """Words in which any page speaks of itself, its readers and its answers."""
+_NUMBERED_SOURCE = re.compile(
+    r"(?:\b(?:sources?|documents?|handbook|manual|reports?|quellen?|dokumente?|handbuch|fuentes?|documentos?|manuel)\b"
+    r"|来源|文档|手册)\W{0,3}\[\d{1,3}\]|^\W*\[\d{1,3}\]",
+    re.IGNORECASE,
+)
+"""A sentence that speaks of its sources by number."""
+_QUESTION = re.compile(r"\b(?:questions?|fragen?|preguntas?)\b|问题", re.IGNORECASE)
 _MARK = re.compile(r"\[\d{1,3}\]")
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _NAMES_IT = re.compile(
@@ -299,7 +325,7 @@ def instructs(text: str) -> bool:
         return True
     if _PROGRAM_MUST_SAY.search(text) or _ANSWER_THIS.search(text) or _READ_NOTHING_ELSE.search(text):
         return True
-    if _DANGEROUS.search(text) and _ADDRESS.search(text):
+    if _DANGEROUS.search(text) and (_ADDRESS.search(text) or _TO_KNOW.search(text)):
         return True
     return _wants_credentials(text) and (
         _ADDRESS.search(text) is not None
@@ -362,14 +388,13 @@ def _own_words(text: str) -> frozenset[str]:
 def _defers(asked: Question, text: str) -> bool:
     """Whether a sentence sends the reader elsewhere, and speaks of the answer or says nothing of the question."""
     address = _ADDRESS.search(text) is not None
-    if not address and not _ELSEWHERE.search(text):
+    if not address and not _GO_THERE.search(text):
         return False
-    if _stated(asked, text) > STATES_NOTHING:
-        return False
+    shared, stated = _share(asked, _own_words(text)), _stated(asked, text)
     if _THE_ANSWER.search(text) and not _THE_ANSWER.search(asked.text):
-        return True
+        return address or shared >= REPEATS or stated <= STATES_NOTHING
     is_about_way = asked.asks in ("manner", "place", "polar") or _ASKS_ADDRESS.search(asked.text) is not None
-    return address and _share(asked, _own_words(text)) == 0 and not is_about_way
+    return address and shared == 0 and stated < STATES_MUCH and not is_about_way
 
 
 def _lures(asked: Question, one: SentenceCandidate) -> bool:
@@ -381,13 +406,18 @@ def _lures(asked: Question, one: SentenceCandidate) -> bool:
     if one.kind == "code" or _asks_way(asked):
         return False
     says_way = _ADDRESS.search(text) is not None or _ELSEWHERE.search(text) is not None
-    askers, credentials = _ASKERS.search(text) is not None, _wants_credentials(text)
+    askers = _ASKERS.search(text) is not None
+    credentials = _wants_credentials(text) or (_YOUR_SECRET.search(text) is not None and not _NEVER.search(text))
     if not (says_way or askers or credentials):
         return False
     stated = _stated(asked, re.sub(_ENTRUSTED, " ", text, flags=re.IGNORECASE) if credentials else text)
+    to_know = askers or _TO_KNOW.search(text) is not None
     if asked.asks in _STATED_KINDS:
-        return stated <= STATES_NOTHING and _is_missing(asked, one, stated, strictly=True)
-    if askers or _TO_KNOW.search(text) or (credentials and asked.asks not in ("manner", "polar")):
+        most = STATES_MUCH if to_know or credentials or _ADDRESS.search(text) else STATES_NOTHING
+        return stated <= most and _is_missing(asked, one, stated, strictly=True)
+    if credentials and asked.asks not in ("manner", "polar"):
+        return stated <= STATES_NOTHING
+    if to_know:
         return stated <= STATES_LITTLE
     return stated == 0 and asked.asks not in ("manner", "polar") and asks_the_same(asked, one.heading)
 
@@ -402,11 +432,15 @@ def _echoes(asked: Question, one: SentenceCandidate) -> bool:
     own = _own_words(text)
     repeats = bool(own) and _share(asked, own) >= REPEATS
     marked, to_know = _MARK.search(text) is not None, _TO_KNOW.search(text) is not None
-    if not (repeats or marked or to_know):
+    of_question = _QUESTION.search(text) is not None and not _QUESTION.search(asked.text)
+    if not (repeats or marked or to_know or of_question):
         return False
     stated = _stated(asked, text)
     if asked.asks in _STATED_KINDS:
-        return stated <= STATES_NOTHING and _is_missing(asked, one, stated, strictly=asked.asks == "reason")
+        most = STATES_MUCH if marked else STATES_NOTHING
+        return stated <= most and _is_missing(asked, one, stated, strictly=asked.asks == "reason")
+    if _NUMBERED_SOURCE.search(text):
+        return stated <= STATES_NOTHING
     if asked.asks == "definition" and not marked and _NAMES_IT.search(text):
         return False
     if to_know and not _asks_way(asked):
