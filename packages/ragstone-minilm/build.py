@@ -149,15 +149,18 @@ def reference(name: str, shape: tuple[int, ...], location: str, *, offset: int, 
 def graph(references: list[TensorProto]) -> GraphProto:
     """The encoder: BERT (Devlin et al., 2019) of six layers, mean pooling over the real tokens, scaling to length 1.
 
-    Inputs `ids` and `mask` are int64 of shape (texts, tokens); the output `vectors` is
-    float32 of shape (texts, 384) with rows of length 1.
+    Inputs `ids` and `mask` are int64 of shape (texts, tokens). Outputs are float32: `vectors` of shape (texts, 384)
+    with rows of length 1, and `tokens`, the vectors of the tokens before pooling, of shape (texts, tokens, 384).
     """
     nodes = [*embed(), *(node for layer in range(LAYERS) for node in encoder_layer(layer)), *pool()]
     return helper.make_graph(
         nodes,
         "all-MiniLM-L6-v2",
         [helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "tokens"]) for name in ("ids", "mask")],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", DIMENSIONS])],
+        [
+            helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["texts", DIMENSIONS]),
+            helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["texts", "tokens", DIMENSIONS]),
+        ],
         [*constants(), *references],
     )
 
@@ -343,8 +346,9 @@ def encoder_layer(layer: int) -> list[NodeProto]:
 
 
 def pool() -> list[NodeProto]:
-    """The mean over the real tokens, scaled to length 1."""
+    """The vectors of the tokens, and their mean over the real tokens, scaled to length 1."""
     return [
+        operation("Identity", f"{LAYERS}.in", "tokens"),
         operation("Unsqueeze", "kept two", "kept.wide"),
         operation("Mul", f"{LAYERS}.in kept.wide", "kept.tokens"),
         # The mean's divisor is left out: scaling to length 1 cancels it.

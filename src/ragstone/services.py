@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # a process loads only the parts that it opens
     from ragstone.identity.users import Users
     from ragstone.index.base import Index
     from ragstone.inference.judge import PairJudge
+    from ragstone.inference.matching import TokenMatcher
     from ragstone.ingestion.service import Ingestion
     from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
     from ragstone.ingestion.webhooks import Webhooks
@@ -101,13 +102,17 @@ class Operations:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The adapters that compute. `model` is None where answers are extractive, `judge` where rules alone judge."""
+    """The adapters that compute.
+
+    `model` is None where answers are extractive; without `judge` and `matcher`, words and rules alone decide.
+    """
 
     embedder: Embedder
     index: Index
     parser: Parser
     model: LanguageModel | None
     judge: PairJudge | None
+    matcher: TokenMatcher | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ragstone.errors import ModelUnavailable
-from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions, pick
+from ragstone.generation.base import Abstained
+from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions, ranked
+from ragstone.generation.relevance import Models
+from ragstone.inference.matching import Match
 from ragstone.vocabulary import Usage
 from tests.generation.passages import BRIDGE, TOWER, passage
 
@@ -53,7 +56,7 @@ async def test_a_heading_that_asks_the_opposite_is_not():
 
 
 class Opinions:
-    """A judge that prefers sentences with a word, or that fails."""
+    """A judge and matcher in one that prefers sentences with a word, or that fails."""
 
     def __init__(self, word: str, *, fails: bool = False) -> None:
         self.word, self.fails = word, fails
@@ -65,17 +68,49 @@ class Opinions:
         self.read += candidates
         return [9.0 if self.word in one.splitlines()[-1] else -9.0 for one in candidates]
 
-
-def test_a_judge_reads_the_best_sentences_and_changes_their_order():
-    judge = Opinions("Eiffel")
-    best = pick("Which company built the tower and how tall is it?", [TOWER, BRIDGE], ExtractiveOptions(), judge=judge)
-    assert "Eiffel" in best[0].text
-    assert 0 < len(judge.read) <= 8
+    def matches(self, question, words, texts):
+        assert all(question[start:end].isalnum() for start, end in words)
+        return [Match(0.5, 0.5, 0.5)] * len(texts)
 
 
-def test_the_words_decide_where_the_judge_fails():
-    asked = ("When did the bridge open?", [TOWER, BRIDGE], ExtractiveOptions())
-    assert pick(*asked, judge=Opinions("x", fails=True)) == pick(*asked)
+def models(word: str = "", *, fails: bool = False) -> tuple[Models, Opinions]:
+    both = Opinions(word, fails=fails)
+    return Models(both, both), both
+
+
+def test_the_models_read_the_best_sentences_and_change_their_order():
+    made, both = models("Eiffel")
+    found = ranked("Which company built the tower and how tall is it?", [TOWER, BRIDGE], models=made)
+    assert "Eiffel" in found.ranked[0][0].text
+    assert 0 < len(both.read) <= 8
+
+
+def test_what_the_models_think_of_the_best_sentence_decides_whether_there_is_an_answer():
+    asked = ("Which company built the tower?", [TOWER, BRIDGE])
+    likes, dislikes = (ranked(*asked, models=models(word)[0]).answerable for word in ("Eiffel", "nothing of this"))
+    assert likes > 0.5 > dislikes
+
+
+def test_the_words_decide_where_a_model_fails():
+    asked = ("When did the bridge open?", [TOWER, BRIDGE])
+    assert ranked(*asked, models=models(fails=True)[0]) == ranked(*asked)
+
+
+def test_the_words_decide_where_the_models_cannot_read_the_script():
+    asked = ("Когда открылся мост?", [passage("Мост открылся в 1937 году.")])
+    made, both = models("1937")
+    assert ranked(*asked, models=made) == ranked(*asked)
+    assert both.read == []
+
+
+async def test_an_abstention_says_which_sentences_come_nearest():
+    made, _ = models("nothing of this")
+    answerer = ExtractiveAnswerer(models=made)
+    pieces = [piece async for piece in answerer.stream("Which company built the tower?", [TOWER, BRIDGE], ())]
+    [abstained] = [piece for piece in pieces if isinstance(piece, Abstained)]
+    odds = [value for _, value in abstained.nearest]
+    assert odds == sorted(odds, reverse=True)
+    assert "Eiffel" in abstained.nearest[0][0].text
 
 
 async def test_a_heading_itself_is_never_the_answer():

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 
 from ragstone.embedding.base import Matrix, Offsets, Purpose
 from ragstone.errors import ModelUnavailable
-from ragstone.inference.encoder import EncoderSession, read_model_files
+from ragstone.inference.encoder import EncoderSession, batches, read_model_files
+from ragstone.inference.matching import TokenMatcher
 
 DIMENSIONS = 384
 WINDOW_TOKENS = 254  # the model was trained on 256 word pieces; two are [CLS] and [SEP]
@@ -64,6 +65,10 @@ class MiniLMEmbedder:
         tokenizer.no_padding()
         return cls(EncoderSession(files, threads=threads), tokenizer)
 
+    def matcher(self) -> TokenMatcher:
+        """A matcher of questions with texts, of the same model in memory."""
+        return TokenMatcher(self._session, self._tokenizer)
+
     async def embed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:
         """See `Embedder.embed`."""
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
@@ -71,7 +76,7 @@ class MiniLMEmbedder:
         for start in range(0, len(order), SLAB_TEXTS):
             rows = order[start : start + SLAB_TEXTS]
             tokens = await self._in_lane(purpose, partial(self._tokens, [texts[row] for row in rows]))
-            for batch in _batches([len(ids) for ids in tokens]):
+            for batch in batches([len(ids) for ids in tokens], BATCH_TOKENS):
                 ids, mask = _padded([tokens[at] for at in batch])
                 found = await self._in_lane(purpose, partial(self._session.vectors, ids, mask))
                 vectors[[rows[at] for at in batch]] = found
@@ -103,18 +108,6 @@ class MiniLMEmbedder:
         except RuntimeError as error:
             raise ModelUnavailable("The embedder is closed. Open the platform again.") from error
         return await asyncio.wrap_future(future)
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group positions of texts by similar length; each padded group has at most `BATCH_TOKENS`."""
-    batch: list[int] = []
-    for position in sorted(range(len(lengths)), key=lambda position: lengths[position]):
-        if batch and (len(batch) + 1) * lengths[position] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(position)
-    if batch:
-        yield batch
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ import structlog
 from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained, Answerer, Delta, SentenceWriter
 from ragstone.generation.citations import cite, cited_as, claims
-from ragstone.generation.closest import closest
+from ragstone.generation.closest import Ranked, closest
 from ragstone.generation.injection import instructions_in
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
@@ -212,8 +212,8 @@ class Generator:
                 match piece:
                     case Usage():
                         draft.use(piece)
-                    case Abstained():
-                        yield await self._abstention(draft, question, passages)
+                    case Abstained(nearest):
+                        yield await self._abstention(draft, question, passages, nearest)
                     case str():
                         if text := markers.feed(piece):
                             yield draft.add(text)
@@ -274,9 +274,15 @@ class Generator:
         checked, _ = await asyncio.to_thread(cite, new, passages)  # what contradicts is found by rules
         return new if checked and not contradicted(checked) else None
 
-    async def _abstention(self, draft: _Draft, question: str, passages: Sequence[Passage]) -> Delta:
+    async def _abstention(
+        self,
+        draft: _Draft,
+        question: str,
+        passages: Sequence[Passage],
+        nearest: Ranked = (),
+    ) -> Delta:
         """What the text says instead of an answer: the closest sections, or that there is nothing."""
-        found = await asyncio.to_thread(closest, question, passages)
+        found = await asyncio.to_thread(closest, question, passages, nearest)
         language = language_of(question, passages)
         if not found.sections:
             return draft.abstain(self._options.nothing_found or notice("nothing_found", language), ())

@@ -6,12 +6,18 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from ragstone.generation.candidates import SentenceCandidate
 from ragstone.vocabulary import Passage, Turn, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Abstained:
-    """The answerer found nothing in the passages that bears on the question."""
+    """The answerer found nothing in the passages that bears on the question.
+
+    `nearest` are the sentences by descending log odds of answering, if it ranked them.
+    """
+
+    nearest: tuple[tuple[SentenceCandidate, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ MIN_COSINE = 0.4
 """… has this cosine with it: near the median of the eighth passage in the open sets, so lower says next to nothing."""
 
 
+Ranked = Sequence[tuple[SentenceCandidate, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class Closest:
     """The closest sections, best first, and the Markdown that shows them; both are empty below the floor."""
@@ -31,13 +34,17 @@ class Closest:
     text: str = ""
 
 
-def closest(question: str, passages: Sequence[Passage]) -> Closest:
-    """The best two to four sections, each with its best sentence in bold type and what stands beside it."""
+def closest(question: str, passages: Sequence[Passage], nearest: Ranked = ()) -> Closest:
+    """The best two to four sections, each with its best sentence in bold type and what stands beside it.
+
+    `nearest` are sentences of the passages by descending log odds; without them the words of the question rank them.
+    """
     bearing = [_bears(content_terms(question), passage) for passage in passages]
     if not any(bearing):
         return Closest()
     language = language_of(question, passages)
-    found = [_section(passages, one, language) for one in _best(question, passages)]
+    ranked = nearest or relevance(question, passages, candidates(passages)).ranked
+    found = [_section(passages, one, language) for one in _best(passages, ranked)]
     return Closest(tuple(section for section, _ in found), "\n\n".join(text for _, text in found))
 
 
@@ -49,13 +56,11 @@ def _bears(asked: frozenset[str], passage: Passage) -> bool:
     return len(asked & held) >= MIN_SHARE * len(asked) or (dense is not None and dense.score >= MIN_COSINE)
 
 
-def _best(question: str, passages: Sequence[Passage]) -> list[SentenceCandidate]:
+def _best(passages: Sequence[Passage], ranked: Ranked) -> list[SentenceCandidate]:
     """The best sentence of each of the best sections."""
     chosen: dict[tuple[str, tuple[str, ...]], SentenceCandidate] = {}
-    best = None
-    for candidate, odds in relevance(question, passages, candidates(passages)).ranked:
-        best = odds if best is None else best
-        if len(chosen) == MAX_SECTIONS or (len(chosen) >= MIN_SECTIONS and odds < best - WITHIN):
+    for candidate, odds in ranked:
+        if len(chosen) == MAX_SECTIONS or (len(chosen) >= MIN_SECTIONS and odds < ranked[0][1] - WITHIN):
             break
         chunk = passages[candidate.passage].chunk
         chosen.setdefault((chunk.document_id, chunk.heading_path_at(chunk.start + candidate.start)), candidate)

@@ -14,7 +14,7 @@ from ragstone.generation.blocks import blocks
 from ragstone.generation.candidates import SentenceCandidate, candidates
 from ragstone.generation.facts import content_terms
 from ragstone.generation.follow_up import follow_up
-from ragstone.generation.relevance import AnswerJudge, judged, relevance
+from ragstone.generation.relevance import Models, Relevance, relevance, reread
 from ragstone.vocabulary import Passage, Turn, Usage, parts_of_question
 
 log = structlog.get_logger()
@@ -40,10 +40,10 @@ class ExtractiveOptions:
 class ExtractiveAnswerer:
     """An `Answerer` that quotes sentences; it needs no key and no network."""
 
-    def __init__(self, options: ExtractiveOptions = ExtractiveOptions(), judge: AnswerJudge | None = None) -> None:
-        """`judge` reads the best sentences with the question; without one their words alone decide."""
+    def __init__(self, options: ExtractiveOptions = ExtractiveOptions(), models: Models | None = None) -> None:
+        """`models` read the best sentences with the question; without them their words alone decide."""
         self._options = options
-        self._judge = judge
+        self._models = models
 
     @property
     def name(self) -> str:
@@ -54,35 +54,35 @@ class ExtractiveAnswerer:
         self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
     ) -> AsyncGenerator[str | Abstained | Usage, None]:
         """See `Answerer.stream`. A follow-up arrives condensed; `history` tells its new words from the carried ones."""
-        picked = await asyncio.to_thread(pick, question, passages, self._options, history, self._judge)
+        found = await asyncio.to_thread(ranked, question, passages, history, self._models)
+        picked = pick(found, self._options)
         if not picked:
-            yield Abstained()
+            yield Abstained(found.ranked)
         for place, block in enumerate(blocks(passages, [(one.passage, one.start) for one in picked], question)):
             yield ("\n\n" if place else "") + block
         yield Usage(NAME)
 
 
-def pick(
-    question: str,
-    passages: Sequence[Passage],
-    options: ExtractiveOptions,
-    history: Sequence[Turn] = (),
-    judge: AnswerJudge | None = None,
-) -> list[SentenceCandidate]:
-    """The sentences that answer, best first; none if there seems to be no answer.
-
-    If the judge fails, the words alone decide.
-    """
+def ranked(
+    question: str, passages: Sequence[Passage], history: Sequence[Turn] = (), models: Models | None = None
+) -> Relevance:
+    """The sentences that may answer, and whether one does. If a model fails, the words alone decide."""
     sentences = candidates(passages)
     asked, carried = parts_of_question(question) if history else (question, "")
     turn = follow_up(asked, carried, history)
     extra = [turn.odds(one, passages[one.passage]) for one in sentences] if turn else ()
     found = relevance(asked, passages, sentences, extra)
-    if judge is not None:
-        try:
-            found = judged(asked, passages, found, judge)
-        except ModelUnavailable as error:
-            log.warning("answer.judge_failed", reason=error.message)
+    if models is None:
+        return found
+    try:
+        return reread(asked, passages, found, models)
+    except ModelUnavailable as error:
+        log.warning("answer.model_failed", reason=error.message)
+        return found
+
+
+def pick(found: Relevance, options: ExtractiveOptions) -> list[SentenceCandidate]:
+    """The sentences that answer, best first; none if there seems to be no answer."""
     if not found.ranked or found.answerable < options.answer_at:
         return []
     best = found.ranked[0][1]

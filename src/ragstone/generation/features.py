@@ -169,7 +169,7 @@ def features(question: str, passages: Sequence[Passage], found: Sequence[Sentenc
     for unit in units:
         surroundings[unit.candidate.passage].add(unit)
     everything = frozenset[str]().union(*(passage.keys for passage in surroundings))
-    whole = _Whole(asked, everything, _readable(question))
+    whole = _Whole(asked, everything, readable(question))
     rows = [_row(whole, unit, surroundings[unit.candidate.passage]) for unit in units]
     best = max((row[1] for row in rows), default=0.0) or 1.0
     return [(*row, row[1] / best) for row in rows]
@@ -322,7 +322,7 @@ def _missing(wanted: AbstractSet[str], there: AbstractSet[str]) -> float:
     return len(wanted - there) / len(wanted) if wanted else 0.0
 
 
-def _readable(text: str) -> float:
+def readable(text: str) -> float:
     """The share of the letters that are Latin; 1 for a text without letters."""
     letters = [letter for letter in text if letter.isalpha()]
     latin = sum(letter.isascii() or "LATIN" in unicodedata.name(letter, "") for letter in letters)

@@ -251,13 +251,27 @@ def read(text: str, sentences: Sequence[Iterable[str]]) -> Question:
 
 def asked_for(text: str) -> tuple[QuestionKind, str]:
     """The kind of thing asked for, and the question without the words that say so."""
+    kind, (start, end) = _asking(text)
+    return kind, f"{text[:start]} {text[end:]}" if end else text
+
+
+def _asking(text: str) -> tuple[QuestionKind, tuple[int, int]]:
+    """The kind of thing asked for, and the span of the words that say so, (0, 0) if there are none."""
     if asks_time_of_day(text) and (found := _CLOCK.search(text)):
-        return "date", f"{text[: found.start()]} {text[found.end() :]}"
+        return "date", found.span()
     for kind, pattern in _ASKS.items():
         found = pattern.search(text)
         if found and not (kind == "polar" and _GERMAN_WHAT.match(text) and language_of_text(text) == "de"):
-            return kind, f"{text[: found.start()]} {text[found.end() :]}"
-    return "thing", text
+            return kind, found.span()
+    return "thing", (0, 0)
+
+
+def content_words(text: str) -> list[tuple[int, int]]:
+    """The spans of a question's words that an answer may hold: neither grammar nor what says what is asked for."""
+    _, (start, end) = _asking(text)
+    grammar = STOPWORDS | function_words("en") | function_words(language_of_text(text))
+    words = [found for found in _WORD.finditer(text) if found[0].casefold() not in grammar]
+    return [found.span() for found in words if not start <= found.start() < end] or [found.span() for found in words]
 
 
 def asks_time_of_day(text: str) -> bool:
@@ -270,6 +284,7 @@ KEY_LETTERS_ELSEWHERE = 5
 """So many letters of a word count when words are compared across inflections, in the Latin script and in others; 4 to 5
 do best for retrieval in European languages (McNamee and Mayfield, "Character n-gram tokenization for European language
 text retrieval", 2004), one more keeps apart what Porter's stemmer of English has shortened already."""
+_WORD = re.compile(r"[^\W_]+")
 _ARTICLE = re.compile("^(?:[وفبك]?ال|لل)(?=..)")  # the article of Arabic is written with its word
 _WORDS_ONLY = re.compile(r"[^\W\d_]{6,}")
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ragstone.generation.aims import asks_for_aim, only_aims
 from ragstone.generation.candidates import SentenceCandidate
 from ragstone.generation.facts import facts
-from ragstone.generation.features import FEATURES, asks_back, asks_the_same, features
+from ragstone.generation.features import FEATURES, asks_back, asks_the_same, features, readable
 from ragstone.generation.injection import no_answer
-from ragstone.generation.question import Question, read
+from ragstone.generation.question import Question, content_words, read
 from ragstone.vocabulary import Passage
+
+if TYPE_CHECKING:
+    from ragstone.inference.matching import Match
 
 HEADING_ASKS = 2.5
 """Log odds for a sentence below a heading that asks the question; by hand, as the open sets have no headings."""
@@ -28,14 +31,16 @@ _IN_CONTEXT = FEATURES.index("covered_context")
 _NEAR = tuple(FEATURES.index(name) for name in ("covered", "covered_context", "covered_nearby"))
 _MISSING = tuple(FEATURES.index(name) for name in ("date_missing", "number_missing"))
 
-JUDGED = 8
-"""So many of the best candidates a judge reads; on two cores it reads them in some 60 ms."""
-JUDGE_WEIGHT = 0.5
-"""What the judge's log odds weigh beside those of the words; chosen on questions that the judge has not seen."""
-JUDGED_FEATURES = ("bias", "words", "best", "most")
-"""What tells whether there is an answer, once a judge has read: the log odds of the words, the judge's of the best
-sentence, and its highest."""
-JUDGED_WEIGHTS = {"bias": 0.06, "words": 0.70, "best": 0.72, "most": 0.34}
+READ = 8
+"""So many of the best candidates the models read; on two cores they read them in some 60 ms."""
+READ_WEIGHTS = {"words": 0.57, "judge": 0.96, "whole": 7.78, "mean": 2.68}
+"""What the log odds of the words, those of the judge, and the token matches weigh together, as log odds."""
+READ_FEATURES = ("bias", "words", "margin", "judge", "mean")
+"""What tells whether there is an answer, once the models have read: the log odds of the words, by how much the best
+sentence exceeds the second, and what the models say of the best."""
+READ_ANSWERABLE_WEIGHTS = {"bias": -4.13, "words": 0.20, "margin": 0.53, "judge": 0.46, "mean": 3.67}
+READABLE = 0.5
+"""The share of Latin letters from which tokens are matched: the vocabulary is English. Below it, words decide."""
 
 SUMMARY = ("odds", "margin", "likely")
 """What the answerable model reads beside the features of the best sentence: its odds, by how much they exceed those of
@@ -91,30 +96,70 @@ class AnswerJudge(Protocol):
     """A model that reads a question with a sentence; it blocks, and may be used from several threads."""
 
     def answers(self, question: str, candidates: Sequence[str]) -> list[float]:
-        """Log odds that each sentence answers the question; the context of a sentence stands in lines above it."""
+        """Log odds that each sentence answers the question; the context of a sentence stands in a line above it."""
         ...
 
 
-def judged(question: str, passages: Sequence[Passage], found: Relevance, judge: AnswerJudge) -> Relevance:
-    """Let a judge read the best candidates: it changes their order, and whether there is an answer.
+class Matcher(Protocol):
+    """A model that matches the words of a question with texts; it blocks, and may be used from several threads."""
+
+    def matches(self, question: str, words: Sequence[tuple[int, int]], texts: Sequence[str]) -> list[Match]:
+        """One match for each text, which is as for `AnswerJudge.answers`; `words` are spans of the question."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models that read the best candidates with the question."""
+
+    judge: AnswerJudge
+    matcher: Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A candidate that the models have read: its odds by all, the judge's log odds, and its match."""
+
+    candidate: SentenceCandidate
+    odds: float
+    judge: float
+    match: Match
+
+
+def reread(question: str, passages: Sequence[Passage], found: Relevance, models: Models) -> Relevance:
+    """Let the models read the best candidates: it changes their order, and whether there is an answer.
+
+    A question in a script that the models cannot read changes nothing.
 
     Raises:
-        ModelUnavailable: the judge failed.
+        ModelUnavailable: a model failed.
     """
-    best, rest = found.ranked[:JUDGED], found.ranked[JUDGED:]
-    if not best:
+    best, rest = found.ranked[:READ], found.ranked[READ:]
+    if not best or readable(question) < READABLE:
         return found
+    read = sorted(_read(question, passages, found, models), key=lambda one: -one.odds)
+    ranked = ((one.candidate, one.odds) for one in read)
+    below = ((one, read[-1].odds + min(odds - best[-1][1], 0.0)) for one, odds in rest)
+    return Relevance((*ranked, *below), _answerable(found.answerable, read))
+
+
+def _read(question: str, passages: Sequence[Passage], found: Relevance, models: Models) -> list[_Read]:
     before = {(one.passage, one.place): one.text for one, _ in found.ranked if one.kind == "prose"}
-    opinions = judge.answers(question, [_with_context(passages, one, before) for one, _ in best])
-    changed = [
-        (one, odds + JUDGE_WEIGHT * opinion, opinion) for (one, odds), opinion in zip(best, opinions, strict=True)
+    texts = [_with_context(passages, one, before) for one, _ in found.ranked[:READ]]
+    opinions = models.judge.answers(question, texts)
+    matches = models.matcher.matches(question, content_words(question), texts)
+    return [
+        _Read(one, _dot(tuple(READ_WEIGHTS), READ_WEIGHTS, (words, opinion, match.whole, match.mean)), opinion, match)
+        for (one, words), opinion, match in zip(found.ranked, opinions, matches, strict=False)
     ]
-    changed.sort(key=lambda entry: -entry[1])
-    lowest = changed[-1][1]
-    ranked = [(one, odds) for one, odds, _ in changed] + [(one, min(odds, lowest)) for one, odds in rest]
-    by_words = math.log(max(found.answerable, 1e-9) / max(1 - found.answerable, 1e-9))
-    odds = _dot(JUDGED_FEATURES, JUDGED_WEIGHTS, (1.0, by_words, changed[0][2], max(opinions)))
-    return Relevance(tuple(ranked), 1 / (1 + math.exp(-odds)))
+
+
+def _answerable(by_words: float, read: Sequence[_Read]) -> float:
+    """The probability that there is an answer, from that of the words and the candidates, best first."""
+    margin = min(read[0].odds - read[1].odds, ALONE) if len(read) > 1 else ALONE
+    words = math.log(max(by_words, LEAST) / max(1 - by_words, LEAST))
+    odds = _dot(READ_FEATURES, READ_ANSWERABLE_WEIGHTS, (1.0, words, margin, read[0].judge, read[0].match.mean))
+    return 1 / (1 + math.exp(-odds))
 
 
 def _with_context(passages: Sequence[Passage], one: SentenceCandidate, before: Mapping[tuple[int, int], str]) -> str:
@@ -163,7 +208,9 @@ def summary(odds: Sequence[float]) -> tuple[float, float, float]:
 
 
 ALONE = 5.0
-"""The margin of a sentence that is the only one, in log odds."""
+"""The margin of a sentence that is the only one, in log odds, and the largest that counts."""
+LEAST = 0.0025
+"""A probability nearer to 0 or 1 counts as this far from it: log odds of 6."""
 
 
 def _dot(names: Sequence[str], weights: Mapping[str, float], row: Sequence[float]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +28,7 @@ TOKENIZER_FILE = "tokenizer.json"
 
 # The files of ragstone-minilm 1.1.
 SHA256 = {
-    GRAPH_FILE: "df318701dbad7098b73499a0598d932aad32074b27bcb54bd20712d73c886400",
+    GRAPH_FILE: "4b3a30e64fbb52fe7965bb6992dd1aec021e7f346848c5a2986e3749af07a65b",
     WEIGHTS_FILE: "7ed3d67a820cde32a0d699b26b3926a84fd7917b7a4c81459be70a35d7bdb18d",
     TOKENIZER_FILE: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     # What `judge.py` reads; it holds the names.
@@ -136,11 +137,22 @@ class EncoderSession:
         Raises:
             ModelUnavailable: the runtime failed, for example for lack of memory.
         """
+        return self._run("vectors", ids, mask)
+
+    def tokens(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of the tokens of one batch before pooling: (texts, tokens) in, (texts, tokens, 384) out.
+
+        Raises:
+            ModelUnavailable: as `vectors`.
+        """
+        return self._run("tokens", ids, mask)
+
+    def _run(self, output: str, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         try:
-            vectors: NDArray[np.float32] = self._session.run(["vectors"], {"ids": ids, "mask": mask})[0]
+            found: NDArray[np.float32] = self._session.run([output], {"ids": ids, "mask": mask})[0]
         except (Fail, RuntimeException) as error:
             raise ModelUnavailable("The embedding model failed on a batch. Check the free memory.") from error
-        return vectors
+        return found
 
 
 def session_options(threads: int | None) -> onnxruntime.SessionOptions:
@@ -157,3 +169,15 @@ def session_options(threads: int | None) -> onnxruntime.SessionOptions:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Places of rows in groups of like length; each padded group has at most `most` tokens, or one row."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        if batch and (len(batch) + 1) * lengths[place] > most:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

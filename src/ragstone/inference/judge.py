@@ -7,7 +7,7 @@ word and position vectors are those of the embedder's file, which is mapped, not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ragstone.errors import ModelUnavailable
 from ragstone.inference.encoder import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
+    batches,
     mapped_model_file,
     package_folder,
     read_model_file,
@@ -106,7 +107,7 @@ class PairJudge:
 
     def _logits(self, rows: Sequence[PairRow]) -> NDArray[np.float32]:
         found = np.zeros((len(rows), 4), np.float32)
-        for batch in _batches([len(row.ids) for row in rows]):
+        for batch in batches([len(row.ids) for row in rows], BATCH_TOKENS):
             found[batch] = self._run([rows[place] for place in batch])
         return found
 
@@ -136,15 +137,3 @@ def _table(vectors: NDArray[np.uint8], rows_before: int, rows: int) -> NDArray[n
     before = rows_before * DIMENSIONS * 4
     start = before + -before % ALIGNMENT_BYTES
     return vectors[start : start + rows * DIMENSIONS * 4].view(np.float32).reshape(rows, DIMENSIONS)
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of rows in groups of like length; each padded group has at most `BATCH_TOKENS`."""
-    batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
-        if batch and (len(batch) + 1) * lengths[place] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

@@ -25,6 +25,7 @@ from ragstone.telemetry.tracing import bound_tenant
 
 if TYPE_CHECKING:
     from ragstone.inference.judge import PairJudge
+    from ragstone.inference.matching import TokenMatcher
 
 PATIENCE = 0.9  # share of the time to the first token after which a model counts as hanging
 
@@ -65,6 +66,19 @@ async def open_judge(settings: Settings) -> PairJudge | None:
             return await asyncio.to_thread(
                 PairJudge.load, settings.embedding.model_folder, threads=settings.embedding.threads
             )
+        case "hashing":
+            return None
+        case unknown:
+            assert_never(unknown)
+
+
+def matcher_of(settings: Settings, embedder: Embedder) -> TokenMatcher | None:
+    """The model that matches the words of a question, with the embedder's session; None beside another embedder."""
+    match settings.embedding.model:
+        case "minilm":
+            from ragstone.embedding.minilm import MiniLMEmbedder
+
+            return embedder.matcher() if isinstance(embedder, MiniLMEmbedder) else None
         case "hashing":
             return None
         case unknown:

@@ -20,6 +20,7 @@ from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
+from ragstone.generation.relevance import Models
 from ragstone.ingestion.parts import IngestionParts
 from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
@@ -39,6 +40,7 @@ from ragstone.telemetry.tracing import configure_tracing
 from ragstone.wiring.engines import (
     ingestion_options,
     language_model,
+    matcher_of,
     open_embedder,
     open_index,
     open_judge,
@@ -133,7 +135,7 @@ async def _open_engines(
     model = language_model(settings, await answer_settings(settings, folder), base.operations.policies)
     if model:
         stack.push_async_callback(model.close)
-    return Engines(embedder, index, parser, model, judge)
+    return Engines(embedder, index, parser, model, judge, matcher_of(settings, embedder))
 
 
 def _assemble(settings: Settings, base: Infrastructure, engines: Engines, stack: AsyncExitStack) -> Services:
@@ -258,7 +260,8 @@ def _deletion_check(base: Infrastructure, engines: Engines) -> DeletionCheck:
 
 
 def _generator(settings: Settings, engines: Engines, metrics: Metrics) -> Generator:
-    extractive = ExtractiveAnswerer(judge=engines.judge)
+    models = Models(engines.judge, engines.matcher) if engines.judge and engines.matcher else None
+    extractive = ExtractiveAnswerer(models=models)
     model, max_tokens = engines.model, settings.answer.max_tokens
     answerer: Answerer = PromptedAnswerer(model, max_tokens=max_tokens) if model else extractive
     answer = settings.answer
