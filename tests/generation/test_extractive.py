@@ -70,7 +70,7 @@ class Opinions:
 
     def matches(self, question, words, texts):
         assert all(question[start:end].isalnum() for start, end in words)
-        return [Match(0.5, 0.5, 0.5)] * len(texts)
+        return [Match(0.5, 0.5)] * len(texts)
 
 
 def models(word: str = "", *, fails: bool = False) -> tuple[Models, Opinions]:

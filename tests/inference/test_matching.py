@@ -23,14 +23,12 @@ def matcher() -> TokenMatcher:
 def test_the_same_words_match_most_and_strange_ones_least(matcher):
     same, alike, other = matcher.matches(QUESTION, WORDS, [SAME, ALIKE, OTHER])
     assert same.mean > alike.mean > other.mean
-    assert same.least > alike.least > other.least
     assert same.whole > other.whole
 
 
-def test_a_word_that_is_nowhere_is_the_least_match(matcher):
+def test_a_word_that_is_nowhere_lowers_the_match(matcher):
     with_strange = matcher.matches("notice period crocodile", [(0, 6), (7, 13), (14, 23)], [SAME])[0]
     without = matcher.matches("notice period crocodile", [(0, 6), (7, 13)], [SAME])[0]
-    assert with_strange.least < without.least
     assert with_strange.mean < without.mean
 
 

@@ -151,6 +151,22 @@ class PassageBlocks:
                 said = self._prose(part, (*chosen, part.places[-1]) if below else chosen)
                 return "\n\n".join((said, *self._introduced(index, chosen, below)))
 
+    def run(self, first: int, last: int) -> str:
+        """Parts `first` to `last` in full, but for long lists, tables and code, which are cut as in `block`."""
+        return "\n\n".join(self._alone(part) for part in self.parts[first : last + 1])
+
+    def _alone(self, part: Part) -> str:
+        chosen = [place for place in part.places if place in self.bold]
+        match part.kind:
+            case "item":
+                return self._list(part, chosen)
+            case "row":
+                return self._table(part, chosen)
+            case "code":
+                return self._code(part, chosen)
+            case _:
+                return self._prose(part, part.places)
+
     def _introduced(self, index: int, chosen: Collection[int], below: Collection[int]) -> Iterator[str]:
         """The list, table or code that the paragraph introduces, or that holds the chosen sentences `below` it."""
         part, following = self.parts[index], self.parts[index + 1 : index + 2]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragstone.documents.inline import cut
-from ragstone.generation.blocks import MAX_LIST_CHARS, PassageBlocks
+from ragstone.generation.blocks import Part, PassageBlocks
 from ragstone.generation.candidates import SentenceCandidate, candidates
 from ragstone.generation.facts import content_terms
 from ragstone.generation.notices import language_of
@@ -15,7 +15,9 @@ from ragstone.vocabulary import ClosestSection, Passage
 
 MIN_SECTIONS = 2
 MAX_SECTIONS = 4
-WITHIN = 3.0
+SECTION_CHARS = 900
+"""So much of a section is shown, in characters: about as much as a screen shows of three sections."""
+WITHIN = 5.0
 """How much lower than the best, in log odds, the sentence of a third or fourth section may be."""
 MIN_SHARE = 0.3
 """A passage bears on a question if it holds this share of its terms, or …"""
@@ -73,14 +75,8 @@ def _section(passages: Sequence[Passage], best: SentenceCandidate, language: str
     chunk = passage.chunk
     shown = PassageBlocks(passage, number, language=language)
     index, place = shown.find(best.start)
-    part = shown.parts[index]
     shown.bold = (place,)
-    near = [one for one in (place - 1, place, place + 1) if one in part.places] if part.kind == "prose" else [place]
-    start, end = best.start, best.end
-    if part.kind in ("prose", "item"):
-        kept = [part.sentences[one - part.first] for one in near] if part.kind == "prose" else part.sentences
-        if kept[-1].end - kept[0].start <= MAX_LIST_CHARS:
-            start, end = kept[0].start, kept[-1].end
+    (start, end), text = _around(shown, index, place)
     path = chunk.heading_path_at(chunk.start + best.start)
     page = chunk.page_at(chunk.start + best.start)
     section = ClosestSection(
@@ -98,4 +94,45 @@ def _section(passages: Sequence[Passage], best: SentenceCandidate, language: str
         highlight_end=chunk.start + best.end,
     )
     where = " › ".join(cut(name)[0] for name in dict.fromkeys((passage.title, *path)))
-    return section, f"### {where}{f' (p. {page})' if page else ''}\n\n{shown.block(index, near)}"
+    return section, f"### {where}{f' (p. {page})' if page else ''}\n\n{text}"
+
+
+def _around(shown: PassageBlocks, index: int, place: int) -> tuple[tuple[int, int], str]:
+    """The span and the Markdown of what is shown around a sentence: of a table its row, of long text what is beside."""
+    part = shown.parts[index]
+    if part.kind == "row":
+        [row] = [one for at, one in zip(part.places, part.sentences, strict=True) if at == place]
+        return (row.start, row.end), shown.block(index, [place])
+    if _length(part) <= SECTION_CHARS:
+        first, last = _section_parts(shown, index)
+        span = (shown.parts[first].sentences[0].start, shown.parts[last].sentences[-1].end)
+        return span, shown.run(first, last)
+    near = [one for one in (place - 1, place, place + 1) if one in part.places]
+    kept = [part.sentences[one - part.first] for one in near]
+    return (kept[0].start, kept[-1].end), shown.block(index, near if part.kind == "prose" else [place])
+
+
+def _section_parts(shown: PassageBlocks, index: int) -> tuple[int, int]:
+    """The first and last part around part `index` that stand below its heading and fit, those after it first."""
+    first, last, size = index, index, _length(shown.parts[index])
+    path, after = _path(shown, index), True
+    for _ in range(2 * len(shown.parts)):
+        other = last + 1 if after else first - 1
+        if 0 <= other < len(shown.parts) and _belongs(shown, other, path, SECTION_CHARS - size):
+            first, last, size = min(first, other), max(last, other), size + _length(shown.parts[other])
+        after = not after
+    return first, last
+
+
+def _belongs(shown: PassageBlocks, other: int, path: tuple[str, ...], room: int) -> bool:
+    part = shown.parts[other]
+    return part.kind != "heading" and _length(part) <= room and _path(shown, other) == path
+
+
+def _path(shown: PassageBlocks, index: int) -> tuple[str, ...]:
+    chunk = shown.passage.chunk
+    return chunk.heading_path_at(chunk.start + shown.parts[index].sentences[0].start)
+
+
+def _length(part: Part) -> int:
+    return part.sentences[-1].end - part.sentences[0].start

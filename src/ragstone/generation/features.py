@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import lru_cache
 
 from ragstone.documents.languages import language_of_text
 from ragstone.embedding.sparse import STOPWORDS, terms
@@ -177,8 +178,13 @@ def features(question: str, passages: Sequence[Passage], found: Sequence[Sentenc
 
 def asks_the_same(asked: Question, heading: str) -> bool:
     """Whether a heading has the question's words, but for a fifth at most."""
-    words, wanted = frozenset(read(heading, []).ordered), frozenset(asked.ordered)
+    words, wanted = _words_of_heading(heading), frozenset(asked.ordered)
     return bool(words) and len(words & wanted) >= SAME_QUESTION * len(words | wanted)
+
+
+@lru_cache(maxsize=1024)  # many sentences stand below one heading
+def _words_of_heading(heading: str) -> frozenset[str]:
+    return frozenset(read(heading, []).ordered)
 
 
 def _echoes(asked: Question, units: Sequence[_Unit]) -> frozenset[str]:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ragstone.documents.languages import function_words, language_of_text
@@ -300,9 +301,14 @@ def key(term: str) -> str:
 
 def _content(text: str, language: str | None) -> tuple[str, ...]:
     """Keys of the terms of a question in their order, without the function words."""
-    content = content_terms(text)
-    grammar = frozenset(term for word in function_words(language) for term in terms(word))
+    content, grammar = content_terms(text), _grammar(language)
     return tuple(dict.fromkeys(key(term) for term in terms(text) if term in content and term not in grammar))
+
+
+@lru_cache
+def _grammar(language: str | None) -> frozenset[str]:
+    """The terms of the function words of a language."""
+    return frozenset(term for word in function_words(language) for term in terms(word))
 
 
 def _first_key(word: str) -> str:

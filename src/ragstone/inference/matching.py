@@ -34,12 +34,11 @@ BATCH_TOKENS = 768
 class Match:
     """How far a text holds the words of a question, as cosines from -1 to 1.
 
-    `whole` is the mean over all tokens of the question, `mean` and `least` are over the words that were named.
+    `whole` is the mean over all tokens of the question, `mean` that over the words that were named.
     """
 
     whole: float
     mean: float
-    least: float
 
 
 class TokenMatcher:
@@ -115,7 +114,7 @@ def _tokens_of(encoding: Encoding, word: tuple[int, int]) -> list[int]:
 
 def _match(asked: NDArray[np.float32], words: Sequence[Sequence[int]], text: NDArray[np.float32]) -> Match:
     if not len(text) or not len(asked):
-        return Match(0.0, 0.0, 0.0)
+        return Match(0.0, 0.0)
     likest = (asked @ text.T).max(axis=1)
     of_words = [float(likest[list(places)].mean()) for places in words] or [float(likest.mean())]
-    return Match(float(likest.mean()), sum(of_words) / len(of_words), min(of_words))
+    return Match(float(likest.mean()), sum(of_words) / len(of_words))
