@@ -37,7 +37,6 @@ from ragstone.embedding.base import Embedder
 from ragstone.embedding.minilm import MiniLMEmbedder
 from ragstone.evaluation.metrics import wilson_interval
 from ragstone.generation.answer import Generator
-from ragstone.inference.judge import PairJudge
 from ragstone.vocabulary import Answer
 
 ATTACK, CLEAN = "attack", "clean"
@@ -115,7 +114,7 @@ async def measured(generator: Generator, embedder: Embedder, case: InjectionCase
 
 
 async def report(cases: Iterable[InjectionCase], *, list_cases: bool = False) -> None:
-    generator, embedder = shipped_generator(PairJudge.load()), MiniLMEmbedder.load()
+    generator, embedder = shipped_generator(), MiniLMEmbedder.load()
     rows: dict[str, list[Outcome]] = defaultdict(list)
     for case in cases:
         outcome, answer = await measured(generator, embedder, case)

@@ -8,19 +8,19 @@ from ragstone.embedding.base import Embedder
 from ragstone.embedding.windows import embed_chunks
 from ragstone.generation.answer import Generator
 from ragstone.generation.extractive import ExtractiveAnswerer
+from ragstone.generation.relevance import Models
 from ragstone.inference.judge import PairJudge
+from ragstone.inference.matching import TokenMatcher
 from ragstone.telemetry.metrics import Metrics
 from ragstone.vocabulary import Answer, Chunk, Citation, Heading, Hit, Passage, StageScore
 
 CHARS_PER_TOKEN = 2  # fewer than in English, so that no text is taken for one that fits the embedder's window
 
 
-def shipped_generator(judge: PairJudge | None = None) -> Generator:
-    """The generator with the default answerer, as the platform opens it without a language model.
-
-    It opens it with the judge; without one the rules and the relevance model are measured alone.
-    """
-    answerer = ExtractiveAnswerer(judge=judge)
+def shipped_generator() -> Generator:
+    """The generator with the default answerer and its models, as the platform opens it without a language model."""
+    judge = PairJudge.load()
+    answerer = ExtractiveAnswerer(models=Models(judge, TokenMatcher.load()))
     return Generator(answerer=answerer, fallback=answerer, metrics=Metrics(), judge=judge)
 
 

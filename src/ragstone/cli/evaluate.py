@@ -122,7 +122,7 @@ async def _graded(services: Services, questions: Sequence[GradedQuestion]) -> li
     graded: list[GradedAnswer] = []
     for corpus in sorted({question.corpus for question in questions}):
         scope, of_corpus = scope_of(corpus), [question for question in questions if question.corpus == corpus]
-        sources = await _gold_documents(services, scope, of_corpus)
+        sources = await gold_documents(services, scope, of_corpus)
         for question in of_corpus:
             blocks = gold_blocks(question, sources)
             if question.answerable and not blocks:
@@ -134,7 +134,7 @@ async def _graded(services: Services, questions: Sequence[GradedQuestion]) -> li
     return graded
 
 
-async def _gold_documents(services: Services, scope: Scope, questions: Sequence[GradedQuestion]) -> list[SourceText]:
+async def gold_documents(services: Services, scope: Scope, questions: Sequence[GradedQuestion]) -> list[SourceText]:
     """The documents of the collection that hold a gold passage, with their texts."""
     from ragstone.evaluation.answers import SourceText, names_source
 

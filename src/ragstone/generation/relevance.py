@@ -117,13 +117,19 @@ class Models:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """A candidate that the models have read: its odds by all, the judge's log odds, and its match."""
+class Read:
+    """A candidate that the models have read: the log odds of its words, of the judge and of all, and its match."""
 
     candidate: SentenceCandidate
-    odds: float
+    words: float
     judge: float
     match: Match
+
+    @property
+    def odds(self) -> float:
+        """The log odds by all."""
+        values = (self.words, self.judge, self.match.whole, self.match.mean)
+        return _dot(tuple(READ_WEIGHTS), READ_WEIGHTS, values)
 
 
 def reread(question: str, passages: Sequence[Passage], found: Relevance, models: Models) -> Relevance:
@@ -137,29 +143,42 @@ def reread(question: str, passages: Sequence[Passage], found: Relevance, models:
     best, rest = found.ranked[:READ], found.ranked[READ:]
     if not best or readable(question) < READABLE:
         return found
-    read = sorted(_read(question, passages, found, models), key=lambda one: -one.odds)
-    ranked = ((one.candidate, one.odds) for one in read)
-    below = ((one, read[-1].odds + min(odds - best[-1][1], 0.0)) for one, odds in rest)
-    return Relevance((*ranked, *below), _answerable(found.answerable, read))
+    seen = sorted(read_best(question, passages, found, models), key=lambda one: -one.odds)
+    ranked = ((one.candidate, one.odds) for one in seen)
+    below = ((one, seen[-1].odds + min(odds - best[-1][1], 0.0)) for one, odds in rest)
+    row = answer_row(found.answerable, [one.odds for one in seen], seen[0].judge, seen[0].match.mean)
+    odds = _dot(READ_FEATURES, READ_ANSWERABLE_WEIGHTS, row)
+    return Relevance((*ranked, *below), 1 / (1 + math.exp(-odds)))
 
 
-def _read(question: str, passages: Sequence[Passage], found: Relevance, models: Models) -> list[_Read]:
+def read_best(question: str, passages: Sequence[Passage], found: Relevance, models: Models) -> list[Read]:
+    """The best candidates as the models read them, in the order of their words.
+
+    Raises:
+        ModelUnavailable: a model failed.
+    """
     before = {(one.passage, one.place): one.text for one, _ in found.ranked if one.kind == "prose"}
-    texts = [_with_context(passages, one, before) for one, _ in found.ranked[:READ]]
+    best = found.ranked[:READ]
+    texts = [_with_context(passages, one, before) for one, _ in best]
     opinions = models.judge.answers(question, texts)
     matches = models.matcher.matches(question, content_words(question), texts)
     return [
-        _Read(one, _dot(tuple(READ_WEIGHTS), READ_WEIGHTS, (words, opinion, match.whole, match.mean)), opinion, match)
-        for (one, words), opinion, match in zip(found.ranked, opinions, matches, strict=False)
+        Read(one, odds, opinion, match) for (one, odds), opinion, match in zip(best, opinions, matches, strict=True)
     ]
 
 
-def _answerable(by_words: float, read: Sequence[_Read]) -> float:
-    """The probability that there is an answer, from that of the words and the candidates, best first."""
-    margin = min(read[0].odds - read[1].odds, ALONE) if len(read) > 1 else ALONE
+def answer_row(by_words: float, odds: Sequence[float], judge: float, mean: float) -> tuple[float, ...]:
+    """The values of `READ_FEATURES`.
+
+    Args:
+        by_words: The probability that there is an answer, by the words alone.
+        odds: The log odds of the candidates that were read, descending, at least one.
+        judge: The judge's log odds of the best candidate.
+        mean: The mean match of the best candidate.
+    """
+    margin = min(odds[0] - odds[1], ALONE) if len(odds) > 1 else ALONE
     words = math.log(max(by_words, LEAST) / max(1 - by_words, LEAST))
-    odds = _dot(READ_FEATURES, READ_ANSWERABLE_WEIGHTS, (1.0, words, margin, read[0].judge, read[0].match.mean))
-    return 1 / (1 + math.exp(-odds))
+    return 1.0, words, margin, judge, mean
 
 
 def _with_context(passages: Sequence[Passage], one: SentenceCandidate, before: Mapping[tuple[int, int], str]) -> str:

@@ -228,18 +228,20 @@ def _chat(
     conversations: Conversations,
     stack: AsyncExitStack,
 ) -> Chat:
+    models = Models(engines.judge, engines.matcher) if engines.judge and engines.matcher else None
+    extractive = ExtractiveAnswerer(models=models)
     chain = ModelChain(
         plans=base.billing.plans,
         open_model=plan_models(settings, base.operations.policies),
         keys=os.environ,
-        extractive=ExtractiveAnswerer(),
+        extractive=extractive,
         settings_model=engines.model,
         max_tokens=settings.answer.max_tokens,
     )
     stack.push_async_callback(chain.close)
     parts = ChatParts(
         retriever=retriever,
-        generator=_generator(settings, engines, base.operations.metrics),
+        generator=_generator(settings, engines, extractive, base.operations.metrics),
         conversations=conversations,
         models=chain,
         ledger=base.billing.ledger,
@@ -259,9 +261,7 @@ def _deletion_check(base: Infrastructure, engines: Engines) -> DeletionCheck:
     )
 
 
-def _generator(settings: Settings, engines: Engines, metrics: Metrics) -> Generator:
-    models = Models(engines.judge, engines.matcher) if engines.judge and engines.matcher else None
-    extractive = ExtractiveAnswerer(models=models)
+def _generator(settings: Settings, engines: Engines, extractive: ExtractiveAnswerer, metrics: Metrics) -> Generator:
     model, max_tokens = engines.model, settings.answer.max_tokens
     answerer: Answerer = PromptedAnswerer(model, max_tokens=max_tokens) if model else extractive
     answer = settings.answer
