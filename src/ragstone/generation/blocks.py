@@ -293,9 +293,9 @@ class PassageBlocks:
         lines = [_row(head), _row(["---"] * len(head))] if head else []
         for at in kept:
             place, one = rows[at]
-            cells = self._cells(self.text, one)
+            cells = self._cells(self.text, one, emphasis=place not in self.bold)
             if place in self.bold:
-                cells = [f"**{cut(cell, emphasis=False)[0]}**" if cell else cell for cell in cells]
+                cells = [f"**{cell}**" if cell else cell for cell in cells]
             cells[-1] = f"{cells[-1]} [{self.number}]".strip()
             lines.append(_row(cells))
         return "\n".join((*lines, *self._left_out(len(rows) - len(kept))))
@@ -311,10 +311,10 @@ class PassageBlocks:
         above = self.passage.chunk.table_header
         return self._cells(above, sentences(above)[0]) if sentences(above) else []
 
-    def _cells(self, text: str, row: Sentence) -> list[str]:
+    def _cells(self, text: str, row: Sentence, *, emphasis: bool = True) -> list[str]:
         line = text[row.start : row.end].strip(" \t>").removeprefix("|")
         line = line[:-1] if line.endswith("|") and not line.endswith("\\|") else line
-        return [cut(cell)[0] for cell in _COLUMN.split(line)]
+        return [cut(cell, emphasis=emphasis)[0] for cell in _COLUMN.split(line)]
 
     def _code(self, part: Part, chosen: Collection[int]) -> str:
         """Code in its fence; of long code the lines around the first chosen one."""

@@ -15,7 +15,7 @@ from ragstone.vocabulary import ClosestSection, Passage
 
 MIN_SECTIONS = 2
 MAX_SECTIONS = 4
-SECTION_CHARS = 900
+SECTION_CHARS = 1200
 """So much of a section is shown, in characters: about as much as a screen shows of three sections."""
 WITHIN = 5.0
 """How much lower than the best, in log odds, the sentence of a third or fourth section may be."""

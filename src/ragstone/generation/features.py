@@ -153,19 +153,18 @@ def features(question: str, passages: Sequence[Passage], found: Sequence[Sentenc
     """One row for each candidate, in the order of `FEATURES`.
 
     A heading that asks the question gives the sentences below it nothing where another sentence holds the question's
-    words itself, or where none below it has a word of the question: anybody can write a heading. Below a question of
-    how or why, an answer may well do without its words.
+    words itself, or where none below it has a word of the question: anybody can write a heading. An answer to how or
+    why may well do without the question's words, so there the heading counts.
     """
     units = [_Unit(candidate) for candidate in found]
     asked = read(question, [unit.keys for unit in units])
     echoes = _echoes(asked, units)
-    if echoes and _is_stated(asked, units, echoes):
-        units = [_without(unit, echoes) for unit in units]
-    elif echoes and asked.asks not in ("manner", "reason"):
+    if echoes and asked.asks not in ("manner", "reason"):
+        stated = _is_stated(asked, units, echoes)
         bearing = {
             _section(unit) for unit in units if unit.candidate.text not in echoes and unit.keys & asked.weights.keys()
         }
-        units = [unit if _section(unit) in bearing else _without(unit, echoes) for unit in units]
+        units = [unit if not stated and _section(unit) in bearing else _without(unit, echoes) for unit in units]
     surroundings = [_Surroundings(passage, passages) for passage in passages]
     for unit in units:
         surroundings[unit.candidate.passage].add(unit)

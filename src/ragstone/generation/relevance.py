@@ -33,12 +33,12 @@ _MISSING = tuple(FEATURES.index(name) for name in ("date_missing", "number_missi
 
 READ = 8
 """So many of the best candidates the models read; on two cores they read them in some 60 ms."""
-READ_WEIGHTS = {"words": 0.55, "judge": 0.85, "whole": 3.51, "mean": 3.52}
+READ_WEIGHTS = {"words": 0.62, "judge": 0.76, "whole": 3.67, "mean": 1.74}
 """What the log odds of the words, those of the judge, and the token matches weigh together, as log odds."""
 READ_FEATURES = ("bias", "words", "margin", "judge", "mean")
 """What tells whether there is an answer, once the models have read: the log odds of the words, by how much the best
 sentence exceeds the second, and what the models say of the best."""
-READ_ANSWERABLE_WEIGHTS = {"bias": -3.79, "words": 0.19, "margin": 0.57, "judge": 0.56, "mean": 3.32}
+READ_ANSWERABLE_WEIGHTS = {"bias": -4.10, "words": 0.23, "margin": 0.87, "judge": 0.34, "mean": 3.52}
 READABLE = 0.5
 """The share of Latin letters from which tokens are matched: the vocabulary is English. Below it, words decide."""
 
