@@ -55,6 +55,12 @@ async def test_a_heading_that_asks_the_opposite_is_not():
     assert "Its cable is thin" not in await said("Why is the lamp safe?", [GUIDE])
 
 
+async def test_below_a_heading_that_asks_why_an_answer_needs_no_word_of_the_question():
+    page = passage("# Why\n\n## Why are citations checked?\n\nAn unproven number may point anywhere.", title="Why")
+    other = passage("The check of citations compares words. It is quick.", title="Checks", document="d2")
+    assert "An unproven number may point anywhere" in await said("Why are citations checked?", [page, other])
+
+
 class Opinions:
     """A judge and matcher in one that prefers sentences with a word, or that fails."""
 
