@@ -109,6 +109,13 @@ def test_the_words_decide_where_the_models_cannot_read_the_script():
     assert both.read == []
 
 
+def test_a_document_that_was_ingested_twice_casts_no_doubt():
+    made, _ = models("1937")
+    twin = passage(BRIDGE.chunk.text, title=BRIDGE.title, document="twin")
+    once, twice = (ranked("When did the bridge open?", found, models=made) for found in ([BRIDGE], [BRIDGE, twin]))
+    assert twice.answerable == pytest.approx(once.answerable, abs=0.1)
+
+
 async def test_an_abstention_says_which_sentences_come_nearest():
     made, _ = models("nothing of this")
     answerer = ExtractiveAnswerer(models=made)

@@ -18,10 +18,11 @@ import structlog
 from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained, Answerer, Delta, SentenceWriter
 from ragstone.generation.citations import cite, cited_as, claims
-from ragstone.generation.closest import Ranked, closest
+from ragstone.generation.closest import closest
 from ragstone.generation.injection import instructions_in
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
+from ragstone.generation.relevance import Ranked
 from ragstone.generation.repair import Repair, Rewrite, contradicted, repaired
 from ragstone.generation.verification import Judge
 from ragstone.llm.token_usage import TokenUsage

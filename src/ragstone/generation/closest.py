@@ -10,7 +10,7 @@ from ragstone.generation.blocks import Part, PassageBlocks
 from ragstone.generation.candidates import SentenceCandidate, candidates
 from ragstone.generation.facts import content_terms
 from ragstone.generation.notices import language_of
-from ragstone.generation.relevance import relevance
+from ragstone.generation.relevance import Ranked, relevance
 from ragstone.vocabulary import ClosestSection, Passage
 
 MIN_SECTIONS = 2
@@ -23,9 +23,6 @@ MIN_SHARE = 0.3
 """A passage bears on a question if it holds this share of its terms, or …"""
 MIN_COSINE = 0.4
 """… has this cosine with it: near the median of the eighth passage in the open sets, so lower says next to nothing."""
-
-
-Ranked = Sequence[tuple[SentenceCandidate, float]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ragstone.generation.aims import asks_for_aim, only_aims
 from ragstone.generation.candidates import SentenceCandidate
-from ragstone.generation.facts import facts
+from ragstone.generation.facts import content_terms, facts
 from ragstone.generation.features import FEATURES, asks_back, asks_the_same, features, readable
 from ragstone.generation.injection import no_answer
 from ragstone.generation.question import Question, content_words, read
@@ -46,6 +46,10 @@ SUMMARY = ("odds", "margin", "likely")
 """What the answerable model reads beside the features of the best sentence: its odds, by how much they exceed those of
 the second, and the share of the odds that it has among all sentences."""
 ANSWERABLE_FEATURES = (*FEATURES, *SUMMARY)
+
+
+Ranked = Sequence[tuple[SentenceCandidate, float]]
+"""Sentences with their log odds of answering, descending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,19 @@ def relevance(
     more = [a + b for a, b in zip(extra or [0.0] * len(rows), above, strict=True)]
     odds = {place: _dot(FEATURES, RANK_WEIGHTS, rows[place]) + more[place] for place in places}
     order = sorted(places, key=lambda place: -odds[place])
-    whole = (*rows[order[0]], *summary([odds[place] - more[order[0]] for place in order]))
+    distinct = _distinct([(found[place], odds[place]) for place in order])
+    whole = (*rows[order[0]], *summary([value - more[order[0]] for _, value in distinct]))
     answers = _dot(ANSWERABLE_FEATURES, ANSWERABLE_WEIGHTS, whole) + above[order[0]]
     answerable = 1 / (1 + math.exp(-answers))
     return Relevance(tuple((found[place], odds[place]) for place in order), answerable)
+
+
+def _distinct(ranked: Ranked) -> Ranked:
+    """The candidates that say different things, the best of each: a document that was ingested twice casts no doubt."""
+    seen: dict[frozenset[str], tuple[SentenceCandidate, float]] = {}
+    for one, odds in ranked:
+        seen.setdefault(content_terms(one.text), (one, odds))
+    return list(seen.values())
 
 
 class AnswerJudge(Protocol):
@@ -146,7 +159,8 @@ def reread(question: str, passages: Sequence[Passage], found: Relevance, models:
     seen = sorted(read_best(question, passages, found, models), key=lambda one: -one.odds)
     ranked = ((one.candidate, one.odds) for one in seen)
     below = ((one, seen[-1].odds + min(odds - best[-1][1], 0.0)) for one, odds in rest)
-    row = answer_row(found.answerable, [one.odds for one in seen], seen[0].judge, seen[0].match.mean)
+    distinct = [value for _, value in _distinct([(one.candidate, one.odds) for one in seen])]
+    row = answer_row(found.answerable, distinct, seen[0].judge, seen[0].match.mean)
     odds = _dot(READ_FEATURES, READ_ANSWERABLE_WEIGHTS, row)
     return Relevance((*ranked, *below), 1 / (1 + math.exp(-odds)))
 
@@ -172,7 +186,7 @@ def answer_row(by_words: float, odds: Sequence[float], judge: float, mean: float
 
     Args:
         by_words: The probability that there is an answer, by the words alone.
-        odds: The log odds of the candidates that were read, descending, at least one.
+        odds: The log odds of the candidates that were read and say different things, descending, at least one.
         judge: The judge's log odds of the best candidate.
         mean: The mean match of the best candidate.
     """
