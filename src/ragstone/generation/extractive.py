@@ -31,7 +31,7 @@ class ExtractiveOptions:
     `same_at`: the share of common terms from which two sentences count as one.
     """
 
-    answer_at: float = 0.42
+    answer_at: float = 0.4
     within: float = 2.5
     same_at: float = 0.8
     max_sentences: int = 3
