@@ -32,6 +32,7 @@ VERDICTS = {
 }
 """What the command line calls a verdict: how a sentence relates to its source, not whether it answers rightly."""
 WARNINGS = {
+    "answer_off_target": "The model's answer was about something else than the question, and was withdrawn.",
     "contradicted_sentence_dropped": "A sentence that its source contradicts was left out.",
     "contradicted_sentence_rewritten": "A sentence that its source contradicts was written again.",
 }

@@ -22,8 +22,9 @@ from ragstone.generation.closest import closest
 from ragstone.generation.injection import instructions_in
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
-from ragstone.generation.relevance import Ranked
+from ragstone.generation.relevance import Matcher, Ranked
 from ragstone.generation.repair import Repair, Rewrite, contradicted, repaired
+from ragstone.generation.target import is_off_target
 from ragstone.generation.verification import Judge
 from ragstone.llm.token_usage import TokenUsage
 from ragstone.telemetry.metrics import Metrics
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 
 INSTRUCTIONS_IN_SOURCE = "instructions_in_source"
 """The warning that a passage holds orders to an assistant, asks for credentials or lures the reader away."""
+OFF_TARGET = "answer_off_target"
+"""The warning that a language model's answer was withdrawn, as it was about something else than the question."""
 JUDGE_UNAVAILABLE = "judge_unavailable"
 """The policy under which the rules of the check decide alone, as the judge failed."""
 
@@ -112,12 +115,17 @@ class Generator:
         metrics: Metrics,
         options: AnswerOptions = AnswerOptions(),
         judge: Judge | None = None,
+        matcher: Matcher | None = None,
     ) -> None:
-        """`judge` decides what the rules of the check leave open; without one the rules alone do."""
+        """`judge` decides what the rules of the check leave open; without one the rules alone do.
+
+        `matcher` tells whether what a language model wrote is about the question; without one that is not asked.
+        """
         self._answerers = (answerer, fallback)
         self._metrics = metrics
         self._options = options
         self._judge = judge
+        self._matcher = matcher
 
     async def answer(
         self,
@@ -147,6 +155,11 @@ class Generator:
         citations, uncited = await self._checked(draft, passages)
         if self._options.repair != "off" and not draft.closest and contradicted(citations):
             yield await self._repair(draft, citations, question, passages)
+            citations, uncited = await self._checked(draft, passages)
+        if await self._is_off_target(draft, citations, question):
+            draft.warnings = (*draft.warnings, OFF_TARGET)
+            draft.discard()
+            yield await self._abstention(draft, question, passages)
             citations, uncited = await self._checked(draft, passages)
         for citation in citations:
             yield citation
@@ -234,6 +247,17 @@ class Generator:
                 self._metrics.degraded.labels(JUDGE_UNAVAILABLE).inc()
                 draft.degraded = tuple(dict.fromkeys((*draft.degraded, JUDGE_UNAVAILABLE)))
                 return await asyncio.to_thread(cite, draft.text, passages)
+
+    async def _is_off_target(self, draft: _Draft, citations: Sequence[Citation], question: str) -> bool:
+        """Whether a language model wrote of something else; the other answerers choose by the question."""
+        writer: object = draft.answerer
+        if self._matcher is None or draft.closest or not isinstance(writer, SentenceWriter) or not claims(draft.text):
+            return False
+        try:
+            return await asyncio.to_thread(is_off_target, question, draft.text, citations, self._matcher)
+        except ModelUnavailable as error:
+            log.warning("answer.matcher_failed", reason=error.message)
+            return False
 
     async def _repair(
         self, draft: _Draft, citations: Sequence[Citation], question: str, passages: Sequence[Passage]

@@ -266,4 +266,11 @@ def _generator(settings: Settings, engines: Engines, extractive: ExtractiveAnswe
     answerer: Answerer = PromptedAnswerer(model, max_tokens=max_tokens) if model else extractive
     answer = settings.answer
     options = AnswerOptions(first_token_s=answer.first_token_s, total_s=answer.total_s, repair=answer.repair)
-    return Generator(answerer=answerer, fallback=extractive, metrics=metrics, options=options, judge=engines.judge)
+    return Generator(
+        answerer=answerer,
+        fallback=extractive,
+        metrics=metrics,
+        options=options,
+        judge=engines.judge,
+        matcher=engines.matcher,
+    )
