@@ -8,7 +8,7 @@ from ragstone.embedding.base import Embedder
 from ragstone.embedding.windows import embed_chunks
 from ragstone.generation.answer import Generator
 from ragstone.generation.extractive import ExtractiveAnswerer
-from ragstone.generation.relevance import Models
+from ragstone.generation.reading import Models
 from ragstone.inference.judge import PairJudge
 from ragstone.inference.matching import TokenMatcher
 from ragstone.telemetry.metrics import Metrics

@@ -1,4 +1,4 @@
-"""Train what the models' reading weighs in `ragstone.generation.relevance`: READ_WEIGHTS and READ_ANSWERABLE_WEIGHTS.
+"""Train what the models' reading weighs in `ragstone.generation.reading`: READ_WEIGHTS and READ_ANSWERABLE_WEIGHTS.
 
 Rank weights: conditional logit over the candidates that the models read, "which one stands in a gold block". Answerable
 weights: logistic regression over questions, "does the first one stand in a gold block". Questions are those of
@@ -28,15 +28,8 @@ from ragstone.cli.evaluate import gold_documents
 from ragstone.evaluation.answers import gold_blocks, read_questions
 from ragstone.generation.candidates import SentenceCandidate, candidates
 from ragstone.generation.features import readable
-from ragstone.generation.relevance import (
-    READ_FEATURES,
-    READ_WEIGHTS,
-    READABLE,
-    Models,
-    answer_row,
-    read_best,
-    relevance,
-)
+from ragstone.generation.reading import READ_FEATURES, READ_WEIGHTS, READABLE, Models, answer_row, read_best
+from ragstone.generation.relevance import relevance
 from ragstone.inference.judge import PairJudge
 from ragstone.inference.matching import TokenMatcher
 from ragstone.vocabulary import Passage, Query

@@ -7,7 +7,7 @@ import pytest
 from ragstone.errors import ModelUnavailable
 from ragstone.generation.base import Abstained
 from ragstone.generation.extractive import ExtractiveAnswerer, ExtractiveOptions, ranked
-from ragstone.generation.relevance import Models
+from ragstone.generation.reading import Models
 from ragstone.inference.matching import Match
 from ragstone.vocabulary import Usage
 from tests.generation.passages import BRIDGE, TOWER, passage

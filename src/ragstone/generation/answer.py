@@ -22,7 +22,8 @@ from ragstone.generation.closest import closest
 from ragstone.generation.injection import instructions_in
 from ragstone.generation.markers import MarkerFilter
 from ragstone.generation.notices import language_of, notice
-from ragstone.generation.relevance import Matcher, Ranked
+from ragstone.generation.reading import Matcher
+from ragstone.generation.relevance import Ranked
 from ragstone.generation.repair import Repair, Rewrite, contradicted, repaired
 from ragstone.generation.target import is_off_target
 from ragstone.generation.verification import Judge

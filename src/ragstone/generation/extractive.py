@@ -14,7 +14,8 @@ from ragstone.generation.blocks import blocks
 from ragstone.generation.candidates import SentenceCandidate, candidates
 from ragstone.generation.facts import content_terms
 from ragstone.generation.follow_up import follow_up
-from ragstone.generation.relevance import Models, Relevance, relevance, reread
+from ragstone.generation.reading import Models, reread
+from ragstone.generation.relevance import Relevance, relevance
 from ragstone.vocabulary import Passage, Turn, Usage, parts_of_question
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ragstone.generation.features import readable
 from ragstone.generation.question import content_words
-from ragstone.generation.relevance import READABLE, Matcher
+from ragstone.generation.reading import READABLE, Matcher
 from ragstone.vocabulary import Citation
 
 OFF_TARGET_BELOW = 0.35

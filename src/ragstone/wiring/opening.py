@@ -20,7 +20,7 @@ from ragstone.generation.answer import AnswerOptions, Generator
 from ragstone.generation.base import Answerer
 from ragstone.generation.extractive import ExtractiveAnswerer
 from ragstone.generation.prompted import PromptedAnswerer
-from ragstone.generation.relevance import Models
+from ragstone.generation.reading import Models
 from ragstone.ingestion.parts import IngestionParts
 from ragstone.ingestion.service import Ingestion
 from ragstone.ingestion.tenant_deletion import DeletionCheck, TenantDeletion
