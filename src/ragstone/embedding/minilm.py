@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from tokenizers import Tokenizer
 from ragstone.embedding.base import Matrix, Offsets, Purpose
 from ragstone.errors import ModelUnavailable
 from ragstone.inference.encoder import EncoderSession, batches, read_model_files
-from ragstone.inference.matching import TokenMatcher
+
+if TYPE_CHECKING:
+    from ragstone.inference.matching import TokenMatcher
 
 DIMENSIONS = 384
 WINDOW_TOKENS = 254  # the model was trained on 256 word pieces; two are [CLS] and [SEP]
@@ -67,6 +69,8 @@ class MiniLMEmbedder:
 
     def matcher(self) -> TokenMatcher:
         """A matcher of questions with texts, of the same model in memory."""
+        from ragstone.inference.matching import TokenMatcher  # only what answers needs it
+
         return TokenMatcher(self._session, self._tokenizer)
 
     async def embed(self, texts: Sequence[str], *, purpose: Purpose) -> Matrix:

@@ -76,7 +76,10 @@ def ranked(
     if models is None:
         return found
     try:
-        return reread(asked, passages, found, models)
+        # "And a chain?" is answered without the carried words, "How long does it take?" with them alone.
+        texts = (asked, f"{asked} {carried}".strip())
+        readings = [reread(text, passages, found, models) for text in dict.fromkeys(texts)]
+        return max(readings, key=lambda one: one.answerable)
     except ModelUnavailable as error:
         log.warning("answer.model_failed", reason=error.message)
         return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from ragstone.generation.candidates import SentenceCandidate
 from ragstone.generation.features import readable
 from ragstone.generation.question import content_words
-from ragstone.generation.relevance import ALONE, Relevance, distinct, dot
+from ragstone.generation.relevance import Relevance, distinct, dot
 from ragstone.vocabulary import Passage
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ sentence exceeds the second, and what the models say of the best."""
 READ_ANSWERABLE_WEIGHTS = {"bias": -4.10, "words": 0.23, "margin": 0.87, "judge": 0.34, "mean": 3.52}
 READABLE = 0.5
 """The share of Latin letters from which tokens are matched: the vocabulary is English. Below it, words decide."""
+MOST_MARGIN, MARGIN_ALONE = 2.0, 1.5
+"""The largest margin that counts, and that of a sentence which is the only one, in log odds. In a small collection
+hardly any other sentence has a word of the question, and that says nothing of the first. On the questions that trained
+the weights neither changes what is answered."""
 LEAST = 0.0025
 """A probability nearer to 0 or 1 counts as this far from it: log odds of 6."""
 
@@ -120,7 +124,7 @@ def answer_row(by_words: float, odds: Sequence[float], judge: float, mean: float
         judge: The judge's log odds of the best candidate.
         mean: The mean match of the best candidate.
     """
-    margin = min(odds[0] - odds[1], ALONE) if len(odds) > 1 else ALONE
+    margin = min(odds[0] - odds[1], MOST_MARGIN) if len(odds) > 1 else MARGIN_ALONE
     words = math.log(max(by_words, LEAST) / max(1 - by_words, LEAST))
     return 1.0, words, margin, judge, mean
 

@@ -127,7 +127,7 @@ def summary(odds: Sequence[float]) -> tuple[float, float, float]:
 
 
 ALONE = 5.0
-"""The margin of a sentence that is the only one, in log odds, and the largest that counts."""
+"""The margin of a sentence that is the only one, in log odds."""
 
 
 def dot(names: Sequence[str], weights: Mapping[str, float], row: Sequence[float]) -> float:
