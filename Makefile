@@ -60,7 +60,7 @@ demo: $(RUNTIME) ## Ingest docs/ and answer three questions about it
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ingest docs --prune
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "What is a chunk?"
 	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How many requests an hour does the free plan allow?"
-	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "How do I back up the data while the server runs?"
+	@$(BIN)/ragstone --data-dir $(DEMO_DATA) ask "What does the interceptor do when retrieval fails?"
 	@echo "Now: make serve"
 
 serve: $(RUNTIME) ## Serve the same documents on http://127.0.0.1:8000

@@ -88,7 +88,7 @@ def test_the_models_read_the_best_sentences_and_change_their_order():
     made, both = models("Eiffel")
     found = ranked("Which company built the tower and how tall is it?", [TOWER, BRIDGE], models=made)
     assert "Eiffel" in found.ranked[0][0].text
-    assert 0 < len(both.read) <= 8
+    assert 0 < len(both.read) <= 4
 
 
 def test_what_the_models_think_of_the_best_sentence_decides_whether_there_is_an_answer():
