@@ -76,7 +76,7 @@ def ranked(
     if models is None:
         return found
     try:
-        # "And a chain?" is answered without the carried words, "How long does it take?" with them alone.
+        # "And a chain?" is read best without the carried words, "How long does it take?" only with them.
         texts = (asked, f"{asked} {carried}".strip())
         readings = [reread(text, passages, found, models) for text in dict.fromkeys(texts)]
         return max(readings, key=lambda one: one.answerable)
